@@ -1,0 +1,48 @@
+# What people type. Every target sets up .venv by itself; only Python 3.11, make and git are needed.
+
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+
+.PHONY: run test serve migrate lint lock clean
+
+run: migrate ## the development server
+	$(BIN)/python manage.py runserver 127.0.0.1:$(PORT)
+
+test: .venv/dev ## every test; ARGS="-k close" for some
+	$(BIN)/python -m pytest $(ARGS)
+
+serve: migrate ## the production server, as the environment configures it
+	$(BIN)/python manage.py collectstatic --noinput -v0
+	$(BIN)/granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 2 realmate.wsgi:application
+
+migrate: .venv/run
+	$(BIN)/python manage.py migrate -v0
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html')
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+lock: ## after a change to pyproject.toml; needs Poetry with poetry-plugin-export
+	poetry lock
+	poetry export -f requirements.txt -o requirements.txt
+	poetry export -f requirements.txt -o requirements-dev.txt --with dev
+
+clean:
+	rm -rf .venv staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# pip, with the hashes of the exported lock: what is installed is what was tested.
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/run: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements.txt
+	touch $@
+
+.venv/dev: requirements-dev.txt | .venv/bin/python
+	$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements-dev.txt
+	touch $@ .venv/run

@@ -1,0 +1,55 @@
+"""A look at what is stored. Everything but the users is read-only: only events change it."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.http import HttpRequest
+
+from chat.models import Conversation, Delivery, Message, User
+
+admin.site.register(User, UserAdmin)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ReadOnlyAdmin):
+    list_display = ["id", "state", "opened_at", "closed_at", "message_count", "activity_at"]
+    list_filter = ["state"]
+    search_fields = ["=id"]
+    ordering = ["-activity_at", "-id"]
+
+
+@admin.register(Message)
+class MessageAdmin(ReadOnlyAdmin):
+    list_display = ["id", "conversation", "direction", "timestamp", "received_at", "late"]
+    list_filter = ["direction"]
+    list_select_related = ["conversation"]
+    search_fields = ["=id", "=conversation__id"]
+    ordering = ["-arrival"]
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = ["id", "received_at", "type", "outcome", "code", "conversation_id", "message_id"]
+    list_filter = ["outcome", "type", "code"]
+    search_fields = ["=conversation_id", "=message_id", "=request_id"]
+    ordering = ["-id"]
+    exclude = ["body"]
+    readonly_fields = ["raw_body"]
+
+    @admin.display(description="body")
+    def raw_body(self, delivery: Delivery) -> str:
+        return bytes(delivery.body).decode("utf-8", errors="backslashreplace")

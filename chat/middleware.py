@@ -1,0 +1,64 @@
+"""The edge: every answer has a request id, and every error the one shape of its place."""
+
+from collections.abc import Callable
+from uuid import uuid4
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils.translation import get_language_from_request, override
+
+from chat.problems import (
+    MEDIA_TYPE,
+    REQUEST_ID,
+    RETRY_AFTER_SECONDS,
+    STATUS,
+    code_for,
+    problem,
+    request_id,
+)
+
+PLACES_OF_PEOPLE = ("/ui/", "/admin/")
+
+
+class EdgeMiddleware:
+    """Outermost, and below it Django turns every exception into an answer: a bad Host, an unknown
+    path, a bug of ours (logged there, with its traceback). Here they take the shape that is
+    promised, with DEBUG on too.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.META[REQUEST_ID] = uuid4()
+        response = self.get_response(request)
+        if response.status_code >= 400 and not is_ours(response):
+            response = in_our_shape(request, response)
+        response["X-Request-Id"] = str(request_id(request))
+        return response
+
+
+def is_ours(response: HttpResponse) -> bool:
+    return response["Content-Type"] == MEDIA_TYPE or hasattr(response, "for_people")
+
+
+def in_our_shape(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    code = code_for(response.status_code)
+    ours = error_page(request, code) if is_for_people(request) else problem(request, code)
+    if "Allow" in response:
+        ours["Allow"] = response["Allow"]
+    return ours
+
+
+def is_for_people(request: HttpRequest) -> bool:
+    return f"{request.path}/".startswith(PLACES_OF_PEOPLE)
+
+
+def error_page(request: HttpRequest, code: str) -> HttpResponse:
+    """Without the request's context: what failed may be the session, or the whole database."""
+    with override(get_language_from_request(request)):
+        page = render_to_string("error.html", {"code": code, "status": STATUS[code]})
+    response = HttpResponse(page, status=STATUS[code])
+    if code == "try_again":
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response

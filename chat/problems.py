@@ -1,0 +1,90 @@
+"""What an error looks like (RFC 9457), and the one map from code to status."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from rest_framework.exceptions import APIException
+
+from chat.payloads import FieldError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+
+STATUS = {
+    "bad_request": 400,
+    "invalid_json": 400,
+    "invalid_event": 400,
+    "conversation_closed": 400,
+    "forbidden": 403,
+    "not_found": 404,
+    "conversation_not_found": 404,
+    "method_not_allowed": 405,
+    "id_conflict": 409,
+    "length_required": 411,
+    "body_too_large": 413,
+    "unsupported_media_type": 415,
+    "try_again": 503,
+}
+
+DETAIL = {
+    "bad_request": "The request cannot be understood.",
+    "forbidden": "This is not allowed.",
+    "not_found": "There is nothing at this address.",
+    "conversation_not_found": "No conversation has this id.",
+    "method_not_allowed": "This address does not take that method; Allow names those it takes.",
+    "length_required": "This server cannot read a body without a Content-Length.",
+    "body_too_large": "The body is larger than 4 MiB.",
+    "unsupported_media_type": "Send application/json, without a Content-Encoding.",
+    "try_again": "Nothing was stored. Send the request again after a while.",
+}
+
+CODE_OF_STATUS = {status: code for code, status in STATUS.items() if code in DETAIL} | {
+    404: "not_found",
+    500: "try_again",
+}
+
+
+REQUEST_ID = "realmate.request_id"
+
+
+def request_id(request: HttpRequest) -> UUID:
+    """The id that the edge gave this request."""
+    id: UUID = request.META[REQUEST_ID]
+    return id
+
+
+def problem(
+    request: HttpRequest, code: str, *, detail: str = "", errors: Sequence[FieldError] = ()
+) -> HttpResponse:
+    """The answer for a code. Says nothing of what was sent, so nothing of it can come back."""
+    status = STATUS[code]
+    members: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail or DETAIL[code],
+        "code": code,
+        "request_id": str(request_id(request)),
+    }
+    if errors:
+        members["errors"] = [asdict(error) for error in errors]
+    response = JsonResponse(members, status=status, content_type=MEDIA_TYPE)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def code_for(status: int) -> str:
+    """The code of an answer that Django or a library made."""
+    return CODE_OF_STATUS.get(status) or ("try_again" if status >= 500 else "bad_request")
+
+
+def problem_for(exception: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    """REST framework's exception handler; None leaves the exception to the last resort."""
+    if not isinstance(exception, APIException):
+        return None
+    return problem(context["request"], code_for(exception.status_code))

@@ -1,0 +1,11 @@
+"""The root of the map: the admin, and everything else in chat/urls.py."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+urlpatterns = [
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("", include("chat.urls")),
+]

@@ -1,0 +1,50 @@
+"""What the tests share: events as a sender writes them, and the doors they go in by."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from chat.events import Result, ingest
+
+C = "6a41b347-8d80-4ce9-84ba-7af66f369f6a"
+M = "49108c71-4dca-4af3-9f32-61bc745926e2"
+NOW = datetime(2025, 2, 21, 12, 0, tzinfo=UTC)
+
+
+def make_event(type: str, *, at: str = "2025-02-21T10:20:41.349308", **data: Any) -> dict[str, Any]:
+    """An event; a message without further words is RECEIVED and says Olá."""
+    if type == "NEW_MESSAGE":
+        data = {"direction": "RECEIVED", "content": "Olá, tudo bem?", "conversation_id": C} | data
+    return {"type": type, "timestamp": at, "data": data}
+
+
+@pytest.fixture
+def event() -> Callable[..., dict[str, Any]]:
+    return make_event
+
+
+@pytest.fixture
+def deliver(db) -> Callable[..., Result]:
+    """Straight into `ingest`, at NOW or `after` it."""
+
+    def deliver(event: Any, *, after: timedelta = timedelta()) -> Result:
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        return ingest(body, received_at=NOW + after)
+
+    return deliver
+
+
+@pytest.fixture
+def post(db) -> Callable[..., Any]:
+    """Through the webhook, as JSON unless told otherwise. Like a server, it answers exceptions."""
+    client = Client(raise_request_exception=False)
+
+    def post(event: Any, *, path: str = "/webhook/", **extra: Any) -> Any:
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        return client.post(path, body, **({"content_type": "application/json"} | extra))
+
+    return post
