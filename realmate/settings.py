@@ -69,10 +69,7 @@ EARLY_EVENTS_HOURS = env.int("EARLY_EVENTS_HOURS", 24, validate=validate.Range(m
 try:
     env.seal()
 except EnvValidationError as error:
-    problems = "; ".join(
-        f"{name}: {' '.join(reasons)}" for name, reasons in sorted(dict(error.error_messages).items())
-    )
-    raise ImproperlyConfigured(f"Set these environment variables right: {problems}") from None
+    raise ImproperlyConfigured(f"Not started. {error}") from None
 
 
 # Events larger than this are refused unread.

@@ -1,12 +1,16 @@
 """What the tests share: events as a sender writes them, and the doors they go in by."""
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from playwright.sync_api import sync_playwright
 
 from chat.events import Result, ingest
 
@@ -48,3 +52,31 @@ def post(db) -> Callable[..., Any]:
         return client.post(path, body, **({"content_type": "application/json"} | extra))
 
     return post
+
+
+# Machines: what is missing skips when a person runs the tests, and fails in CI.
+
+IN_CI = os.environ.get("CI") == "true"
+
+
+def missing(what: str) -> None:
+    if IN_CI:
+        pytest.fail(f"{what}, and CI skips nothing")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The system's Chromium; Playwright's own cannot be downloaded everywhere."""
+    if connection.vendor != "sqlite":
+        pytest.skip("browser tests run on SQLite only")
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    if executable is None:
+        missing("no Chromium on this machine (Debian: apt-get install chromium)")
+    # Playwright's loop runs in this thread, where Django then takes every query for an async one.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    flags = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=flags)
+        yield browser
+        browser.close()
