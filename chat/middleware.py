@@ -4,8 +4,10 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.locale import LocaleMiddleware
 from django.template.loader import render_to_string
-from django.utils.translation import get_language_from_request, override
+from django.utils.translation import activate, get_language_from_request, override
 
 from chat.problems import (
     MEDIA_TYPE,
@@ -36,6 +38,21 @@ class EdgeMiddleware:
             response = in_our_shape(request, response)
         response["X-Request-Id"] = str(request_id(request))
         return response
+
+
+class PagesInTheReadersLanguage(LocaleMiddleware):
+    """Pages speak the reader's language; JSON is in English whatever Accept-Language says."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        if is_for_people(request):
+            super().process_request(request)
+        else:
+            activate("en")
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        return super().process_response(request, response) if is_for_people(request) else response
 
 
 def is_ours(response: HttpResponse) -> bool:
