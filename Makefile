@@ -14,7 +14,7 @@ test: .venv/dev ## every test; ARGS="-k close" for some
 
 serve: migrate ## the production server, as the environment configures it
 	$(BIN)/python manage.py collectstatic --noinput -v0
-	$(BIN)/granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 2 realmate.wsgi:application
+	$(BIN)/granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 2 --blocking-threads 16 --backpressure 64 realmate.wsgi:application
 
 migrate: .venv/run
 	$(BIN)/python manage.py migrate -v0

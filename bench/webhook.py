@@ -68,7 +68,8 @@ def server(database: Path, *, processes: int) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     granian = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"]
-    granian += ["--port", str(port), "--workers", str(processes), "realmate.wsgi:application"]
+    granian += ["--port", str(port), "--workers", str(processes), "--blocking-threads", "16"]
+    granian += ["--backpressure", "64", "realmate.wsgi:application"]
     process = subprocess.Popen(granian, cwd=ROOT, env=environment)
     try:
         wait_for(f"{url}/readyz")

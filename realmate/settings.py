@@ -124,6 +124,7 @@ TEMPLATES = [
 ]
 
 SQLITE = {
+    "ENGINE": "realmate.sqlite",
     # A file, because shared-cache memory has no WAL and ignores the timeout.
     "TEST": {"NAME": BASE_DIR / "test.sqlite3"},
     "CONN_MAX_AGE": None,

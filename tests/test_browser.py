@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.conftest import C, M, make_event
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
 OTHER = "0e1d2c3b-4a59-4687-9706-f5e4d3c2b1a0"
 

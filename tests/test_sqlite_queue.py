@@ -1,0 +1,83 @@
+"""The queue before SQLite's one writer: in turn, within a deadline, and never left held."""
+
+import threading
+import time
+
+import pytest
+from django.db import OperationalError, connection, connections, transaction
+
+from chat.models import Conversation
+from tests.conftest import NOW, C
+
+pytestmark = [pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
+
+
+def write() -> None:
+    with transaction.atomic():
+        Conversation.objects.create(id=C, opened_at=NOW, activity_at=NOW)
+
+
+@pytest.fixture
+def in_another_thread():
+    """Runs a function to its end in a thread with a connection of its own; answers its error."""
+
+    def run(function):
+        errors = []
+
+        def target():
+            try:
+                function()
+            except Exception as error:
+                errors.append(error)
+            finally:
+                connections.close_all()
+
+        thread = threading.Thread(target=target)
+        thread.start()
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+        return errors[0] if errors else None
+
+    return run
+
+
+def with_timeout(seconds, function):
+    def run():
+        connection.settings_dict = connection.settings_dict | {
+            "OPTIONS": connection.settings_dict["OPTIONS"] | {"timeout": seconds}
+        }
+        function()
+
+    return run
+
+
+def test_a_writer_waits_no_longer_than_its_deadline(in_another_thread):
+    with transaction.atomic():
+        started = time.monotonic()
+        error = in_another_thread(with_timeout(0.3, write))
+        assert 0.2 < time.monotonic() - started < 3
+    assert isinstance(error, OperationalError)
+    assert "locked" in str(error)
+
+
+@pytest.mark.parametrize("leave", ["commit", "rollback", "close"])
+def test_the_next_writer_gets_in_when_the_one_before_leaves(in_another_thread, leave):
+    connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+    try:
+        getattr(connection, leave)()
+        assert in_another_thread(with_timeout(2, write)) is None
+    finally:
+        connection.close()
+    assert Conversation.objects.count() == 1
+
+
+def test_a_failed_transaction_leaves_the_queue(in_another_thread):
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        _ = 1 / 0
+    assert in_another_thread(with_timeout(2, write)) is None
+
+
+def test_a_writer_that_gave_up_does_not_keep_its_turn(in_another_thread):
+    with transaction.atomic():
+        assert in_another_thread(with_timeout(0.1, write)) is not None
+    assert in_another_thread(with_timeout(2, write)) is None
