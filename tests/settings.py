@@ -5,3 +5,6 @@ import os
 os.environ["DEBUG"] = "true"
 
 from realmate.settings import *
+
+# Slow on purpose, the real one would take a third of a second for every user of a test.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

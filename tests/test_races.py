@@ -1,0 +1,195 @@
+"""The rules under contention: sixteen senders at once, each on its own connection."""
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from chat.models import Conversation, Delivery, Message
+from tests.conftest import make_event
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SENDERS = 16
+ROUNDS = pytest.mark.parametrize("_round", range(5))
+
+
+def send(event, start=None):
+    """Like a server: a client of its own, and every exception answered."""
+    client = Client(raise_request_exception=False)
+    try:
+        if start:
+            start.wait(timeout=20)
+        return client.post("/webhook/", json.dumps(event), content_type="application/json")
+    finally:
+        if start:
+            connection.close()
+
+
+def at_once(events):
+    """The answers' statuses and codes, in the order of the events."""
+    start = Barrier(len(events))
+    with ThreadPoolExecutor(len(events)) as senders:
+        answers = list(senders.map(lambda event: send(event, start), events))
+    return [(answer.status_code, answer.json().get("code")) for answer in answers]
+
+
+def tally(answers):
+    return Counter(status for status, _ in answers)
+
+
+def message(conversation_id, **data):
+    return make_event(
+        "NEW_MESSAGE", **{"id": str(uuid4()), "conversation_id": conversation_id} | data
+    )
+
+
+def stored_ids():
+    return sorted(str(id) for id in Message.objects.values_list("id", flat=True))
+
+
+def ids_of(events):
+    return sorted(event["data"]["id"] for event in events)
+
+
+def assert_the_log_agrees():
+    applied = Delivery.objects.filter(type="NEW_MESSAGE", outcome="applied")
+    assert sorted(applied.values_list("message_id")) == sorted(Message.objects.values_list("id"))
+    for conversation in Conversation.objects.all():
+        assert conversation.message_count == conversation.messages.count()
+        closes = conversation.state == "CLOSED"
+        assert conversation.revision == 1 + conversation.message_count + closes
+
+
+@pytest.fixture
+def conversation_id():
+    return str(uuid4())
+
+
+@pytest.fixture
+def opened(conversation_id):
+    send(make_event("NEW_CONVERSATION", id=conversation_id))
+    return conversation_id
+
+
+@ROUNDS
+def test_one_of_many_equal_conversations_is_new(conversation_id, _round):
+    answers = at_once([make_event("NEW_CONVERSATION", id=conversation_id)] * SENDERS)
+    assert tally(answers) == {201: 1, 200: SENDERS - 1}
+    assert Conversation.objects.get().revision == 1
+    assert Delivery.objects.count() == SENDERS
+
+
+@ROUNDS
+def test_one_of_many_equal_messages_is_new(opened, _round):
+    answers = at_once([message(opened, id=str(uuid4()))] * SENDERS)
+    assert tally(answers) == {201: 1, 200: SENDERS - 1}
+    assert Message.objects.count() == 1
+    assert_the_log_agrees()
+
+
+@ROUNDS
+def test_of_many_contents_under_one_id_the_first_stays(opened, _round):
+    events = [message(opened, id=opened, content=f"text {n}") for n in range(SENDERS)]
+    answers = at_once(events)
+    assert tally(answers) == {201: 1, 409: SENDERS - 1}
+    first = next(event for event, (status, _) in zip(events, answers, strict=True) if status == 201)
+    assert Message.objects.get().content == first["data"]["content"]
+    assert_the_log_agrees()
+
+
+@ROUNDS
+def test_of_one_message_id_in_many_conversations_the_first_stays(_round):
+    """No row is locked by all of them: the constraint decides, and the losers see who was first."""
+    ids = [str(uuid4()) for _ in range(SENDERS)]
+    for id in ids:
+        send(make_event("NEW_CONVERSATION", id=id))
+    answers = at_once([message(id, id=ids[0]) for id in ids])
+    assert tally(answers) == {201: 1, 409: SENDERS - 1}
+    assert Message.objects.count() == 1
+    assert_the_log_agrees()
+
+
+@ROUNDS
+def test_different_messages_are_all_stored_and_counted(opened, _round):
+    events = [message(opened, at=f"2025-02-21T10:20:{n:02}") for n in range(SENDERS)]
+    assert tally(at_once(events)) == {201: SENDERS}
+    assert stored_ids() == ids_of(events)
+    assert Conversation.objects.get().last_message_at.second == SENDERS - 1
+    assert_the_log_agrees()
+
+
+@ROUNDS
+def test_what_races_a_close_is_either_stored_or_told_that_it_is_closed(opened, _round):
+    messages = [message(opened) for _ in range(SENDERS)]
+    close = make_event("CLOSE_CONVERSATION", id=opened)
+    *answers, closing = at_once([*messages, close])
+    taken = [event for event, (status, _) in zip(messages, answers, strict=True) if status == 201]
+    assert closing == (200, None)
+    assert set(answers) <= {(201, None), (400, "conversation_closed")}
+    assert stored_ids() == ids_of(taken)
+    assert Conversation.objects.get().state == "CLOSED"
+    assert_the_log_agrees()
+
+
+@ROUNDS
+def test_one_of_many_closes_is_applied_and_its_time_stays(opened, _round):
+    events = [
+        make_event("CLOSE_CONVERSATION", id=opened, at=f"2025-02-21T10:20:{n:02}")
+        for n in range(SENDERS)
+    ]
+    assert tally(at_once(events)) == {200: SENDERS}
+    applied = Delivery.objects.get(type="CLOSE_CONVERSATION", outcome="applied")
+    assert Conversation.objects.get().closed_at == applied.timestamp
+    assert_the_log_agrees()
+
+
+@ROUNDS
+def test_no_message_is_lost_between_its_early_arrival_and_its_conversation(conversation_id, _round):
+    messages = [message(conversation_id) for _ in range(SENDERS - 1)]
+    *answers, opening = at_once([*messages, make_event("NEW_CONVERSATION", id=conversation_id)])
+    assert opening == (201, None)
+    assert set(answers) <= {(201, None), (404, "conversation_not_found")}
+    assert stored_ids() == ids_of(messages)
+    assert_the_log_agrees()
+
+
+@ROUNDS
+def test_an_early_message_sent_twice_while_its_conversation_arrives_is_one(conversation_id, _round):
+    early = message(conversation_id)
+    send(early)
+    opening = make_event("NEW_CONVERSATION", id=conversation_id)
+    answers = at_once([early, opening] * (SENDERS // 2))
+    assert set(tally(answers)) <= {200, 201, 404}
+    assert tally(answers)[201] == 1
+    assert stored_ids() == ids_of([early])
+    assert_the_log_agrees()
+
+
+@ROUNDS
+def test_an_early_close_is_not_lost_either(conversation_id, _round):
+    close = make_event("CLOSE_CONVERSATION", id=conversation_id)
+    opening = make_event("NEW_CONVERSATION", id=conversation_id)
+    answers = at_once([close, opening] * (SENDERS // 2))
+    assert set(tally(answers)) <= {200, 201, 404}
+    assert tally(answers)[201] == 1
+    assert Conversation.objects.get().state == "CLOSED"
+    applied = Delivery.objects.filter(type="CLOSE_CONVERSATION", outcome="applied")
+    assert applied.count() == 1
+
+
+@ROUNDS
+def test_one_message_id_in_two_conversations_that_arrive_after_it_is_stored_once(_round):
+    ids = [str(uuid4()) for _ in range(SENDERS)]
+    for id in ids:
+        send(message(id, id=ids[0]))
+    answers = at_once([make_event("NEW_CONVERSATION", id=id) for id in ids])
+    assert tally(answers) == {201: SENDERS}
+    assert Message.objects.count() == 1
+    assert Delivery.objects.filter(code="id_conflict").count() == SENDERS - 1
+    assert_the_log_agrees()
