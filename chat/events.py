@@ -11,8 +11,7 @@ from chat.models import Conversation, Delivery, Message
 from chat.payloads import (
     CloseConversation,
     Event,
-    InvalidEvent,
-    InvalidJSON,
+    InvalidPayload,
     NewConversation,
     NewMessage,
     Refusal,
@@ -48,9 +47,6 @@ class ConversationClosed(Refusal):
     detail = "The conversation is closed; sending the message again cannot help."
 
 
-NOTHING_READ = Subject()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """The request that brought a body, for the log."""
@@ -67,7 +63,7 @@ class Result:
     """What became of a delivery: applied, a duplicate, or refused with the refusal that says why."""
 
     outcome: Delivery.Outcome
-    subject: Subject = NOTHING_READ
+    subject: Subject
     refusal: Refusal | None = None
 
     @property
@@ -91,11 +87,10 @@ def ingest(
     )
     try:
         event = parse(body)
-    except InvalidJSON as refusal:
-        return record(refused(refusal), replace(request, body=body[:KEPT_OF_INVALID_BODY]))
-    except InvalidEvent as refusal:
-        invalid = refused(refusal, refusal.subject)
-        return record(invalid, replace(request, body=body[:KEPT_OF_INVALID_BODY]))
+    except InvalidPayload as refusal:
+        kept = replace(request, body=body[:KEPT_OF_INVALID_BODY])
+        with transaction.atomic(durable=True):
+            return record(refused(refusal, refusal.subject), kept)
     return settle(event, request)
 
 
@@ -124,7 +119,7 @@ def outcome_of(event: Event, *, received_at: datetime) -> Result:
         return refused(refusal, event.subject)
 
 
-def refused(refusal: Refusal, subject: Subject = NOTHING_READ) -> Result:
+def refused(refusal: Refusal, subject: Subject) -> Result:
     return Result(Outcome.REFUSED, subject, refusal)
 
 

@@ -25,13 +25,6 @@ class Refusal(Exception):
     errors: tuple["FieldError", ...] = ()
 
 
-class InvalidJSON(Refusal):
-    """Not one RFC 8259 value in UTF-8, or a name twice in an object, or nested too deeply."""
-
-    code = "invalid_json"
-    detail = "The body is not one well-formed JSON value in UTF-8 without duplicate names."
-
-
 @dataclass(frozen=True, slots=True)
 class FieldError:
     """What is wrong with one member; the pointer is an RFC 6901 path into the body."""
@@ -56,8 +49,21 @@ class Subject:
         return self.message_id or self.conversation_id
 
 
-class InvalidEvent(Refusal):
-    """JSON, but not an event: `errors` has everything that is wrong, `subject` what is right."""
+class InvalidPayload(Refusal):
+    """A body that is no event; `subject` is what can be read of it."""
+
+    subject = Subject()
+
+
+class InvalidJSON(InvalidPayload):
+    """Not one RFC 8259 value in UTF-8, or a name twice in an object, or nested too deeply."""
+
+    code = "invalid_json"
+    detail = "The body is not one well-formed JSON value in UTF-8 without duplicate names."
+
+
+class InvalidEvent(InvalidPayload):
+    """JSON, but not an event: `errors` has everything that is wrong, all at once."""
 
     code = "invalid_event"
     detail = "The body is not a valid event; errors lists what is wrong."

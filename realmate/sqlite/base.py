@@ -62,15 +62,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
     _queue: WriterQueue | None = None
 
     def _start_transaction_under_autocommit(self) -> None:
-        until = time.monotonic() + self.settings_dict["OPTIONS"].get("timeout", 5)
+        timeout = self.settings_dict["OPTIONS"].get("timeout", 5)
+        until = time.monotonic() + timeout
         self._enter(until=until)
         try:
-            left_ms = max(0, int((until - time.monotonic()) * 1000))
-            self.connection.execute(f"PRAGMA busy_timeout = {left_ms}")
+            self._wait_in_sqlite(until - time.monotonic())
             super()._start_transaction_under_autocommit()  # type: ignore[misc]
         except BaseException:
             self._leave()
             raise
+        finally:
+            self._wait_in_sqlite(timeout)
+
+    def _wait_in_sqlite(self, seconds: float) -> None:
+        self.connection.execute(f"PRAGMA busy_timeout = {max(0, int(seconds * 1000))}")
 
     def _commit(self) -> None:
         try:

@@ -1,0 +1,237 @@
+"""Posts a lively stream of made-up conversations to a running server, as a sender would."""
+
+import json
+import math
+import sys
+from argparse import RawDescriptionHelpFormatter
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from time import monotonic, sleep
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
+from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError
+from urllib3.util import parse_url
+
+from chat.simulation import Posting, postings
+
+DEFAULT_URL = "http://127.0.0.1:8000/webhook/"
+SLOWEST_RATE = 0.01
+MOST_CONVERSATIONS = 10_000
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 30.0
+LONGEST_RETRY_AFTER_SECONDS = 3_600.0
+
+EXAMPLES = """
+examples:
+  manage.py simulate                            five events a second until Ctrl+C
+  manage.py simulate --count 1000 --rate 0      a thousand events, as fast as they go
+  manage.py simulate --url localhost:9000       another port
+"""
+
+
+class Command(BaseCommand):
+    help = (
+        "Post made-up customer-service conversations to a running server: openings, messages, "
+        "closings, and now and then a duplicate, a late or early message, or one after the "
+        "closing. Open /ui/ and watch." + "\n" + EXAMPLES
+    )
+    requires_system_checks = ()
+
+    def create_parser(self, *args: Any, **kwargs: Any) -> CommandParser:
+        return super().create_parser(*args, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add = parser.add_argument
+        add("--url", default=DEFAULT_URL, help=f"the webhook, or its host:port ({DEFAULT_URL})")
+        add("--rate", type=float, default=5.0, help="events a second (5); 0: as fast as it can")
+        add("--count", type=int, help="stop after this many events (never, until Ctrl+C)")
+        add("--conversations", type=int, default=8, help="how many go on at once (8)")
+        add(
+            "--seed",
+            type=int,
+            help="tell the same conversations with the same ids as another run with this seed; "
+            "a database that has them already refuses them as id_conflict",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        url, rate, count = webhook_url(options["url"]), options["rate"], options["count"]
+        check(rate == 0 or SLOWEST_RATE <= rate < math.inf, f"--rate is 0 or from {SLOWEST_RATE}")
+        check(count is None or count >= 1, "--count is at least 1")
+        check(
+            1 <= options["conversations"] <= MOST_CONVERSATIONS,
+            f"--conversations is from 1 to {MOST_CONVERSATIONS}",
+        )
+        stream = postings(conversations=options["conversations"], seed=options["seed"])
+        tally = Tally()
+        try:
+            self.post_all(paced(islice(stream, count), rate), url, tally, total=count)
+        except KeyboardInterrupt:
+            pass  # the way to end an endless run
+        self.stdout.write(tally.summary())
+
+    def post_all(
+        self, stream: Iterator[Posting], url: str, tally: "Tally", *, total: int | None
+    ) -> None:
+        with Sender(url, on_wait=self.warn) as sender, tqdm(total=total, unit=" events") as bar:
+            for posting in stream:
+                answer = sender.post(posting.body)
+                if tally.count_in(posting, answer):
+                    self.warn(f"unexpected: {answer} to {posting.type}, not {posting.expected}")
+                bar.set_postfix(tally.figures(), refresh=False)
+                bar.update()
+
+    def warn(self, text: str) -> None:
+        """A line above the progress bar."""
+        with tqdm.external_write_mode(file=sys.stderr):
+            self.stderr.write(text)
+
+
+# Options
+
+
+def check(right: bool, rule: str) -> None:
+    if not right:
+        raise CommandError(rule)
+
+
+def webhook_url(text: str) -> str:
+    """The whole URL, also for `host:port` or a server's root. Raises CommandError."""
+    try:
+        url = parse_url(text)
+    except LocationParseError:
+        raise CommandError(f"--url is not a URL: {text}") from None
+    check(bool(url.host), f"--url names no host: {text}")
+    check(url.scheme in (None, "http", "https"), f"--url is not http or https: {text}")
+    path = url.path if url.path not in (None, "", "/") else "/webhook/"
+    return url._replace(scheme=url.scheme or "http", path=path, fragment=None).url
+
+
+def paced(stream: Iterator[Posting], rate: float) -> Iterator[Posting]:
+    """At most `rate` a second, 0 being no limit. Time lost waiting is not made up in a burst."""
+    interval = 1 / rate if rate else 0
+    due = monotonic()
+    for posting in stream:
+        yield posting
+        now = monotonic()
+        due = max(due + interval, now)
+        sleep(due - now)
+
+
+# Sending
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    code: str
+    """The outcome or the refusal's code; "" where the body tells none."""
+    retried: bool
+
+    def __str__(self) -> str:
+        return f"HTTP {self.status} {self.code}".strip()
+
+
+class Sender:
+    """Delivers at least once, in order, over one connection that is kept."""
+
+    def __init__(self, url: str, *, on_wait: Callable[[str], None]) -> None:
+        self.url = url
+        self.on_wait = on_wait
+        self.was_answered = False
+        self.http = PoolManager(maxsize=1, retries=False, timeout=Timeout(connect=5, read=60))
+
+    def __enter__(self) -> "Sender":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.http.clear()
+
+    def post(self, body: bytes) -> Answer:
+        """Until there is an answer other than 503. Raises CommandError if there never was one."""
+        wait, tries = FIRST_WAIT_SECONDS, 1
+        while (response := self.try_to_post(body)) is None or response.status == 503:
+            seconds = wait if response is None else retry_after(response, wait)
+            reason = "no answer" if response is None else "HTTP 503"
+            self.on_wait(f"{reason}; the same event again in {seconds:g} s")
+            sleep(seconds)
+            wait, tries = min(wait * 2, LONGEST_WAIT_SECONDS), tries + 1
+        return Answer(response.status, code_in(response.data), retried=tries > 1)
+
+    def try_to_post(self, body: bytes) -> BaseHTTPResponse | None:
+        headers = {"Content-Type": "application/json"}
+        try:
+            response = self.http.request(
+                "POST", self.url, body=body, headers=headers, redirect=False
+            )
+        except HTTPError:
+            check(self.was_answered, f"no server at {self.url}; start it with `make run`")
+            return None
+        self.was_answered = True
+        return response
+
+
+def retry_after(response: BaseHTTPResponse, otherwise: float) -> float:
+    """Seconds, from either form of the header (RFC 9110, section 10.2.3)."""
+    try:
+        seconds = Retry().get_retry_after(response)
+    except InvalidHeader:
+        seconds = None
+    return otherwise if seconds is None else min(seconds, LONGEST_RETRY_AFTER_SECONDS)
+
+
+def code_in(body: bytes) -> str:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return ""
+    if not isinstance(document, dict):
+        return ""
+    return str(document.get("outcome") or document.get("code") or "")
+
+
+# Counting
+
+
+@dataclass(slots=True)
+class Tally:
+    started: float = field(default_factory=monotonic)
+    answers: Counter[str] = field(default_factory=Counter)
+    surprises: Counter[str] = field(default_factory=Counter)
+    open: int = 0
+
+    def count_in(self, posting: Posting, answer: Answer) -> bool:
+        """Whether this is the first unexpected answer of its kind."""
+        self.answers[answer.code or str(answer)] += 1
+        if not is_expected(posting, answer):
+            self.surprises[str(answer)] += 1
+            return self.surprises[str(answer)] == 1
+        if posting.expected == "applied":
+            self.open += {"NEW_CONVERSATION": 1, "CLOSE_CONVERSATION": -1}.get(posting.type, 0)
+        return False
+
+    def figures(self) -> dict[str, int]:
+        applied, duplicates = self.answers["applied"], self.answers["duplicate"]
+        refused = self.answers.total() - applied - duplicates
+        return {"open": self.open, "applied": applied, "dup": duplicates, "refused": refused}
+
+    def summary(self) -> str:
+        seconds, total = monotonic() - self.started, self.answers.total()
+        lines = [f"{total} events in {seconds:.1f} s, {total / seconds:.1f} a second"]
+        lines += [f"{number:>8}  {code}" for code, number in self.answers.most_common()]
+        lines += [
+            f"UNEXPECTED: {answer}, {number} times"
+            for answer, number in self.surprises.most_common()
+        ]
+        return "\n".join(lines)
+
+
+def is_expected(posting: Posting, answer: Answer) -> bool:
+    """An event that was sent again may have been applied the first time, its answer lost."""
+    if answer.retried and posting.expected == "applied" and answer.code == "duplicate":
+        return True
+    return answer.code == posting.expected
