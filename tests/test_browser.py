@@ -9,6 +9,12 @@ from tests.conftest import C, M, make_event
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
+COUNT_MUTATIONS = """
+    window.mutations = 0;
+    new MutationObserver(seen => window.mutations += seen.length).observe(document, {
+        subtree: true, childList: true, attributes: true, characterData: true,
+    });
+"""
 OTHER = "0e1d2c3b-4a59-4687-9706-f5e4d3c2b1a0"
 
 
@@ -85,12 +91,7 @@ def test_nothing_in_the_page_changes_while_nothing_happens(page, post):
     post(make_event("NEW_CONVERSATION", id=C))
     post(make_event("NEW_MESSAGE", id=M))
     page.goto(f"/ui/{C}/")
-    page.evaluate("""
-        window.mutations = 0;
-        new MutationObserver(seen => window.mutations += seen.length).observe(document, {
-            subtree: true, childList: true, attributes: true, characterData: true,
-        });
-    """)
+    page.evaluate(COUNT_MUTATIONS)
     for _ in range(3):
         with page.expect_response(re.compile("/ui/fragments/poll/")) as poll:
             pass
@@ -101,14 +102,10 @@ def test_nothing_in_the_page_changes_while_nothing_happens(page, post):
 def test_a_change_is_seen_by_the_same_observation(page, post):
     post(make_event("NEW_CONVERSATION", id=C))
     page.goto(f"/ui/{C}/")
-    page.evaluate("""
-        window.mutations = 0;
-        new MutationObserver(seen => window.mutations += seen.length).observe(document, {
-            subtree: true, childList: true, attributes: true, characterData: true,
-        });
-    """)
+    page.evaluate(COUNT_MUTATIONS)
     post(make_event("NEW_MESSAGE", id=M))
-    page.wait_for_function("window.mutations > 0")
+    expect(page.locator(".message")).to_be_visible()
+    assert page.evaluate("window.mutations") > 0
 
 
 def test_markup_in_a_message_stays_text(page, post):
