@@ -44,6 +44,12 @@ class LengthRequired(Refusal):
     code = "length_required"
 
 
+class BadLength(Refusal):
+    """A Content-Length that is no number; the servers we know refuse it themselves."""
+
+    code = "bad_request"
+
+
 class BodyTooLarge(Refusal):
     """More than MAX_BODY_BYTES, by what was declared or by what came."""
 
@@ -82,7 +88,7 @@ def read_body(request: HttpRequest) -> bytes:
     try:
         declared = int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:
-        declared = 0
+        raise BadLength from None
     if declared > settings.MAX_BODY_BYTES:
         raise BodyTooLarge
     return request.body
@@ -124,12 +130,14 @@ class ConversationDetail(APIView):
 # Probes
 
 
+@csrf_exempt
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process answers. Asks nothing of the database."""
     return JsonResponse({"status": "ok"})
 
 
+@csrf_exempt
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """The database answers and has every migration; otherwise 503, with the reason in the log."""
@@ -139,6 +147,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "ready"})
 
 
+@csrf_exempt
 def nothing_here(request: HttpRequest) -> HttpResponse:
     """The last route: with DEBUG on, Django's own 404 would be a page about the URL map."""
     return problem(request, "not_found")

@@ -1,5 +1,6 @@
 """The edge: every answer has a request id, and every error the one shape of its place."""
 
+import logging
 from collections.abc import Callable
 from uuid import uuid4
 
@@ -19,6 +20,8 @@ from chat.problems import (
     request_id,
 )
 
+logger = logging.getLogger(__name__)
+
 PLACES_OF_PEOPLE = ("/ui/", "/admin/")
 
 
@@ -33,11 +36,18 @@ class EdgeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.META[REQUEST_ID] = uuid4()
+        drop_cookies_with_nul(request)
         response = self.get_response(request)
         if response.status_code >= 400 and not is_ours(response):
             response = in_our_shape(request, response)
         response["X-Request-Id"] = str(request_id(request))
         return response
+
+
+def drop_cookies_with_nul(request: HttpRequest) -> None:
+    """A quoted cookie can spell one, and PostgreSQL fails when asked for a session under it."""
+    for name in [name for name, value in request.COOKIES.items() if "\0" in value]:
+        del request.COOKIES[name]
 
 
 class PagesInTheReadersLanguage(LocaleMiddleware):
@@ -60,10 +70,12 @@ def is_ours(response: HttpResponse) -> bool:
 
 
 def in_our_shape(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """With the headers that the layers below gave it: Allow, and those that keep a browser safe."""
     code = code_for(response.status_code)
     ours = error_page(request, code) if is_for_people(request) else problem(request, code)
-    if "Allow" in response:
-        ours["Allow"] = response["Allow"]
+    for name, value in response.items():
+        if name != "Content-Length":
+            ours.headers.setdefault(name, value)
     return ours
 
 
@@ -73,8 +85,12 @@ def is_for_people(request: HttpRequest) -> bool:
 
 def error_page(request: HttpRequest, code: str) -> HttpResponse:
     """Without the request's context: what failed may be the session, or the whole database."""
-    with override(get_language_from_request(request)):
-        page = render_to_string("error.html", {"code": code, "status": STATUS[code]})
+    try:
+        with override(get_language_from_request(request)):
+            page = render_to_string("error.html", {"code": code, "status": STATUS[code]})
+    except Exception:
+        logger.exception("The error page fails too; are its static files collected?")
+        return problem(request, code)
     response = HttpResponse(page, status=STATUS[code])
     if code == "try_again":
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)

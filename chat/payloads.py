@@ -291,6 +291,8 @@ def model_for(document: Any) -> Any:
 CODES = {
     "missing": ("missing", "Required."),
     "literal_error": ("unknown_value", "Must be one of the values that the format names."),
+    # A lone surrogate, where a literal is asked for.
+    "string_unicode": ("unknown_value", "Must be one of the values that the format names."),
     "model_type": ("not_an_object", "Must be an object."),
     "dict_type": ("not_an_object", "Must be an object."),
 }

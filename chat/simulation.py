@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from random import Random
 from typing import Any, Literal
 from uuid import UUID
@@ -208,8 +209,8 @@ def details_of(chance: Random, now: datetime) -> dict[str, Any]:
         "barcode": barcode(chance),
         "pix": f"00020126580014br.gov.bcb.pix0136{new_id(chance)}5204000053039865802BR5910LOJA TESTE6009SAO PAULO62070503***6304{chance.randrange(16**4):04X}",
         "past": f"{here - timedelta(days=chance.randint(3, 9)):%d/%m}",
-        "day": f"{here + timedelta(days=chance.randint(2, 4)):%d/%m}",
-        "other_day": f"{here + timedelta(days=chance.randint(5, 8)):%d/%m}",
+        "day": f"{working_day(here, chance.randint(2, 4)):%d/%m}",
+        "other_day": f"{working_day(here, chance.randint(6, 9)):%d/%m}",
         "hour": hour,
         "other_hour": other_hour,
         "doctor": chance.choice(DOCTORS),
@@ -223,6 +224,12 @@ def details_of(chance: Random, now: datetime) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def working_day(now: datetime, days: int) -> datetime:
+    """So many days ahead, or one more where that is a Sunday."""
+    day = now + timedelta(days=days)
+    return day + timedelta(days=day.weekday() == 6)
+
+
 def reais(cents: int) -> str:
     """As it is written in Brazil: R$ 1.249,90."""
     whole = f"{cents // 100:,}".replace(",", ".")
@@ -234,7 +241,7 @@ def barcode(chance: Random) -> str:
     digits = f"{chance.randrange(10**47):047}"
     pattern = "{}.{} {}.{} {}.{} {} {}"
     cuts = (0, 5, 10, 15, 21, 26, 32, 33, 47)
-    return pattern.format(*(digits[a:b] for a, b in zip(cuts, cuts[1:], strict=False)))
+    return pattern.format(*(digits[a:b] for a, b in pairwise(cuts)))
 
 
 CUSTOMERS = (
@@ -324,7 +331,7 @@ A: {greeting}! Eu sou {agent}. Claro! Por segurança, me confirma os *3 primeiro
 C: {customer}, 084
 | 317
 | os primeiros são 205
-A: Obrigado pela confirmação, {customer}! O valor atualizado é de *{bill}*, com vencimento em {day}.
+A: Agradeço a confirmação, {customer}! O valor atualizado é de *{bill}*, com vencimento em {day}.
 [
 C: Ué, tem juros?
 | esse valor está maior que o do mês passado...
@@ -355,13 +362,13 @@ PIX = script("""
 C: Fiz um Pix de {price} hoje cedo e o pedido continua "aguardando pagamento" 😟
 | Paguei por pix o pedido {order} e não caiu ainda. Saiu da minha conta!
 A: Olá! Aqui é {agent}, vou te ajudar com isso. Qual é o número do pedido e o horário do pagamento?
-| {greeting}! Fique tranquilo(a), vamos localizar. Me passa o nº do pedido e a hora aproximada do Pix, por favor.
+| {greeting}! Não se preocupe, vamos localizar. Me passa o nº do pedido e a hora aproximada do Pix, por favor.
 C: {order}, umas {hour}
 | pedido {order}. Foi às {hour}
 C: Segue o comprovante: https://banco.example/comprovante/{protocol}
 | o comprovante tem o valor certinho, {price}
 A: Recebido! Um momento, por favor. ⏳
-| Obrigado! Vou conferir com o financeiro e já volto. Não precisa pagar de novo, tá?
+| Recebi! Vou conferir com o financeiro e já volto. Não precisa pagar de novo, tá?
 [
 C: Alguma novidade?
 | Oi? ainda aí?
@@ -408,7 +415,7 @@ A: Oi, {customer}! Tudo bem? Aqui é {agent}. 👟 A troca é grátis em até *3
 C: Só experimentei em casa
 | não usei não, tá na caixa ainda com etiqueta
 A: Ótimo! Qual tamanho você gostaria?
-C: um número maior
+C: um número maior, se tiver em preto
 | Um acima. Tem no preto?
 [
 A: No preto esgotou 😔, mas temos em *azul-marinho* e *off-white*. Qual prefere?
@@ -432,15 +439,15 @@ A: Não precisa pagar nem imprimir nada: é só informar o código no balcão. �
 
 DEFECT = script("""
 C: O {product} que comprei chegou quebrado
-| {greeting}, recebi o {product} hoje e ele nem liga 😤
-| Meu {product} parou de funcionar com uma semana de uso!!
+| {greeting}, recebi o {product} hoje e veio com defeito 😤
+| Meu {product} quebrou com uma semana de uso!!
 A: Poxa, {customer}, que chato! Eu sou {agent} e vou resolver isso com você. Pode me passar o número do pedido?
 | Sinto muito por isso. 😔 Aqui é {agent}. Me informa o pedido e, se puder, descreva o defeito?
 C: {order}
 | pedido nº {order}
 C: A caixa já chegou amassada. Tenho foto: https://fotos.example/{order}
-| Já testei em outra tomada e nada
-A: Obrigado pelas informações. Como está dentro do prazo de 7 dias, você pode escolher:
+| não dá pra usar desse jeito
+A: Agradeço as informações. Como está dentro do prazo de 7 dias, você pode escolher:
 
 *1)* troca por um novo
 *2)* devolução com reembolso de {price}
@@ -509,7 +516,7 @@ C: Essa
 A: Tenho *{other_day} às {other_hour}*. Serve?
 | O próximo horário livre é {other_day}, às {other_hour}. Posso confirmar?
 [
-C: Não tem mais cedo? Saio do trabalho só depois
+C: Não tem mais tarde? Saio do trabalho às 17h30
 | tem algum horário no fim da tarde?
 A: Nesse dia só às 18h10, por encaixe. Quer que eu reserve?
 C: quero!
@@ -540,15 +547,15 @@ C: fiz
 | Pronto, as luzes estão verdes
 C: Continua lento
 | agora deu {measured},7
-A: Obrigado! Estou vendo o sinal daqui: o canal do Wi-Fi está congestionado. Vou trocar de 2,4 GHz para *5 GHz*. Você pode perder a conexão por um minuto.
+A: Perfeito! Estou vendo o sinal daqui: o canal do Wi-Fi está congestionado. Vou trocar de 2,4 GHz para *5 GHz*. Você pode perder a conexão por um minuto.
 [
 C: Caiu
 | caiu tudo aqui
 A: É esperado, já volta. 😊
 C: voltou!
 ]
-C: O que eu faço se voltar a acontecer?
-| E agora, testo de novo?
+C: E agora, testo de novo?
+| Posso testar?
 A: Teste de novo, por favor, em https://velocidade.example
 C: {speed} certinho agora 🚀
 | subiu pra quase {speed}!! 👏👏
@@ -572,7 +579,7 @@ A: Sim! O desconto proporcional é automático e virá na fatura de {other_day}.
 [
 C: Voltou aqui
 | Opa, voltou! 🎉
-A: Que ótima notícia! Obrigado por avisar. 💚
+A: Que ótima notícia! Agradeço por avisar. 💚
 ]
 """)
 
@@ -607,7 +614,7 @@ PRAISE = script("""
 C: Oi! Só passando pra elogiar o atendimento de vocês 🥰
 | {greeting}! Não é reclamação não, é elogio rs
 A: Que alegria receber isso! 💛 Aqui é {agent}. Conta pra gente!
-C: O {product} chegou antes do prazo, super bem embalado, e veio até um bilhetinho escrito à mão. Nunca vi isso! Comprei o presente em cima da hora, estava desesperada(o) achando que não ia dar tempo, e a {agent} me acompanhou do começo ao fim. Minha mãe amou. Parabéns a toda a equipe, vocês ganharam um(a) cliente pra vida. ❤️
+C: O {product} chegou antes do prazo, super bem embalado, e veio até um bilhetinho escrito à mão. Nunca vi isso! Comprei o presente em cima da hora, achei que não ia dar tempo, e {agent} me acompanhou do começo ao fim. Minha mãe amou. Parabéns a toda a equipe, vocês ganharam cliente pra vida toda. ❤️
 | Comprei um {product} semana passada e o rapaz da entrega foi um amor, subiu três andares com a caixa
 A: Ficamos muito felizes, {customer}! Vou repassar ao time, eles vão adorar. 😍
 C: Tem algum lugar pra avaliar?
@@ -633,13 +640,13 @@ C: Quanto fica?
 A: Hoje você paga {bill}. Com o desconto, economiza bastante, e *sem fidelidade*: pode sair quando quiser.
 [
 C: Deixa eu pensar um pouco
-| vou falar com minha esposa e já respondo
+| vou conversar aqui em casa e já respondo
 A: Claro, sem pressa. A proposta vale até {day}. 😊
 C: Voltei
 ]
 C: Tá, vou ficar então
 | Fechado, pode aplicar o desconto
-| Obrigado, mas prefiro cancelar mesmo
+| {thanks}, mas prefiro cancelar mesmo
 A: Certo! Já registrei a sua escolha no protocolo *{protocol}*. A confirmação vai para {email}.
 """)
 
@@ -651,9 +658,9 @@ C: E à vista no pix?
 | tem desconto no Pix?
 A: No Pix tem *5% de desconto*. 💸
 [
-C: É bivolt?
-| Qual a garantia?
-A: A garantia é de *12 meses* com o fabricante, e todos os modelos são bivolt. O manual está em https://loja.example/manuais
+C: Qual a garantia?
+| tem garantia né?
+A: A garantia é de *12 meses* com o fabricante. O manual está em https://loja.example/manuais
 C: Show
 ]
 C: entrega em {district}? CEP {cep}

@@ -3,9 +3,9 @@
 import json
 import math
 import sys
-from argparse import RawDescriptionHelpFormatter
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from time import monotonic, sleep
@@ -26,24 +26,14 @@ FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 3_600.0
 
-EXAMPLES = """
-examples:
-  manage.py simulate                            five events a second until Ctrl+C
-  manage.py simulate --count 1000 --rate 0      a thousand events, as fast as they go
-  manage.py simulate --url localhost:9000       another port
-"""
-
 
 class Command(BaseCommand):
     help = (
         "Post made-up customer-service conversations to a running server: openings, messages, "
         "closings, and now and then a duplicate, a late or early message, or one after the "
-        "closing. Open /ui/ and watch." + "\n" + EXAMPLES
+        "closing. Open /ui/ and watch."
     )
     requires_system_checks = ()
-
-    def create_parser(self, *args: Any, **kwargs: Any) -> CommandParser:
-        return super().create_parser(*args, formatter_class=RawDescriptionHelpFormatter, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
@@ -68,10 +58,8 @@ class Command(BaseCommand):
         )
         stream = postings(conversations=options["conversations"], seed=options["seed"])
         tally = Tally()
-        try:
+        with suppress(KeyboardInterrupt):  # the way to end an endless run
             self.post_all(paced(islice(stream, count), rate), url, tally, total=count)
-        except KeyboardInterrupt:
-            pass  # the way to end an endless run
         self.stdout.write(tally.summary())
 
     def post_all(
@@ -127,9 +115,10 @@ def paced(stream: Iterator[Posting], rate: float) -> Iterator[Posting]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """What was answered in the end; the code is the outcome, or says why it was refused."""
+
     status: int
     code: str
-    """The outcome or the refusal's code; "" where the body tells none."""
     retried: bool
 
     def __str__(self) -> str:
@@ -217,7 +206,7 @@ class Tally:
     def figures(self) -> dict[str, int]:
         applied, duplicates = self.answers["applied"], self.answers["duplicate"]
         refused = self.answers.total() - applied - duplicates
-        return {"open": self.open, "applied": applied, "dup": duplicates, "refused": refused}
+        return {"open": self.open, "applied": applied, "duplicates": duplicates, "refused": refused}
 
     def summary(self) -> str:
         seconds, total = monotonic() - self.started, self.answers.total()

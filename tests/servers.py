@@ -1,0 +1,188 @@
+"""The application behind real servers, and behind WSGI without one: what no test client sends."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from email.message import Message as Headers
+from http.client import HTTPConnection, HTTPResponse
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+from uuid import UUID
+from wsgiref.util import setup_testing_defaults
+
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+
+ROOT = Path(__file__).resolve().parent.parent
+TYPE_OF_PROBLEMS = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer under the names that Django's test client gives its own."""
+
+    status_code: int
+    headers: Headers
+    content: bytes
+
+    def __getitem__(self, name: str) -> str:
+        return self.headers[name]
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+def assert_problem(answer: Any, status: int, code: str) -> None:
+    """The one shape of errors, with a request id that the header repeats."""
+    assert (answer.status_code, answer["Content-Type"]) == (status, TYPE_OF_PROBLEMS)
+    problem = answer.json()
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["type"] == "about:blank"
+    assert problem["title"]
+    assert problem["detail"]
+    assert answer["X-Request-Id"] == problem["request_id"] == str(UUID(problem["request_id"]))
+
+
+def assert_page(answer: Any, status: int) -> None:
+    """HTML for people, with a request id."""
+    assert answer.status_code == status
+    assert answer["Content-Type"] == "text/html; charset=utf-8"
+    assert b"<!doctype html>" in answer.content.lower()
+    assert UUID(answer["X-Request-Id"])
+
+
+def through_wsgi(method: str, target: str, body: bytes = b"", **environ: Any) -> Answer:
+    """What realmate.wsgi answers to a request target as it stands on the wire.
+
+    A variable given as None is left out; an environ wins over what the body says.
+    """
+    from realmate.wsgi import application
+
+    path, _, query = target.partition("?")
+    given = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query,
+        "HTTP_HOST": "localhost",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": BytesIO(body),
+    } | environ
+    given = {name: value for name, value in given.items() if value is not None}
+    setup_testing_defaults(given)
+    answer: list[Any] = []
+    with connection_kept():
+        response = application(given, lambda status, headers: answer.extend((status, headers)))
+        with closing(response):
+            content = b"".join(response)
+    headers = Headers()
+    for name, value in answer[1]:
+        headers[name] = value
+    return Answer(int(answer[0].split()[0]), headers, content)
+
+
+@contextmanager
+def connection_kept() -> Iterator[None]:
+    """As in Django's test client: the request may not close the connection of the test."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    try:
+        yield
+    finally:
+        for signal in (request_started, request_finished):
+            signal.connect(close_old_connections)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server of ours on the loopback interface."""
+
+    port: int
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: Any) -> Answer:
+        """One request on a connection of its own. An iterable body is sent in chunks."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with closing(connection):
+            connection.request(method, path, body, named)
+            return answer_of(connection.getresponse())
+
+    def post(self, body: Any, **headers: Any) -> Answer:
+        return self.ask("POST", "/webhook/", body, **{"Content_Type": "application/json"} | headers)
+
+    def send(self, *parts: bytes) -> Answer:
+        """Bytes as they are, for what no client would send. Raises when the server hangs up."""
+        with self.connected() as connection:
+            for part in parts:
+                connection.sendall(part)
+            response = HTTPResponse(connection)
+            response.begin()
+            return answer_of(response)
+
+    def connected(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+
+def answer_of(response: HTTPResponse) -> Answer:
+    return Answer(response.status, response.headers, response.read())
+
+
+def granian(port: int) -> list[str]:
+    options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    return [sys.executable, "-m", "granian", *options, "realmate.wsgi:application"]
+
+
+def runserver(port: int) -> list[str]:
+    return [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+
+
+COMMANDS = {"granian": granian, "runserver": runserver}
+
+
+@contextmanager
+def serving(name: str, directory: Path, **environ: str) -> Iterator[Server]:
+    """A real server in a process of its own, on a new SQLite file in the directory."""
+    database = directory / f"{name}.sqlite3"
+    environ = os.environ | {"DEBUG": "true", "DATABASE_URL": f"sqlite:///{database}"} | environ
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environ, check=True
+    )
+    server = Server(free_port())
+    with (
+        (directory / f"{name}.log").open("wb") as log,
+        subprocess.Popen(
+            COMMANDS[name](server.port), cwd=ROOT, env=environ, stdout=log, stderr=log
+        ) as process,
+    ):
+        try:
+            wait_for(server, process)
+            yield server
+        finally:
+            process.terminate()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(server: Server, process: subprocess.Popen, *, seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            assert server.ask("GET", "/healthz").status_code == 200
+        except OSError:
+            assert process.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.05)
+        else:
+            return

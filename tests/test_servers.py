@@ -1,0 +1,328 @@
+"""Over real sockets: what the servers make of hostile requests before the application sees them."""
+
+import json
+import time
+
+import pytest
+
+from tests.conftest import C, M, make_event
+from tests.servers import assert_page, assert_problem, serving
+from tests.test_samples import SAMPLES
+
+MIB = 1024 * 1024
+SAMPLE_C = "6a41b347-8d80-4ce9-84ba-7af66f369f6a"
+servers = ["granian", "runserver"]
+
+
+@pytest.fixture(scope="module", params=servers)
+def server(request, tmp_path_factory):
+    with serving(request.param, tmp_path_factory.mktemp(request.param)) as server:
+        yield server
+
+
+@pytest.fixture
+def granian(server, request):
+    return request.node.callspec.params["server"] == "granian"
+
+
+def opening(id: str) -> bytes:
+    return json.dumps(make_event("NEW_CONVERSATION", id=id)).encode()
+
+
+def numbered(number: int) -> str:
+    """An id for each test: the module shares one database."""
+    return f"{number:08}{C[8:]}"
+
+
+def head(*lines: str, host: str = "localhost") -> bytes:
+    """The head of a POST to the webhook, as it stands on the wire."""
+    lines = ("POST /webhook/ HTTP/1.1", f"Host: {host}", "Content-Type: application/json", *lines)
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def exists(server, id: str) -> bool:
+    return server.ask("GET", f"/conversations/{id}").status_code == 200
+
+
+def test_the_samples_in_and_the_conversation_out(server):
+    answers = [server.post(sample.encode()) for sample in SAMPLES]
+    assert [answer.status_code for answer in answers] == [201, 201, 201, 200]
+    conversation = server.ask("GET", f"/conversations/{SAMPLE_C}")
+    assert conversation["Content-Type"] == "application/json"
+    assert conversation.json()["state"] == "CLOSED"
+    contents = [message["content"] for message in conversation.json()["messages"]]
+    assert contents == ["Olá, tudo bem?", "Tudo ótimo e você?"]
+
+
+def test_the_webhook_without_its_slash_is_the_same_place(server):
+    answer = server.ask("POST", "/webhook", opening(numbered(1)), Content_Type="application/json")
+    assert answer.status_code == 201
+    assert exists(server, numbered(1))
+
+
+# Chunks
+
+
+def test_a_chunked_body_is_read_or_refused(server, granian):
+    sent = opening(numbered(2))
+    answer = server.post(iter([sent[:20], sent[20:]]))
+    if granian:
+        assert (answer.status_code, answer.json()["id"]) == (201, numbered(2))
+    else:
+        assert_problem(answer, 411, "length_required")
+    assert exists(server, numbered(2)) == granian
+
+
+def test_a_chunked_body_over_four_mib_is_refused(server, granian):
+    answer = server.post(b" " * (MIB // 2) for _ in range(9))
+    if granian:
+        assert_problem(answer, 413, "body_too_large")
+    else:
+        assert_problem(answer, 411, "length_required")
+
+
+def test_a_chunked_body_of_four_mib_is_read(server, granian):
+    if granian:
+        sent = opening(numbered(3))
+        padded = [sent, b" " * (4 * MIB - len(sent))]
+        assert server.post(iter(padded)).status_code == 201
+
+
+def test_an_empty_chunked_body_is_no_json(server, granian):
+    if granian:
+        assert_problem(server.post(iter([])), 400, "invalid_json")
+
+
+# Lengths
+
+
+def test_four_mib_are_taken_and_one_byte_more_is_not(server):
+    sent = opening(numbered(4))
+    padded = sent + b" " * (4 * MIB - len(sent))
+    assert server.post(padded).status_code == 201
+    assert_problem(server.post(padded + b" "), 413, "body_too_large")
+
+
+def test_a_large_body_is_refused_before_it_is_sent(server):
+    answer = server.send(head(f"Content-Length: {5 * MIB}", "Connection: close"), b" " * MIB)
+    assert_problem(answer, 413, "body_too_large")
+
+
+def test_no_body_is_no_json(server):
+    answer = server.send(head("Content-Length: 0", "Connection: close"))
+    assert_problem(answer, 400, "invalid_json")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Content-Length: {length}", "Content-Length: 5"),
+        ("Content-Length: 5", "Content-Length: {length}"),
+        ("Content-Length: abc",),
+        ("Content-Length: -1",),
+        ("Content-Length: " + "9" * 400,),
+        ("Content-Length: {length}, 5",),
+        ("Content-Length: +{length}",),
+    ],
+    ids=lambda lines: " ".join(lines)[:40],
+)
+def test_a_length_that_nobody_can_trust_is_refused(server, lines):
+    sent = opening(numbered(5))
+    lines = [line.format(length=len(sent)) for line in lines]
+    answer = answer_or_none(server, head(*lines, "Connection: close"), sent)
+    assert answer is None or 400 <= answer.status_code < 500
+    assert server.ask("GET", "/healthz").status_code == 200
+
+
+def answer_or_none(server, *parts):
+    """None when the server closes the connection on what is no HTTP."""
+    try:
+        return server.send(*parts)
+    except OSError:
+        return None
+
+
+def test_a_length_and_chunks_together_are_no_way_past_the_end(server):
+    sent = opening(numbered(6))
+    smuggled = b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    both = head(f"Content-Length: {len(smuggled)}", "Transfer-Encoding: chunked")
+    answer = answer_or_none(server, both, smuggled + sent)
+    assert answer is None or 400 <= answer.status_code < 500
+    assert not exists(server, numbered(6))
+
+
+# Senders that hang up
+
+
+def test_a_sender_that_hangs_up_leaves_the_server_well(server):
+    sent = opening(numbered(7))
+    for part in (b"POST", head("Content-Length: 100")[:-2], head(f"Content-Length: {len(sent)}")):
+        for more in (b"", sent[:20]):
+            with server.connected() as connection:
+                connection.sendall(part + more)
+    assert server.ask("GET", "/healthz").status_code == 200
+    assert server.post(opening(numbered(8))).status_code == 201
+    assert not exists(server, numbered(7))
+
+
+def test_a_slow_sender_is_waited_for(server):
+    sent = opening(numbered(9))
+    with server.connected() as connection:
+        connection.sendall(head(f"Content-Length: {len(sent)}", "Connection: close"))
+        for part in (sent[:30], sent[30:]):
+            time.sleep(0.1)
+            connection.sendall(part)
+        assert connection.recv(100).startswith(b"HTTP/1.1 201")
+
+
+def test_a_sender_may_ask_before_it_sends(server):
+    sent = opening(numbered(10))
+    lines = f"Content-Length: {len(sent)}", "Expect: 100-continue", "Connection: close"
+    with server.connected() as connection:
+        connection.sendall(head(*lines))
+        time.sleep(0.1)
+        connection.sendall(sent)
+        received = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert b"HTTP/1.1 201" in received
+
+
+def test_a_connection_serves_many_events(server, granian):
+    """A refusal leaves the connection at the start of the next request."""
+    if not granian:
+        return
+    with server.connected() as connection:
+        for number, type in enumerate(["text/plain", "application/json", "application/json"]):
+            sent = opening(numbered(20 + number))
+            request = head(f"Content-Length: {len(sent)}").replace(
+                b"application/json", type.encode()
+            )
+            connection.sendall(request + sent)
+            status = 415 if type == "text/plain" else 201
+            assert connection.recv(4096).startswith(f"HTTP/1.1 {status}".encode())
+
+
+# Headers
+
+
+@pytest.mark.parametrize(
+    "type",
+    [
+        "application/json; a*=nosuch''%41",
+        "application/json; charset=rot13",
+        "application/json; charset*=idna''%ff",
+        "application/json; charset*=x; charset*0*=y",
+        "application/json; a*" + "9" * 5_000 + "*=x",
+        "application/json; x=" + "y" * 20_000,
+        "application/json; é=ÿ",
+        'application/json; a="',
+        "text/plain; a*=nosuch''%41",
+        "multipart/form-data; boundary=" + "x" * 20_000,
+        ";;;",
+    ],
+    ids=lambda type: type[:40],
+)
+def test_no_content_type_breaks_the_server(server, type):
+    sent = opening(numbered(11))
+    answer = server.post(sent, Content_Type=type.encode("latin-1"))
+    assert answer.status_code in (200, 201, 415)
+    assert answer["X-Request-Id"]
+    if type.startswith("application/json"):
+        assert exists(server, numbered(11))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Accept": "application/xml"},
+        {"Authorization": "Basic ÿÿ"},
+        {"Cookie": 'sessionid="\\000\\000\\000\\000\\000\\000\\000\\000"; ÿ=ÿ'},
+        {"Accept_Language": "x" * 5_000},
+        {"X_HTTP_Method_Override": "DELETE"},
+        {"X_Request_Id": "00000000-0000-0000-0000-000000000000"},
+    ],
+    ids=lambda headers: next(iter(headers)),
+)
+def test_no_header_changes_what_an_event_gets(server, headers):
+    raw = {name: value.encode("latin-1") for name, value in headers.items()}
+    answer = server.post(b"{", **raw)
+    assert_problem(answer, 400, "invalid_json")
+    assert answer["X-Request-Id"] != headers.get("X_Request_Id")
+
+
+def test_a_bad_host_is_a_problem(server):
+    sent = opening(numbered(12))
+    lines = f"Content-Length: {len(sent)}", "Connection: close"
+    assert_problem(server.send(head(*lines, host="evil.example"), sent), 400, "bad_request")
+    assert not exists(server, numbered(12))
+
+
+def test_a_content_encoding_is_refused(server):
+    answer = server.post(opening(numbered(13)), Content_Encoding="gzip")
+    assert_problem(answer, 415, "unsupported_media_type")
+
+
+# Paths and methods, with DEBUG on
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/nothing", "//webhook", "/webhook//", "/webhook/x", "/%00", "/%ff", "/%2e%2e/x", "/a;b"),
+        *("/static/nothing.css", "/static/../manage.py", "/static/%00", "/" + "x" * 5_000),
+    ],
+    ids=lambda path: path[:40],
+)
+def test_an_unknown_path_is_a_problem(server, path):
+    assert_problem(server.ask("GET", path), 404, "not_found")
+    assert_problem(server.ask("POST", path, b"{}"), 404, "not_found")
+
+
+def test_an_unknown_page_is_a_page(server):
+    answer = server.ask("GET", "/ui/x/y/z")
+    assert_page(answer, 404)
+    assert b"DEBUG" not in answer.content
+
+
+def test_head_has_no_body(server):
+    server.post(opening(numbered(14)))
+    for path, status in ((f"/conversations/{numbered(14)}", 200), ("/conversations/x", 404)):
+        raw = f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        with server.connected() as connection:
+            connection.sendall(raw.encode())
+            received = b"".join(iter(lambda: connection.recv(4096), b""))
+        assert received.startswith(f"HTTP/1.1 {status}".encode())
+        assert received.endswith(b"\r\n\r\n")
+        assert b"x-request-id" in received.lower()
+
+
+def test_another_method_is_refused(server):
+    for method in ("GET", "PUT", "DELETE", "OPTIONS", "FOO"):
+        answer = server.ask(method, "/webhook/")
+        assert_problem(answer, 405, "method_not_allowed")
+        assert answer["Allow"] == "POST"
+
+
+def test_a_static_file_has_a_request_id(server):
+    answer = server.ask("GET", "/static/chat/inbox.css")
+    assert answer.status_code == 200
+    assert answer["X-Request-Id"]
+
+
+def test_a_deep_body_is_refused(server):
+    """The depth of the stack differs from server to server; the answer does not."""
+    for levels in (1_000, 100_000):
+        assert_problem(server.post(b"[" * levels + b"]" * levels), 400, "invalid_json")
+    nested = '{{"type": "NEW_CONVERSATION", "x": {}}}'
+    for levels in (999, 1_000, 100_000):
+        sent = nested.format("[" * levels + "]" * levels).encode()
+        answer = server.post(sent)
+        assert_problem(answer, 400, "invalid_json")
+
+
+def test_a_message_keeps_every_character(server):
+    server.post(opening(numbered(15)))
+    text = "\U0001f600 e\u0301 \u202e <script> \t\r\n"
+    message = make_event("NEW_MESSAGE", id=M[:-1] + "0", conversation_id=numbered(15), content=text)
+    assert server.post(json.dumps(message, ensure_ascii=False).encode()).status_code == 201
+    shown = server.ask("GET", f"/conversations/{numbered(15)}").json()
+    assert [message["content"] for message in shown["messages"]] == [text]

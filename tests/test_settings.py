@@ -1,0 +1,155 @@
+"""The environment decides: a clone works at once, and anything else is complete or does not start."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+REFUSAL = "ImproperlyConfigured: "
+COMPLETE = {
+    "DEBUG": "false",
+    "SECRET_KEY": "long-random-secret-" * 4,
+    "ALLOWED_HOSTS": "inbox.example",
+    "WEBHOOK_ALLOW_UNSIGNED": "true",
+}
+REQUIRED = {"SECRET_KEY", "ALLOWED_HOSTS", "WEBHOOK_ALLOW_UNSIGNED"}
+SHOW = "from django.conf import settings as s; print(s.DEBUG, s.ALLOWED_HOSTS, s.SECRET_KEY)"
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess:
+    """Python in a clone, with these variables and no others of ours."""
+    system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=system | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess:
+    return run("manage.py", *arguments, **environ)
+
+
+def read_settings(**environ: str) -> subprocess.CompletedProcess:
+    """Settings alone, as every door reads them."""
+    return run("-c", "import realmate.settings", **environ)
+
+
+def refused(run: subprocess.CompletedProcess) -> set[str]:
+    """The variables that a refusal names, all of them in its one message, which comes last."""
+    assert run.returncode != 0
+    assert run.stderr.count(REFUSAL) == 1, run.stderr
+    assert "During handling" not in run.stderr
+    message = run.stderr.splitlines()[-1]
+    assert REFUSAL in message
+    return {name for name in BAD if re.search(rf"\b{name}\b", message)}
+
+
+# The developer's door
+
+
+def test_a_clone_works_at_once_with_debug_on():
+    shown = manage("shell", "--no-imports", "-c", SHOW)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith("True ['localhost', '127.0.0.1', '[::1]']")
+
+
+def test_a_clone_passes_its_checks():
+    assert manage("check").stdout.startswith("System check identified no issues")
+
+
+def test_a_secret_key_alone_leaves_debug_off():
+    assert refused(manage("check", SECRET_KEY="x" * 60)) == REQUIRED - {"SECRET_KEY"}
+
+
+def test_an_empty_secret_key_leaves_debug_off():
+    assert refused(manage("check", SECRET_KEY="")) == REQUIRED
+
+
+def test_debug_off_is_left_off():
+    assert refused(manage("check", DEBUG="false")) == REQUIRED
+
+
+@pytest.mark.parametrize("command", ["check", "migrate", "runserver"])
+def test_no_command_starts_without_its_variables(command):
+    assert refused(manage(command, DEBUG="false")) == REQUIRED
+
+
+def test_debug_on_needs_nothing_else():
+    assert read_settings(DEBUG="true").returncode == 0
+
+
+# The production door
+
+
+def test_the_wsgi_door_fails_closed():
+    assert refused(run("-c", "import realmate.wsgi")) == REQUIRED
+
+
+def test_settings_fail_closed():
+    assert refused(read_settings()) == REQUIRED
+
+
+def test_a_complete_environment_starts():
+    started = run("-c", "from realmate.wsgi import application; print(application)", **COMPLETE)
+    assert started.returncode == 0, started.stderr
+
+
+def test_a_complete_environment_passes_the_checks():
+    checked = manage("check", **COMPLETE)
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout == "System check identified no issues (0 silenced).\n"
+
+
+def test_a_complete_environment_has_debug_off():
+    shown = manage("shell", "--no-imports", "-c", SHOW, **COMPLETE)
+    assert shown.stdout == f"False ['inbox.example'] {COMPLETE['SECRET_KEY']}\n"
+
+
+@pytest.mark.parametrize("name", sorted(REQUIRED))
+def test_each_of_them_is_missed_alone(name):
+    without = {key: value for key, value in COMPLETE.items() if key != name}
+    assert refused(read_settings(**without)) == {name}
+
+
+# Bad values
+
+BAD = {
+    "DEBUG": ["", "maybe", "2"],
+    "SECRET_KEY": [""],
+    "ALLOWED_HOSTS": ["", ",", "a.example,,b.example"],
+    "WEBHOOK_ALLOW_UNSIGNED": ["", "false", "perhaps"],
+    "DATABASE_URL": ["", "nonsense", "mongodb://localhost/x", "/var/lib/realmate.sqlite3"],
+    "EVENT_TIME_ZONE": ["", "Mars/Olympus", "UTC+3", "../../../etc/passwd", "america/sao_paulo"],
+    "DISPLAY_TIME_ZONE": ["", "Mars/Olympus", "BRT "],
+    "EARLY_EVENTS_HOURS": ["", "-1", "1.5", "24h", "nan", "8761", "9" * 30],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, bad) for name in BAD for bad in BAD[name]])
+def test_a_bad_value_stops_the_start_by_its_name(name, value):
+    assert refused(read_settings(**COMPLETE | {name: value})) == {name}
+
+
+def test_all_bad_values_are_named_at_once():
+    bad = {name: values[-1] for name, values in BAD.items()}
+    assert refused(read_settings(**bad)) == set(BAD)
+
+
+@pytest.mark.parametrize("name", ["EVENT_TIME_ZONE", "EARLY_EVENTS_HOURS", "DATABASE_URL"])
+def test_a_bad_value_stops_the_developer_too(name):
+    assert refused(manage("check", **{name: BAD[name][1]})) == {name}
+
+
+def test_the_message_tells_no_secret():
+    said = read_settings(**COMPLETE | {"DATABASE_URL": "nosuch://user:hunter2@host/name"}).stderr
+    assert REFUSAL in said
+    assert "hunter2" not in said
+    assert COMPLETE["SECRET_KEY"] not in said

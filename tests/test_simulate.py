@@ -1,0 +1,268 @@
+"""`manage.py simulate`: what it makes up, and how it posts it."""
+
+import _thread
+import json
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
+from itertools import islice
+from threading import Thread
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.core.servers.basehttp import WSGIRequestHandler
+
+from chat.models import Conversation, Delivery, Message
+from chat.simulation import postings
+
+NOON = datetime(2025, 2, 21, 15, 0, tzinfo=UTC)
+
+
+def ticking():
+    """A clock that moves on by a second whenever it is read."""
+    ticks = iter(range(10**9))
+    return lambda: NOON + timedelta(seconds=next(ticks))
+
+
+def take(number, *, seed=1, conversations=8):
+    return list(islice(postings(conversations=conversations, seed=seed, clock=ticking()), number))
+
+
+def data(posting):
+    return json.loads(posting.body)["data"]
+
+
+def messages_by_conversation(stream):
+    """Each message once, in the order of the clock, as the customer and the agent wrote them."""
+    threads = defaultdict(list)
+    for posting in sorted(stream, key=lambda posting: json.loads(posting.body)["timestamp"]):
+        if posting.type == "NEW_MESSAGE" and posting.expected in APPLIED_IN_THE_END:
+            threads[data(posting)["conversation_id"]].append(data(posting))
+    return threads
+
+
+APPLIED_IN_THE_END = ("applied", "conversation_not_found")
+
+
+@pytest.fixture(scope="module")
+def long_stream():
+    return take(6000)
+
+
+# What is made up
+
+
+def test_the_same_seed_tells_the_same():
+    assert take(300) == take(300)
+    assert take(300) != take(300, seed=2)
+
+
+def test_without_a_seed_no_id_comes_in_two_runs():
+    first, second = ({data(posting)["id"] for posting in take(50, seed=None)} for _ in "ab")
+    assert not first & second
+
+
+def test_an_event_has_the_time_at_which_it_is_made_in_the_form_of_the_samples():
+    assert json.loads(take(1)[0].body)["timestamp"] == "2025-02-21T15:00:01.000000"
+
+
+def test_every_event_gets_the_answer_that_it_expects(deliver):
+    for posting in take(500):
+        result = deliver(posting.body)
+        assert (result.code or result.outcome) == posting.expected
+    assert Message.objects.filter(late=True).exists()
+    assert Conversation.objects.filter(waiting_since__isnull=False).exists()
+
+
+def test_few_events_are_out_of_the_ordinary():
+    kinds = Counter(posting.expected for posting in take(5000))
+    assert 100 < kinds["duplicate"] < 200
+    assert 5 < kinds["conversation_not_found"] < 50
+    assert 5 < kinds["conversation_closed"] < 50
+
+
+def test_a_duplicate_has_the_very_body_of_an_event_before_it():
+    stream = take(1000)
+    for at, posting in enumerate(stream):
+        if posting.expected == "duplicate":
+            assert posting.body in [earlier.body for earlier in stream[:at]]
+
+
+def test_several_conversations_go_on_at_once():
+    ids = [data(posting).get("conversation_id") for posting in take(100, conversations=5)]
+    assert len(set(ids) - {None}) >= 5
+
+
+def test_the_customer_writes_first_and_a_whole_conversation_has_4_to_20_messages(long_stream):
+    closed = {
+        data(posting)["id"] for posting in long_stream if posting.type == "CLOSE_CONVERSATION"
+    }
+    threads = messages_by_conversation(long_stream)
+    assert len(closed) > 300
+    assert {thread[0]["direction"] for thread in threads.values()} == {"RECEIVED"}
+    assert {len(threads[id]) for id in closed} <= set(range(4, 21))
+
+
+def test_most_conversations_close_and_some_wait_for_a_reply(long_stream):
+    opened = Counter(posting.type for posting in long_stream if posting.expected == "applied")
+    share = opened["CLOSE_CONVERSATION"] / opened["NEW_CONVERSATION"]
+    assert 0.75 < share < 0.95
+
+
+def test_a_text_has_no_placeholder_left_and_the_texts_have_all_that_people_write(long_stream):
+    texts = [
+        text["content"]
+        for thread in messages_by_conversation(long_stream).values()
+        for text in thread
+    ]
+    assert not [text for text in texts if "{" in text or "}" in text]
+    for something in ("ç", "😊", "\n", "https://", "*", "R$ "):
+        assert any(something in text for text in texts)
+    assert min(map(len, texts)) <= 2
+    assert max(map(len, texts)) > 400
+
+
+# How it is posted
+
+
+def simulate(url, **options):
+    """What the command prints."""
+    out, err = StringIO(), StringIO()
+    call_command("simulate", url=url, stdout=out, stderr=err, **({"rate": 0, "seed": 1} | options))
+    return out.getvalue() + err.getvalue()
+
+
+@pytest.fixture
+def serve():
+    """A server that gives these answers, then 201 for ever; it keeps bodies and connections."""
+    servers = []
+
+    def serve(*answers):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
+        server.answers, server.bodies, server.connections = list(answers), [], 0
+        server.url = f"http://127.0.0.1:{server.server_port}/webhook/"
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+class Scripted(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def setup(self):
+        super().setup()
+        self.server.connections += 1
+
+    def do_POST(self):
+        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        answer = self.server.answers.pop(0) if self.server.answers else 201
+        answer() if callable(answer) else None
+        if not isinstance(answer, int):
+            self.close_connection = True
+            return
+        self.send_response(answer)
+        if answer in (301, 503):
+            self.send_header("Retry-After", "0")
+            self.send_header("Location", "/elsewhere/")
+        body = b'{"outcome": "applied"}' if answer == 201 else b"<h1>Sorry</h1>"
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_events_are_in_the_database(live_server, monkeypatch):
+    # Django's server writes an answer in two pieces; Nagle would hold the second for 40 ms.
+    monkeypatch.setattr(WSGIRequestHandler, "disable_nagle_algorithm", True)
+    printed = simulate(f"{live_server.url}/webhook/", count=40)
+    stream = list(islice(postings(conversations=8, seed=1), 40))
+    assert Delivery.objects.filter(replays=None).count() == 40
+    assert {str(id) for id in Message.objects.values_list("id", flat=True)} == {
+        data(posting)["id"]
+        for posting in stream
+        if posting.type == "NEW_MESSAGE" and posting.expected == "applied"
+    }
+    assert printed.startswith("40 events in ")
+    assert "UNEXPECTED" not in printed
+
+
+def test_without_a_server_it_says_how_to_start_one(serve):
+    server = serve()
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(CommandError, match=r"no server at http://127\.0\.0\.1:.*make run"):
+        simulate(server.url)
+
+
+@pytest.mark.parametrize("failure", [503, "hangs up"])
+def test_an_event_that_gets_no_answer_is_posted_again_and_nothing_is_lost(serve, failure):
+    calm, rough = serve(), serve(201, 201, failure)
+    simulate(calm.url, count=10)
+    simulate(rough.url, count=10)
+    assert len(rough.bodies) == 11
+    assert rough.bodies[2] == rough.bodies[3]
+    assert ids_in(rough.bodies[:2] + rough.bodies[3:]) == ids_in(calm.bodies)
+
+
+def ids_in(bodies):
+    return [json.loads(body)["data"]["id"] for body in bodies]
+
+
+def test_one_connection_is_kept(serve):
+    server = serve()
+    simulate(server.url, count=30)
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("status", [500, 301])
+def test_an_unexpected_answer_is_shown(serve, status):
+    server = serve(201, status)
+    printed = simulate(server.url, count=3)
+    assert len(server.bodies) == 3
+    assert f"UNEXPECTED: HTTP {status}, 1 times" in printed
+    assert f"unexpected: HTTP {status} to " in printed
+
+
+def test_ctrl_c_ends_it_with_the_summary(serve):
+    server = serve(201, 201, 201, _thread.interrupt_main)
+    assert simulate(server.url).startswith("3 events in ")
+
+
+def test_the_rate_is_kept(serve):
+    before = datetime.now(UTC)
+    simulate(serve().url, count=10, rate=50)
+    assert timedelta(seconds=0.18) < datetime.now(UTC) - before < timedelta(seconds=1)
+
+
+def test_a_bare_host_and_port_is_enough(serve):
+    server = serve()
+    simulate(f"127.0.0.1:{server.server_port}", count=1)
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"rate": -1}, "--rate"),
+        ({"rate": float("nan")}, "--rate"),
+        ({"rate": float("inf")}, "--rate"),
+        ({"count": 0}, "--count"),
+        ({"conversations": 0}, "--conversations"),
+        ({"url": "ftp://127.0.0.1/"}, "--url"),
+        ({"url": ""}, "--url"),
+        ({"url": "http://127.0.0.1:99999/"}, "--url"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_named(options, rule):
+    with pytest.raises(CommandError, match=rule):
+        simulate(**({"url": "127.0.0.1:1"} | options))
