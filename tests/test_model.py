@@ -15,7 +15,7 @@ from chat.events import ingest
 from chat.models import Conversation, Delivery, Message
 from tests.conftest import IN_CI, NOW
 
-CONVERSATIONS = [f"{n}a41b347-8d80-4ce9-84ba-7af66f369f6a" for n in range(3)]
+CONVERSATIONS = [f"{n}a41b347-8d80-4ce9-84ba-7af66f369f6a" for n in range(2)]
 MESSAGES = [*CONVERSATIONS[:1], *(f"{n}9108c71-4dca-4af3-9f32-61bc745926e2" for n in range(4))]
 WINDOW = timedelta(hours=24)
 
@@ -139,8 +139,9 @@ class Rules:
 
 @st.composite
 def events(draw):
-    type = draw(st.sampled_from(["NEW_CONVERSATION", *["NEW_MESSAGE"] * 4, "CLOSE_CONVERSATION"]))
-    at = NOW + timedelta(seconds=draw(st.sampled_from([-5, 0, 0.000001, 1, 2, 3, 90_000])))
+    type = draw(st.sampled_from(["NEW_CONVERSATION", *["NEW_MESSAGE"] * 3, "CLOSE_CONVERSATION"]))
+    instants = [-5, 0, 0.000001, 1, 2, 3, 90_000] if type == "NEW_MESSAGE" else [0, 2]
+    at = NOW + timedelta(seconds=draw(st.sampled_from(instants)))
     conversation_id = draw(st.sampled_from(CONVERSATIONS))
     if type != "NEW_MESSAGE":
         return Event(type, at, conversation_id, conversation_id, "", "")
@@ -179,18 +180,22 @@ class Senders(RuleBasedStateMachine):
         self.now = NOW
         self.sent = []
 
-    @rule(event=events(), spelling=spellings, upper=st.booleans(), wait=waits)
-    def deliver(self, event, spelling, upper, wait):
+    @rule(burst=st.lists(events(), min_size=3, max_size=8), wait=waits, data=st.data())
+    def deliver(self, burst, wait, data):
         self.now += wait
-        self.sent.append(event)
-        result = ingest(body_of(event, spelling, upper), received_at=self.now)
-        assert (result.code or result.outcome) == self.rules.deliver(event, self.now)
+        for event in burst:
+            self.sent.append(event)
+            self.send(event, data)
 
-    @rule(which=st.integers(0, 1_000), spelling=spellings, upper=st.booleans())
-    def redeliver(self, which, spelling, upper):
-        if self.sent:
-            again = self.sent[which % len(self.sent)]
-            self.deliver(again, spelling, upper, timedelta())
+    @rule(which=st.lists(st.integers(0, 1_000), min_size=1, max_size=8), data=st.data())
+    def redeliver(self, which, data):
+        for number in which if self.sent else []:
+            self.send(self.sent[number % len(self.sent)], data)
+
+    def send(self, event, data):
+        body = body_of(event, data.draw(spellings), data.draw(st.booleans()))
+        result = ingest(body, received_at=self.now)
+        assert (result.code or result.outcome) == self.rules.deliver(event, self.now)
 
     @rule(event=events(), blank=st.sampled_from(["", " \n", "\u2003"]))
     def deliver_malformed(self, event, blank):

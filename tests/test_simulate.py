@@ -214,6 +214,10 @@ def test_an_event_that_gets_no_answer_is_posted_again_and_nothing_is_lost(serve,
     assert ids_in(rough.bodies[:2] + rough.bodies[3:]) == ids_in(calm.bodies)
 
 
+def test_it_waits_for_as_long_as_retry_after_says(serve):
+    assert "HTTP 503; the same event again in 0 s" in simulate(serve(503).url, count=1)
+
+
 def ids_in(bodies):
     return [json.loads(body)["data"]["id"] for body in bodies]
 
