@@ -9,7 +9,6 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.cache import get_conditional_response, patch_cache_control
-from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
@@ -56,7 +55,6 @@ class BodyTooLarge(Refusal):
     code = "body_too_large"
 
 
-@csrf_exempt
 @require_POST
 def webhook(request: HttpRequest) -> HttpResponse:
     """Not a REST framework view: the answer depends on no Accept, Authorization or cookie."""
@@ -130,14 +128,12 @@ class ConversationDetail(APIView):
 # Probes
 
 
-@csrf_exempt
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process answers. Asks nothing of the database."""
     return JsonResponse({"status": "ok"})
 
 
-@csrf_exempt
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """The database answers and has every migration; otherwise 503, with the reason in the log."""
@@ -147,7 +143,6 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "ready"})
 
 
-@csrf_exempt
 def nothing_here(request: HttpRequest) -> HttpResponse:
     """The last route: with DEBUG on, Django's own 404 would be a page about the URL map."""
     return problem(request, "not_found")

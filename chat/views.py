@@ -5,7 +5,6 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from chat.models import Conversation, ConversationQuerySet, stamp_of
@@ -14,17 +13,13 @@ from chat.payloads import parse_id
 INBOX_PAGE = 50
 THREAD_PAGE = 50
 
-# Pages are exempt from CSRF checks: they change nothing, and another method is a 405, not a 403.
 
-
-@csrf_exempt
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     return redirect("inbox")
 
 
 @never_cache
-@csrf_exempt
 @require_safe
 def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
     """Both panes. An unknown id is a 404 that still shows the list."""
@@ -37,7 +32,6 @@ def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
 
 
 @never_cache
-@csrf_exempt
 @require_safe
 def poll(request: HttpRequest) -> HttpResponse:
     """What has changed since the stamps that the page holds; 204 when nothing has."""
@@ -71,6 +65,5 @@ def thread_context(conversation: Conversation | None) -> dict[str, Any]:
     }
 
 
-@csrf_exempt
 def nothing_here(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=404)  # the edge puts the error page in its place
