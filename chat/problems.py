@@ -27,6 +27,7 @@ STATUS = {
     "length_required": 411,
     "body_too_large": 413,
     "unsupported_media_type": 415,
+    "range_not_satisfiable": 416,
     "try_again": 503,
 }
 
@@ -39,12 +40,13 @@ DETAIL = {
     "length_required": "This server cannot read a body without a Content-Length.",
     "body_too_large": "The body is larger than 4 MiB.",
     "unsupported_media_type": "Send application/json, without a Content-Encoding.",
+    "range_not_satisfiable": "There is no such range of this file.",
     "try_again": "Nothing was stored. Send the request again after a while.",
 }
 
+# Two codes share 404: what Django did not find is an address.
 CODE_OF_STATUS = {status: code for code, status in STATUS.items() if code in DETAIL} | {
-    404: "not_found",
-    500: "try_again",
+    404: "not_found"
 }
 
 

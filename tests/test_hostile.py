@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 import zlib
 from io import BytesIO
 from urllib.parse import quote
@@ -243,6 +244,22 @@ def test_an_ignored_member_may_be_nested_well(accepted, nested):
 def test_up_to_a_thousand_levels_it_is_taken_or_refused(post, nested):
     answer = post(body(ignored=f', "x": {nested(998)}'))
     assert answer.status_code in (201, 400)
+
+
+@pytest.fixture
+def deep_parser():
+    """A parser that takes more than we do, as those of other Pythons are."""
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    yield
+    sys.setrecursionlimit(usual)
+
+
+@pytest.mark.parametrize("nested", [array, object_, mixed])
+def test_the_limit_is_ours_where_the_parser_takes_more(deep_parser, refused, accepted, nested):
+    refused(body(ignored=f', "x": {nested(1_000)}'), "invalid_json")
+    refused(nested(1_000).encode(), "invalid_json")
+    accepted(body(ignored=f', "x": {nested(998)}'))
 
 
 def test_brackets_in_a_text_are_no_levels(accepted):

@@ -58,3 +58,8 @@ def test_times_are_marked_up_in_utc_and_shown_in_the_display_zone(deliver, get):
     deliver(make_event("NEW_CONVERSATION", id=C, at="2025-02-21T01:20:41"))
     page = get(f"/ui/{C}/")
     assert '<time datetime="2025-02-21T01:20:41Z">20/02/2025 22:20</time>' in page
+
+
+def test_a_bad_range_of_a_static_file_is_said_to_be_one(client):
+    answer = client.get("/static/chat/inbox.css", headers={"range": "bytes=9999999-"})
+    assert (answer.status_code, answer.json()["code"]) == (416, "range_not_satisfiable")
