@@ -66,7 +66,7 @@ class PagesInTheReadersLanguage(LocaleMiddleware):
 
 
 def is_ours(response: HttpResponse) -> bool:
-    return response["Content-Type"] == MEDIA_TYPE or hasattr(response, "for_people")
+    return response.headers.get("Content-Type") == MEDIA_TYPE or hasattr(response, "for_people")
 
 
 def in_our_shape(request: HttpRequest, response: HttpResponse) -> HttpResponse:
