@@ -37,7 +37,7 @@ clean:
 
 # pip, with the hashes of the exported lock: what is installed is what was tested.
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/run: requirements.txt | .venv/bin/python
 	$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements.txt

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 
 from chat.models import Conversation, Delivery, Message
 from chat.payloads import (
@@ -21,7 +21,7 @@ from chat.payloads import (
 
 Outcome = Delivery.Outcome
 
-# A race that a constraint decided is run again, and then sees who was first.
+# A race that was lost is run again, and then sees who was first.
 ATTEMPTS = 3
 KEPT_OF_INVALID_BODY = 64 * 1024
 
@@ -98,9 +98,16 @@ def settle(event: Event, request: Request) -> Result:
     for _ in range(ATTEMPTS - 1):
         try:
             return settle_once(event, request)
-        except IntegrityError:
-            continue
+        except DatabaseError as error:
+            if not lost_a_race(error):
+                raise
     return settle_once(event, request)
+
+
+def lost_a_race(error: DatabaseError) -> bool:
+    """A constraint decided it, or PostgreSQL ended a deadlock (SQLSTATE 40P01)."""
+    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    return isinstance(error, IntegrityError) or sqlstate == "40P01"
 
 
 @transaction.atomic(durable=True)
@@ -197,9 +204,19 @@ def apply_early_events(conversation_id: UUID, request: Request) -> None:
         return
     since = request.received_at - timedelta(hours=settings.EARLY_EVENTS_HOURS)
     for early in Delivery.objects.early_for(conversation_id, since=since):
-        body = bytes(early.body)
-        result = outcome_of(parse(body), received_at=early.received_at)
-        record(result, replace(request, body=body, webhook_id=early.webhook_id, replays=early))
+        replay = replace(
+            request, body=bytes(early.body), webhook_id=early.webhook_id, replays=early
+        )
+        record(outcome_of_early(early), replay)
+
+
+def outcome_of_early(early: Delivery) -> Result:
+    """It was valid when it came; were it not so now, its conversation must still open."""
+    try:
+        return outcome_of(parse(bytes(early.body)), received_at=early.received_at)
+    except InvalidPayload as refusal:
+        ids = early.conversation_id, early.message_id
+        return refused(refusal, Subject(early.type, early.timestamp, *ids))
 
 
 def record(result: Result, request: Request) -> Result:

@@ -282,3 +282,15 @@ def test_zero_hours_turns_it_off(deliver, settings):
     deliver(OPEN)
     assert arrived() == []
     assert deliver(message()).outcome == "applied"
+
+
+@pytest.mark.django_db
+def test_what_is_no_event_any_more_does_not_keep_its_conversation_out(post):
+    """As after an upgrade that reads events more strictly: the log's body is changed to stand for it."""
+    post(message())
+    Delivery.objects.update(body=b'{"type": "NEW_MESSAGE"}')
+    assert post(OPEN).status_code == 201
+    assert log()[1:] == [
+        ("NEW_CONVERSATION", "applied", None),
+        ("NEW_MESSAGE", "invalid_event", 0),
+    ]

@@ -351,3 +351,9 @@ def test_what_is_served_is_not_kept_by_shared_caches(after, client):
     after()
     cached = client.get(f"/conversations/{C}")["Cache-Control"]
     assert {"private", "no-cache"} <= set(cached.split(", "))
+
+
+def test_a_precondition_that_fails_is_said_to_be_one(after, client):
+    after()
+    response = client.get(f"/conversations/{C}", headers={"if-match": '"other"'})
+    assert (response.status_code, response.json()["code"]) == (412, "precondition_failed")

@@ -202,3 +202,16 @@ def test_one_message_id_in_two_conversations_that_arrive_after_it_is_stored_once
     assert Message.objects.count() == 1
     assert Delivery.objects.filter(code="id_conflict").count() == SENDERS - 1
     assert_the_log_agrees()
+
+
+@ROUNDS
+def test_conversations_whose_early_messages_share_ids_both_open(round_):
+    """Each holds what the other waits for: PostgreSQL ends one, and it is run again."""
+    conversations, shared = [str(uuid4()), str(uuid4())], [str(uuid4()) for _ in range(6)]
+    for number, id in enumerate(shared):
+        for conversation, second in zip(conversations, (number, 9 - number), strict=True):
+            send(message(conversation, id=id, at=f"2025-02-21T10:21:0{second}"))
+    answers = at_once([make_event("NEW_CONVERSATION", id=id) for id in conversations])
+    assert tally(answers) == {201: 2}
+    assert stored_ids() == sorted(shared)
+    assert_the_log_agrees()

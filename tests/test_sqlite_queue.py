@@ -1,12 +1,16 @@
 """The queue before SQLite's one writer: in turn, within a deadline, and never left held."""
 
+import os
+import shutil
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
 
 from chat.models import Conversation
+from realmate.sqlite.base import DatabaseWrapper, WriterQueue, queue_for
 from tests.conftest import NOW, C
 
 pytestmark = [pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
@@ -81,3 +85,56 @@ def test_a_writer_that_gave_up_does_not_keep_its_turn(in_another_thread):
     with transaction.atomic():
         assert in_another_thread(with_timeout(0.1, write)) is not None
     assert in_another_thread(with_timeout(2, write)) is None
+
+
+def test_a_queue_that_could_not_be_locked_can_be_once_its_cause_is_gone(tmp_path):
+    queue = WriterQueue(tmp_path / "missing" / "db.sqlite3")
+    with pytest.raises(OperationalError, match="No such file"):
+        queue.enter(until=time.monotonic() + 1)
+    (tmp_path / "missing").mkdir()
+    assert queue.enter(until=time.monotonic() + 1)
+    queue.leave()
+
+
+def test_a_child_process_waits_for_its_parent():
+    """And not for a mutex that was held when the parent forked, which nobody would release."""
+    path = Path(connection.settings_dict["NAME"])
+    with transaction.atomic():
+        if (child := os.fork()) == 0:
+            os._exit(queue_for(path).enter(until=time.monotonic() + 0.2))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        if (child := os.fork()) == 0:
+            entered = queue_for(path).enter(until=time.monotonic() + 5)
+            os._exit(entered)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A connection of its own to a database file that the test may move about."""
+    settings = connection.settings_dict | {"NAME": str(tmp_path / "other.sqlite3")}
+    wrapper = DatabaseWrapper(settings, "other")
+    with wrapper.cursor() as cursor:
+        cursor.execute("CREATE TABLE line (number INTEGER)")
+    yield wrapper
+    wrapper.close()
+
+
+def begin(wrapper):
+    wrapper.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+
+
+def test_nothing_is_written_into_a_file_that_was_replaced(other, tmp_path):
+    path = Path(other.settings_dict["NAME"])
+    shutil.copy(path, tmp_path / "copy")
+    (tmp_path / "copy").replace(path)
+    with pytest.raises(OperationalError, match="replaced"):
+        begin(other)
+    begin(other)  # the next one opens the new file
+    other.rollback()
+
+
+def test_nothing_is_written_into_a_file_that_was_deleted(other):
+    Path(other.settings_dict["NAME"]).unlink()
+    with pytest.raises(OperationalError, match="replaced"):
+        begin(other)

@@ -11,6 +11,7 @@ import threading
 import time
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
@@ -31,15 +32,22 @@ class WriterQueue:
         """Whether it is our turn before `until` (time.monotonic). A True owes a leave()."""
         if not self._mutex.acquire(timeout=max(0, until - time.monotonic())):
             return False
-        if self._lock(until=until):
-            return True
-        self._mutex.release()
-        return False
+        entered = False
+        try:
+            entered = self._lock(until=until)
+        except OSError as error:  # no descriptor left, no space, no permission
+            raise OperationalError(f"cannot lock {self._path}: {error.strerror}") from error
+        finally:
+            if not entered:
+                self._mutex.release()
+        return entered
 
     def leave(self) -> None:
-        if self._file is not None:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-        self._mutex.release()
+        try:
+            if self._file is not None:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+        finally:
+            self._mutex.release()
 
     def _lock(self, *, until: float) -> bool:
         """flock waits without a limit, so it is asked again and again, by one thread a process."""
@@ -56,14 +64,32 @@ class WriterQueue:
 
 
 queue_for = cache(WriterQueue)
+# A child shares its parent's lock and finds its mutex as it was: it makes its own.
+os.register_at_fork(after_in_child=queue_for.cache_clear)
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Which file stands at a path; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     _queue: WriterQueue | None = None
+    _identity: tuple[int, int] | None = None
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        connection = super().get_new_connection(conn_params)
+        self._identity = identity_of(self._path)
+        return connection
 
     def _start_transaction_under_autocommit(self) -> None:
         timeout = self.settings_dict["OPTIONS"].get("timeout", 5)
         until = time.monotonic() + timeout
+        self._refuse_a_replaced_file()
         self._enter(until=until)
         try:
             self._wait_in_sqlite(until - time.monotonic())
@@ -73,6 +99,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise
         finally:
             self._wait_in_sqlite(timeout)
+
+    @property
+    def _path(self) -> Path:
+        return Path(self.settings_dict["NAME"])
+
+    def _refuse_a_replaced_file(self) -> None:
+        """A connection kept open goes on writing into a file that was moved away or deleted."""
+        if not self.is_in_memory_db() and identity_of(self._path) != self._identity:
+            self.close()
+            raise OperationalError("the database file was replaced")
 
     def _wait_in_sqlite(self, seconds: float) -> None:
         self.connection.execute(f"PRAGMA busy_timeout = {max(0, int(seconds * 1000))}")
@@ -98,7 +134,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _enter(self, *, until: float) -> None:
         if self._queue is not None or self.is_in_memory_db():
             return
-        queue = queue_for(Path(self.settings_dict["NAME"]))
+        queue = queue_for(self._path)
         if not queue.enter(until=until):
             raise OperationalError("database is locked")
         self._queue = queue
