@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import IntegrityError, transaction
 
 from chat.models import Conversation, Delivery, Message
 from chat.payloads import (
@@ -21,7 +21,7 @@ from chat.payloads import (
 
 Outcome = Delivery.Outcome
 
-# A race that was lost is run again, and then sees who was first.
+# A race that a constraint decided is run again, and then sees who was first.
 ATTEMPTS = 3
 KEPT_OF_INVALID_BODY = 64 * 1024
 
@@ -98,16 +98,9 @@ def settle(event: Event, request: Request) -> Result:
     for _ in range(ATTEMPTS - 1):
         try:
             return settle_once(event, request)
-        except DatabaseError as error:
-            if not lost_a_race(error):
-                raise
+        except IntegrityError:
+            continue
     return settle_once(event, request)
-
-
-def lost_a_race(error: DatabaseError) -> bool:
-    """A constraint decided it, or PostgreSQL ended a deadlock (SQLSTATE 40P01)."""
-    sqlstate = getattr(error.__cause__, "sqlstate", None)
-    return isinstance(error, IntegrityError) or sqlstate == "40P01"
 
 
 @transaction.atomic(durable=True)
@@ -203,7 +196,7 @@ def apply_early_events(conversation_id: UUID, request: Request) -> None:
     if not settings.EARLY_EVENTS_HOURS:
         return
     since = request.received_at - timedelta(hours=settings.EARLY_EVENTS_HOURS)
-    for early in Delivery.objects.early_for(conversation_id, since=since):
+    for early in Delivery.objects.take_early(conversation_id, since=since):
         replay = replace(
             request, body=bytes(early.body), webhook_id=early.webhook_id, replays=early
         )

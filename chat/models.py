@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
@@ -49,9 +49,7 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         """
         rows = self.select_for_update().filter(pk=id)
         conversation = rows.first()
-        if conversation is None and connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_advisory_key(id)])
+        if conversation is None and lock_ids([id], of="conversation"):
             conversation = rows.first()
         return conversation
 
@@ -62,10 +60,27 @@ def stamp_of(rows: Iterable[Conversation]) -> str:
     return blake2b(listed.encode(), digest_size=12).hexdigest()
 
 
-def _advisory_key(id: UUID) -> int:
-    """The id folded to PostgreSQL's signed 64 bits; a collision only makes two ids wait."""
-    folded = (id.int >> 64) ^ (id.int & (2**64 - 1))
-    return folded - 2**63
+def lock_ids(ids: list[UUID], *, of: Literal["conversation", "message"]) -> bool:
+    """Lock ids, whether there are rows under them or not, until the transaction ends.
+
+    Always in one order, so that nobody waits in a circle. Whether there was anything to wait for:
+    on SQLite there is not, as its transactions that write follow one another.
+    """
+    if connection.vendor != "postgresql" or not ids:
+        return False
+    in_order = "SELECT unnest(%s::bigint[]) AS key ORDER BY key"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT pg_advisory_xact_lock(key) FROM ({in_order}) AS keys",  # noqa: S608 - no value in it
+            [[_advisory_key(id, of) for id in ids]],
+        )
+    return True
+
+
+def _advisory_key(id: UUID, of: str) -> int:
+    """Signed 64 bits, as PostgreSQL takes them; a collision only makes two ids wait."""
+    digest = blake2b(id.bytes, digest_size=8, person=of.encode()).digest()
+    return int.from_bytes(digest, signed=True)
 
 
 class Conversation(models.Model):
@@ -235,11 +250,12 @@ class Message(models.Model):
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
-    def early_for(self, conversation_id: UUID, *, since: datetime) -> Iterator[Delivery]:
+    def take_early(self, conversation_id: UUID, *, since: datetime) -> Iterator[Delivery]:
         """What was refused because this conversation was unknown, in the order of its timestamps.
 
         Of a message and a CLOSE of one instant the message comes first: a CLOSE would shut it out.
-        Read one at a time, because a body may hold 4 MiB.
+        Read one at a time, because a body may hold 4 MiB. Two conversations whose early messages
+        share ids wait for one another, so their ids are locked first.
         """
         early = self.filter(
             conversation_id=conversation_id,
@@ -248,7 +264,9 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         )
         closes = Q(type=Delivery.Type.CLOSE_CONVERSATION)
         ordered = early.order_by("timestamp", models.Case(models.When(closes, 1), default=0), "id")
-        for pk in list(ordered.values_list("pk", flat=True)):
+        found = list(ordered.values_list("pk", "message_id"))
+        lock_ids([message_id for _, message_id in found if message_id], of="message")
+        for pk, _ in found:
             yield self.get(pk=pk)
 
 
