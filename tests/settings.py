@@ -6,8 +6,9 @@ os.environ["DEBUG"] = "true"
 
 from realmate.settings import *
 
-# Otherwise whitenoise reads through collected files whenever a test makes a client.
+# Static files as in development: found where they are, whether any were collected or not.
 WHITENOISE_AUTOREFRESH = True
+WHITENOISE_USE_FINDERS = True
 
 # Slow on purpose, the real one would take a third of a second for every user of a test.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
