@@ -138,3 +138,26 @@ def test_nothing_is_written_into_a_file_that_was_deleted(other):
     Path(other.settings_dict["NAME"]).unlink()
     with pytest.raises(OperationalError, match="replaced"):
         begin(other)
+
+
+def test_nothing_is_written_into_a_file_that_was_replaced_during_the_wait(other, tmp_path):
+    path = Path(other.settings_dict["NAME"])
+    queue = queue_for(path)
+    assert queue.enter(until=time.monotonic() + 1)
+    errors = []
+
+    def wait_and_begin():
+        try:
+            begin(other)
+        except OperationalError as error:
+            errors.append(str(error))
+
+    other.inc_thread_sharing()
+    waiting = threading.Thread(target=wait_and_begin)
+    waiting.start()
+    time.sleep(0.2)
+    shutil.copy(path, tmp_path / "copy")
+    (tmp_path / "copy").replace(path)
+    queue.leave()
+    waiting.join(timeout=10)
+    assert errors == ["the database file was replaced"]

@@ -89,16 +89,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _start_transaction_under_autocommit(self) -> None:
         timeout = self.settings_dict["OPTIONS"].get("timeout", 5)
         until = time.monotonic() + timeout
-        self._refuse_a_replaced_file()
         self._enter(until=until)
         try:
+            self._refuse_a_replaced_file()  # after the wait, in which it may have happened
             self._wait_in_sqlite(until - time.monotonic())
             super()._start_transaction_under_autocommit()  # type: ignore[misc]
         except BaseException:
             self._leave()
             raise
         finally:
-            self._wait_in_sqlite(timeout)
+            if self.connection is not None:
+                self._wait_in_sqlite(timeout)
 
     @property
     def _path(self) -> Path:
