@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: run test serve migrate lint lock clean
+.PHONY: run test serve bench migrate lint lock clean
 
 run: migrate ## the development server
 	$(BIN)/python manage.py runserver 127.0.0.1:$(PORT)
@@ -14,7 +14,10 @@ test: .venv/dev ## every test; ARGS="-k close" for some
 
 serve: migrate ## the production server, as the environment configures it
 	$(BIN)/python manage.py collectstatic --noinput -v0
-	$(BIN)/granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 2 --blocking-threads 16 --backpressure 64 realmate.wsgi:application
+	GRANIAN_PORT=$(PORT) $(BIN)/python -m realmate.server
+
+bench: .venv/dev ## how fast it is, beside its floors; half an hour; needs wrk, and PostgreSQL
+	$(BIN)/python -m bench $(ARGS)
 
 migrate: .venv/run
 	$(BIN)/python manage.py migrate -v0
@@ -33,7 +36,7 @@ lock: ## after a change to pyproject.toml; needs Poetry with poetry-plugin-expor
 	poetry export -f requirements.txt -o requirements-dev.txt --with dev
 
 clean:
-	rm -rf .venv staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv staticfiles .metrics .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # pip, with the hashes of the exported lock: what is installed is what was tested.
 .venv/bin/python:

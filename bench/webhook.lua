@@ -1,4 +1,5 @@
--- One NEW_MESSAGE a request, each with an id of its own, spread over the conversations.
+-- One NEW_MESSAGE a request, each with an id of its own, spread over the conversations. A thread of
+-- wrk has every other conversation for itself, so that few of its messages are late: as from a sender.
 local threads = 0
 
 function setup(thread)
@@ -8,6 +9,7 @@ end
 
 function init(args)
   conversations = tonumber(args[1])
+  run = args[2]
   sent = 0
 end
 
@@ -15,9 +17,9 @@ function request()
   sent = sent + 1
   local body = string.format(
     '{"type": "NEW_MESSAGE", "timestamp": "2025-02-21T10:20:42.%06d", "data": {' ..
-    '"id": "%08x-0000-4000-8000-%012x", "direction": "%s", "content": "Olá, meu pedido ainda não chegou.", ' ..
+    '"id": "%s%02x-0000-4000-8000-%012x", "direction": "%s", "content": "Olá, meu pedido ainda não chegou.", ' ..
     '"conversation_id": "00000000-0000-4000-8000-%012x"}}',
-    sent % 1000000, number, sent, sent % 2 == 0 and "SENT" or "RECEIVED", sent % conversations)
+    sent % 1000000, run, number, sent, sent % 2 == 0 and "SENT" or "RECEIVED", (2 * sent + number) % conversations)
   return wrk.format("POST", nil, {["Content-Type"] = "application/json"}, body)
 end
 

@@ -1,17 +1,18 @@
 """How many NEW_MESSAGE events a second the webhook takes in, each in a durable commit of its own.
 
-    .venv/bin/python -m bench.webhook [--connections 16] [--seconds 10] [--processes 2]
+    .venv/bin/python -m bench.webhook [--connections 16 64] [--seconds 8] [--rounds 3]
+                                      [--processes 2] [--threads 128] [--database URL]
 
-Beside it, in the same run, its floor: one thread that writes the same rows with plain sqlite3.
-Needs wrk (Debian: apt-get install wrk). Figures are ratios to the floor: machines are noisy.
+Beside it, in the same run, its floor: one thread that writes the same rows with plain sqlite3, or
+psycopg where --database names a PostgreSQL database. That is filled, and best made for this.
+Needs wrk (Debian: apt-get install wrk).
 """
 
 import argparse
 import json
-import os
 import shutil
-import socket
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,85 +21,95 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from bench.report import Figure, table
+from bench.service import PROCESSES, ROOT, THREADS, Service, serving, set_up
 
 CONVERSATIONS = 100
-ROOT = Path(__file__).resolve().parent.parent
+LEAST_RATIO, SLOWEST_P99_MS, SLOWEST_MS = 0.30, 25, 1_000
 
 
 def main() -> None:
-    options = parse_options()
-    with tempfile.TemporaryDirectory() as folder:
-        database = Path(folder) / "bench.sqlite3"
-        with server(database, processes=options.processes) as url:
-            figures = load(url, options.connections, options.seconds)
-        stored = count_messages(database)
-        floor = plain_sqlite(database, seconds=3)
-    taken_in = figures["answered"] / figures["seconds"]
-    print(f"webhook  {taken_in:7.0f} events/s  p50 {figures['p50_ms']:.1f} ms", end="  ")
-    print(f"p99 {figures['p99_ms']:.1f} ms  max {figures['max_ms']:.0f} ms")
-    print(f"sqlite3  {floor:7.0f} events/s  ratio {taken_in / floor:.2f}")
-    print(f"stored {stored}, answered {figures['answered']}, not 2xx {figures['refused']}")
-    if stored < figures["answered"] - figures["refused"]:
-        sys.exit("an acknowledged event is not stored")
+    print(table(figures(parse_options())))
 
 
-def parse_options() -> argparse.Namespace:
+def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--connections", type=int, default=16)
-    parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--connections", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=PROCESSES)
+    parser.add_argument("--threads", type=int, default=THREADS, help="of each process")
+    parser.add_argument("--database", default="", help="URL; a new SQLite file unless given")
     if shutil.which("wrk") is None:
         parser.error("wrk is not installed (Debian: apt-get install wrk)")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def figures(options: argparse.Namespace) -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as folder:
+        url = options.database or f"sqlite:///{Path(folder) / 'bench.sqlite3'}"
+        for connections in options.connections:
+            rounds = [measured(url, connections, options) for _ in range(options.rounds)]
+            yield figure_of(rounds, connections, options)
+
+
+def measured(url: str, connections: int, options: argparse.Namespace) -> dict[str, float]:
+    """One round: the webhook under load, then its floor. Exits when an acknowledged event is missing."""
+    with server(url, options) as service:
+        before = count_messages(url)
+        load = wrk(service.address, connections, options.seconds)
+        stored = count_messages(url) - before
+    if stored < load["answered"] - load["refused"] or load["refused"]:
+        sys.exit(f"stored {stored}, answered {load['answered']}, not 2xx {load['refused']}")
+    return load | {"rate": load["answered"] / load["seconds"], "floor": floor(url, seconds=2)}
+
+
+def figure_of(
+    rounds: list[dict[str, float]], connections: int, options: argparse.Namespace
+) -> Figure:
+    def median(name: str) -> float:
+        return statistics.median(round[name] for round in rounds)
+
+    ratio = statistics.median(round["rate"] / round["floor"] for round in rounds)
+    few = connections <= 16
+    return Figure(
+        f"webhook, {connections} connections, {options.processes} × {options.threads}",
+        f"{median('rate'):,.0f}/s; p50 {median('p50_ms'):.0f}, p99 {median('p99_ms'):.0f}, "
+        f"max {max(round['max_ms'] for round in rounds):.0f} ms",
+        f"{median('floor'):,.0f}/s",
+        ratio,
+        f"≥ {LEAST_RATIO:.2f}, p99 ≤ {SLOWEST_P99_MS} ms" if few else f"max ≤ {SLOWEST_MS} ms",
+        (ratio >= LEAST_RATIO and median("p99_ms") <= SLOWEST_P99_MS)
+        if few
+        else max(round["max_ms"] for round in rounds) <= SLOWEST_MS,
+    )
+
+
+# The load
 
 
 @contextmanager
-def server(database: Path, *, processes: int) -> Iterator[str]:
-    """The production server on a free port, with a database of its own and 100 conversations."""
-    environment = os.environ | {
-        "DATABASE_URL": f"sqlite:///{database}",
-        "SECRET_KEY": "bench",
-        "ALLOWED_HOSTS": "127.0.0.1",
-        "WEBHOOK_ALLOW_UNSIGNED": "true",
-        "GRANIAN_LOG_LEVEL": "warning",
-    }
-    manage = [sys.executable, ROOT / "manage.py"]
-    subprocess.run([*manage, "migrate", "-v0"], env=environment, check=True)
-    subprocess.run([*manage, "collectstatic", "--noinput", "-v0"], env=environment, check=True)
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    granian = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"]
-    granian += ["--port", str(port), "--workers", str(processes), "--blocking-threads", "16"]
-    granian += ["--backpressure", "64", "realmate.wsgi:application"]
-    process = subprocess.Popen(granian, cwd=ROOT, env=environment)
-    try:
-        wait_for(f"{url}/readyz")
-        for number in range(CONVERSATIONS):
-            open_conversation(url, number)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+def server(url: str, options: argparse.Namespace) -> Iterator[Service]:
+    """The production server, and 100 conversations."""
+    set_up(url)
+    workers = {"processes": options.processes, "threads": options.threads}
+    with serving(url, **workers) as service:
+        open_conversations(service.address)
+        yield service
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def open_conversations(address: str) -> None:
+    """Those that the load goes to."""
+    for number in range(CONVERSATIONS):
+        open_conversation(address, number)
 
 
-def wait_for(url: str) -> None:
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(url).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    sys.exit(f"{url} does not answer")
-
-
-def open_conversation(url: str, number: int) -> None:
+def open_conversation(address: str, number: int) -> None:
     event = {
         "type": "NEW_CONVERSATION",
         "timestamp": "2025-02-21T10:20:41",
@@ -106,53 +117,79 @@ def open_conversation(url: str, number: int) -> None:
     }
     headers = {"Content-Type": "application/json"}
     body = json.dumps(event).encode()
-    urllib.request.urlopen(urllib.request.Request(f"{url}/webhook/", body, headers)).close()
+    urllib.request.urlopen(urllib.request.Request(f"{address}/webhook/", body, headers)).close()
 
 
-def load(url: str, connections: int, seconds: int) -> dict[str, float]:
-    wrk = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "-s", ROOT / "bench/webhook.lua"]
-    output = subprocess.check_output([*wrk, f"{url}/webhook/", "--", str(CONVERSATIONS)], text=True)
-    figures: dict[str, float] = json.loads(output.strip().splitlines()[-1])
-    return figures
+def wrk(address: str, connections: int, seconds: int) -> dict[str, float]:
+    """Ids begin with a number of this run, so that a database can be loaded more than once."""
+    run = f"{int(time.time() * 10) % 16**6:06x}"
+    command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "-s", ROOT / "bench/webhook.lua"]
+    command += [f"{address}/webhook/", "--", str(CONVERSATIONS), run]
+    output = subprocess.check_output(command, text=True)
+    load: dict[str, float] = json.loads(output.strip().splitlines()[-1])
+    return load
 
 
-def count_messages(database: Path) -> int:
-    with closing(sqlite3.connect(database)) as connection:
-        count: int = connection.execute("SELECT count(*) FROM chat_message").fetchone()[0]
+# What is stored, and the floor
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Any]:
+    if url.startswith("sqlite:///"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as file:
+            file.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
+            yield file
+    else:
+        with closing(psycopg.connect(url, autocommit=True)) as database:
+            yield database
+
+
+def count_messages(url: str) -> int:
+    with connected(url) as database:
+        count: int = database.execute("SELECT count(*) FROM chat_message").fetchone()[0]
         return count
 
 
-def plain_sqlite(database: Path, *, seconds: float) -> float:
+def floor(url: str, *, seconds: float) -> float:
     """Events a second: look the conversation up, write message, conversation and delivery, commit."""
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
-        (id,) = connection.execute("SELECT id FROM chat_conversation LIMIT 1").fetchone()
+    with connected(url) as database:
+        (id,) = database.execute("SELECT id FROM chat_conversation LIMIT 1").fetchone()
         started, number = time.perf_counter(), 0
         while time.perf_counter() - started < seconds:
             number += 1
-            write_event(connection, id, f"f{number:031x}")
+            write_event(database, id, uuid4().hex)
         return number / (time.perf_counter() - started)
 
 
-def write_event(connection: sqlite3.Connection, conversation: str, message: str) -> None:
-    at = "2025-02-21 10:20:42.000000"
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("SELECT * FROM chat_conversation WHERE id = ?", [conversation]).fetchone()
-    connection.execute(
+def write_event(database: Any, conversation: object, message: str) -> None:
+    at = "2025-02-21 10:20:42.000000+00"
+    begin, mark, lock = (
+        ("BEGIN IMMEDIATE", "?", "")
+        if isinstance(database, sqlite3.Connection)
+        else ("BEGIN", "%s", " FOR UPDATE")
+    )
+
+    def execute(statement: str, *values: object) -> Any:
+        return database.execute(statement.replace("?", mark), values)
+
+    execute(begin)
+    execute(f"SELECT * FROM chat_conversation WHERE id = ?{lock}", conversation).fetchone()
+    execute(
         "INSERT INTO chat_message (id, direction, content, timestamp, received_at, late,"
-        " conversation_id) VALUES (?, 'SENT', 'Olá', ?, ?, 0, ?)",
-        [message, at, at, conversation],
+        " conversation_id) VALUES (?, 'SENT', 'Olá', ?, ?, ?, ?)",
+        *(message, at, at, False, conversation),
     )
-    connection.execute(
+    execute(
         "UPDATE chat_conversation SET revision = revision + 1, activity_at = ? WHERE id = ?",
-        [at, conversation],
+        *(at, conversation),
     )
-    connection.execute(
+    execute(
         "INSERT INTO chat_delivery (received_at, type, conversation_id, message_id, timestamp, body,"
-        " outcome, code, request_id, webhook_id) VALUES (?, 'NEW_MESSAGE', ?, ?, ?, ?, 'applied', '', ?, '')",
-        [at, conversation, message, at, b"{}" * 120, message],
+        " outcome, code, request_id, webhook_id)"
+        " VALUES (?, 'NEW_MESSAGE', ?, ?, ?, ?, 'applied', '', ?, '')",
+        *(at, conversation, message, at, b"{}" * 120, message),
     )
-    connection.execute("COMMIT")
+    execute("COMMIT")
 
 
 if __name__ == "__main__":

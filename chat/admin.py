@@ -1,12 +1,15 @@
-"""A look at what is stored. Everything but the users is read-only: only events change it."""
+"""A look at what is stored. Only events change it; users are kept here, and tokens revoked."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
-from chat.models import Conversation, Delivery, Message, User
+from chat.models import Conversation, Delivery, Message, Token, User
+from chat.models.tokens import TokenQuerySet
 
 admin.site.register(User, UserAdmin)
 
@@ -53,3 +56,19 @@ class DeliveryAdmin(ReadOnlyAdmin):
     @admin.display(description="body")
     def raw_body(self, delivery: Delivery) -> str:
         return bytes(delivery.body).decode("utf-8", errors="backslashreplace")
+
+
+@admin.register(Token)
+class TokenAdmin(ReadOnlyAdmin):
+    list_display = ["name", "created_at", "last_used_at", "revoked_at"]
+    exclude = ["digest"]
+    ordering = ["-id"]
+    actions = ["revoke"]
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("chat.change_token")
+
+    @admin.action(description="Revoke", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, tokens: QuerySet[Token]) -> None:
+        count = cast(TokenQuerySet, tokens).revoke(at=timezone.now())
+        self.message_user(request, f"Revoked: {count}.")

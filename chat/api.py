@@ -1,24 +1,59 @@
 """JSON for machines: the webhook, a conversation, and the probes."""
 
+from collections.abc import Callable, Iterator
 from io import BufferedIOBase
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 from django.utils import timezone
-from django.utils.cache import get_conditional_response, patch_cache_control
+from django.utils.cache import get_conditional_response
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_POST, require_safe
+from prometheus_client import CONTENT_TYPE_LATEST
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from chat.events import Outcome, Result, ingest
-from chat.models import Conversation, Delivery
-from chat.payloads import Refusal, parse_id
+from chat.events import ConversationNotFound, Outcome, Result, ingest
+from chat.keyset import BadCursor, Page, page_of
+from chat.metrics import DELIVERIES, exposition
+from chat.models import (
+    SIDES,
+    Conversation,
+    Delivery,
+    MessageWords,
+    ThreadPage,
+)
+from chat.parameters import (
+    INVALID_CURSOR,
+    BadParameters,
+    ConversationParameters,
+    DeliveryParameters,
+    MessageParameters,
+    StatsParameters,
+)
+from chat.payloads import FieldError, Refusal, Subject, parse_id
 from chat.problems import problem, request_id
-from chat.serializers import conversation_json
+from chat.schema import schema
+from chat.serializers import (
+    conversation_json,
+    conversations_json,
+    deliveries_json,
+    message_page_json,
+)
+from chat.signatures import is_from_a_sender, webhook_id
+from chat.statistics import statistics_of
+from chat.transcripts import csv_of, text_of
 
 # Part of every ETag: raise it whenever the JSON of an unchanged conversation changes.
 FORMAT = 1
@@ -55,17 +90,42 @@ class BodyTooLarge(Refusal):
     code = "body_too_large"
 
 
+class UnsupportedMediaType(Refusal):
+    """Not JSON, or encoded in a way that would have to be undone first."""
+
+    code = "unsupported_media_type"
+
+
+class InvalidSignature(Refusal):
+    """Not signed by a sender of ours, or not lately."""
+
+    code = "invalid_signature"
+
+
 @require_POST
 def webhook(request: HttpRequest) -> HttpResponse:
     """Not a REST framework view: the answer depends on no Accept, Authorization or cookie."""
-    if request.content_type != "application/json" or "Content-Encoding" in request.headers:
-        return problem(request, "unsupported_media_type")
     try:
-        body = read_body(request)
+        result = receive(request)
     except Refusal as refusal:
-        return problem(request, refusal.code)
-    result = ingest(body, received_at=timezone.now(), request_id=request_id(request))
+        result = Result(Outcome.REFUSED, Subject(), refusal)
+    DELIVERIES.labels(result.code or result.outcome).inc()
     return answer(request, result)
+
+
+def receive(request: HttpRequest) -> Result:
+    """Raises the refusals that leave no row in the log: what is not a sender's is not read."""
+    if request.content_type != "application/json" or "Content-Encoding" in request.headers:
+        raise UnsupportedMediaType
+    body = read_body(request)
+    if not is_from_a_sender(body, request.headers):
+        raise InvalidSignature
+    return ingest(
+        body,
+        received_at=timezone.now(),
+        request_id=request_id(request),
+        webhook_id=webhook_id(request.headers),
+    )
 
 
 def answer(request: HttpRequest, result: Result) -> HttpResponse:
@@ -105,27 +165,147 @@ def read_chunked_body(request: HttpRequest) -> bytes:
 # Reading
 
 
-class ConversationDetail(APIView):
-    """GET and HEAD of one conversation with all its messages."""
+@method_decorator(cache_control(private=True, no_cache=True), name="dispatch")
+class Read(APIView):
+    """GET and HEAD of what only its reader may keep, and must ask for again."""
 
     content_negotiation_class = AlwaysJSON
     http_method_names = ["get", "head"]
 
+
+class ConversationList(Read):
+    """Conversations, filtered, searched and in one of four orders, by pages."""
+
+    def get(self, request: Request) -> HttpResponse:
+        asked = ConversationParameters.read(request.query_params)
+        try:
+            page = conversations_page(asked)
+        except BadCursor:
+            raise BadParameters(INVALID_CURSOR) from None
+        return HttpResponse(conversations_json(page), content_type="application/json")
+
+
+def conversations_page(asked: ConversationParameters) -> Page[Conversation]:
+    rows, ordering = Conversation.objects.narrowed(
+        state=asked.state, needs_reply=asked.needs_reply, sort=asked.ordering
+    )
+    bounds: Any = {"size": asked.limit, "cursor": asked.cursor}
+    if asked.q:
+        return MessageWords.objects.conversations(asked.q, among=rows, **bounds)
+    return page_of(rows, ordering, **bounds)
+
+
+class ConversationDetail(Read):
+    """One conversation with all its messages."""
+
     def get(self, request: Request, id: str) -> HttpResponse:
-        conversation = Conversation.objects.find(parse_id(id))
-        if conversation is None:
-            return problem(request, "conversation_not_found")
+        conversation = find_conversation(id)
         etag = f'"{FORMAT}-{conversation.revision}"'
         response = get_conditional_response(request, etag=etag)
         if response is None:
             content = conversation_json(conversation)
             response = HttpResponse(content, content_type="application/json")
         response["ETag"] = etag
-        patch_cache_control(response, private=True, no_cache=True)
         return response
 
 
-# Probes
+class MessagePage(Read):
+    """A stretch of a conversation's messages: the newest, or those at one of them."""
+
+    def get(self, request: Request, id: str) -> HttpResponse:
+        asked = MessageParameters.read(request.query_params)
+        page = message_page(find_conversation(id), asked)
+        return HttpResponse(message_page_json(page), content_type="application/json")
+
+
+def message_page(conversation: Conversation, asked: MessageParameters) -> ThreadPage:
+    thread = conversation.messages.all()
+    for side in SIDES:
+        if id := getattr(asked, side):
+            page = thread.page_at(side, id, asked.limit)
+            if page is None:
+                raise BadParameters(FieldError(f"/{side}", "unknown_message", NOT_OF_THE_THREAD))
+            return page
+    return thread.newest(asked.limit)
+
+
+NOT_OF_THE_THREAD = "No message of this conversation has this id."
+
+
+class Transcript(Read):
+    """A conversation as a file, streamed while it is read."""
+
+    write: Callable[[Conversation], Iterator[str]] = staticmethod(text_of)
+    content_type = "text/plain; charset=utf-8"
+    suffix = "txt"
+
+    def get(self, request: Request, id: str) -> StreamingHttpResponse:
+        conversation = find_conversation(id)
+        text = self.write(conversation) if request.method == "GET" else iter(())
+        response = StreamingHttpResponse(begun(text), content_type=self.content_type)
+        name = f"conversation-{conversation.id}.{self.suffix}"
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+        return response
+
+
+class TranscriptCSV(Transcript):
+    """The same for spreadsheets."""
+
+    write = staticmethod(csv_of)
+    content_type = "text/csv; charset=utf-8"
+    suffix = "csv"
+
+
+def begun(chunks: Iterator[str]) -> Iterator[str]:
+    """With the first two at hand: a database that cannot be read is a 503 and not a torn file."""
+    return chain([next(chunks, ""), next(chunks, "")], chunks)
+
+
+def find_conversation(id: str) -> Conversation:
+    conversation = Conversation.objects.find(parse_id(id))
+    if conversation is None:
+        raise ConversationNotFound
+    return conversation
+
+
+class Deliveries(Read):
+    """The log, the newest first, by pages and without the bodies."""
+
+    def get(self, request: Request) -> HttpResponse:
+        asked = DeliveryParameters.read(request.query_params)
+        rows = Delivery.objects.for_list().matching(
+            outcome=asked.outcome, type=asked.type, code=asked.code, conversation=asked.conversation
+        )
+        try:
+            page = page_of(rows, ("-id",), size=asked.limit, cursor=asked.cursor)
+        except BadCursor:
+            raise BadParameters(INVALID_CURSOR) from None
+        return HttpResponse(deliveries_json(page), content_type="application/json")
+
+
+class Stats(Read):
+    """The figures that the statistics page shows."""
+
+    def get(self, request: Request) -> HttpResponse:
+        asked = StatsParameters.read(request.query_params)
+        content = statistics_of(asked.days).model_dump_json()
+        return HttpResponse(content, content_type="application/json")
+
+
+class Metrics(Read):
+    """For Prometheus."""
+
+    def get(self, request: Request) -> HttpResponse:
+        return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
+
+
+# Probes, and what describes it all
+
+
+@require_safe
+def openapi(request: HttpRequest) -> HttpResponse:
+    """All of the above as OpenAPI has it."""
+    return JsonResponse(schema())
 
 
 @require_safe

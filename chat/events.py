@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from chat.models import Conversation, Delivery, Message
+from chat.held import Held
+from chat.models import KEPT_OF_INVALID_BODY, Conversation, Delivery, Direction, Message, ids_in
 from chat.payloads import (
     CloseConversation,
     Event,
@@ -18,12 +19,12 @@ from chat.payloads import (
     Subject,
     parse,
 )
+from chat.stored import Stored
 
 Outcome = Delivery.Outcome
 
 # A race that a constraint decided is run again, and then sees who was first.
 ATTEMPTS = 3
-KEPT_OF_INVALID_BODY = 64 * 1024
 
 
 class IdConflict(Refusal):
@@ -47,6 +48,13 @@ class ConversationClosed(Refusal):
     detail = "The conversation is closed; sending the message again cannot help."
 
 
+class ConversationErased(Refusal):
+    """It takes no message, as it is closed; and nobody is told that someone wrote."""
+
+    code = ConversationClosed.code
+    detail = ConversationClosed.detail
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """The request that brought a body, for the log."""
@@ -56,6 +64,11 @@ class Request:
     request_id: UUID
     webhook_id: str = ""
     replays: Delivery | None = None
+
+    @property
+    def delivered_at(self) -> datetime:
+        """When the event first came. A replay is as old as what it replays."""
+        return self.replays.received_at if self.replays else self.received_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,29 +85,49 @@ class Result:
 
 
 def ingest(
-    body: bytes, *, received_at: datetime, request_id: UUID | None = None, webhook_id: str = ""
+    body: bytes,
+    *,
+    received_at: datetime,
+    request_id: UUID | None = None,
+    webhook_id: str = "",
+    replays: Delivery | None = None,
 ) -> Result:
     """Take one event in: its effect and its row in the log are durable together, or neither is.
 
     Whatever the database cannot do (locked, full, gone) is raised as Django's DatabaseError, and
-    then nothing is stored: the sender must send again.
+    then nothing is stored: the sender must send again. A replay is logged as of now, and applied as
+    of the delivery that it replays.
     """
     request = Request(
         body=body,
         received_at=received_at,
         request_id=request_id or uuid4(),
         webhook_id=webhook_id,
+        replays=replays,
     )
+    return settle(read(body), request)
+
+
+def read(body: bytes) -> Event | InvalidPayload:
+    """The event, or why there is none. Before the transaction, which others wait for."""
     try:
-        event = parse(body)
+        return parse(body)
     except InvalidPayload as refusal:
-        kept = replace(request, body=body[:KEPT_OF_INVALID_BODY])
-        with transaction.atomic(durable=True):
-            return record(refused(refusal, refusal.subject), kept)
-    return settle(event, request)
+        return refusal
 
 
-def settle(event: Event, request: Request) -> Result:
+def apply_again(delivery: Delivery, *, at: datetime, request_id: UUID | None = None) -> Result:
+    """Take in what a delivery brought once more, whatever became of it. Raises as `ingest()` does."""
+    return ingest(
+        bytes(delivery.body),
+        received_at=at,
+        request_id=request_id,
+        webhook_id=delivery.webhook_id,
+        replays=delivery,
+    )
+
+
+def settle(event: Event | InvalidPayload, request: Request) -> Result:
     for _ in range(ATTEMPTS - 1):
         try:
             return settle_once(event, request)
@@ -104,17 +137,30 @@ def settle(event: Event, request: Request) -> Result:
 
 
 @transaction.atomic(durable=True)
-def settle_once(event: Event, request: Request) -> Result:
-    result = outcome_of(event, received_at=request.received_at)
-    record(result, request)
+def settle_once(event: Event | InvalidPayload, request: Request) -> Result:
+    return take_in(event, request, Stored())
+
+
+def take_in(event: Event | InvalidPayload, request: Request, stored: Stored) -> Result:
+    """One event's effect and its row in the log, in the caller's transaction."""
+    if isinstance(event, InvalidPayload):
+        kept = request.body[:KEPT_OF_INVALID_BODY]
+        if not event.subject.conversation_id and stored.has_erased_any(ids_in(kept)):
+            kept = b""
+        return record(refused(event, event.subject), replace(request, body=kept), stored)
+    result = outcome_of(event, stored, received_at=request.delivered_at)
+    record(result, request, stored)
     if isinstance(event, NewConversation) and result.outcome == Outcome.APPLIED:
-        apply_early_events(event.data.id, request)
+        apply_early_events(event.data.id, request, stored)
     return result
 
 
-def outcome_of(event: Event, *, received_at: datetime) -> Result:
+def outcome_of(event: Event, stored: Stored, *, received_at: datetime) -> Result:
     try:
-        return Result(apply(event, received_at=received_at), event.subject)
+        return Result(apply(event, stored, received_at=received_at), event.subject)
+    except ConversationClosed as refusal:
+        note_writing_after_closing(event, stored, received_at=received_at)
+        return refused(refusal, event.subject)
     except Refusal as refusal:
         return refused(refusal, event.subject)
 
@@ -123,42 +169,45 @@ def refused(refusal: Refusal, subject: Subject) -> Result:
     return Result(Outcome.REFUSED, subject, refusal)
 
 
-def apply(event: Event, *, received_at: datetime) -> Delivery.Outcome:
+def apply(event: Event, stored: Stored, *, received_at: datetime) -> Delivery.Outcome:
     match event:
         case NewConversation():
-            return open_conversation(
-                id=event.data.id, timestamp=event.timestamp, received_at=received_at
-            )
+            return open_conversation(event, stored, received_at=received_at)
         case NewMessage():
-            return add_message(event, received_at=received_at)
+            return add_message(event, stored, received_at=received_at)
         case CloseConversation():
-            return close_conversation(id=event.data.id, timestamp=event.timestamp)
+            return close_conversation(event, stored)
 
 
-def open_conversation(*, id: UUID, timestamp: datetime, received_at: datetime) -> Delivery.Outcome:
-    conversation = Conversation.objects.locked(id)
+def open_conversation(
+    event: NewConversation, stored: Stored, *, received_at: datetime
+) -> Delivery.Outcome:
+    conversation = stored.conversation(event.data.id)
     if conversation is None:
-        Conversation.objects.create(
-            id=id, opened_at=timestamp, activity_at=min(timestamp, received_at)
+        activity_at = min(event.timestamp, received_at)
+        stored.open(
+            Conversation(id=event.data.id, opened_at=event.timestamp, activity_at=activity_at)
         )
         return Outcome.APPLIED
-    if conversation.opened_at != timestamp:
+    if conversation.opened_at != event.timestamp and not conversation.is_erased:
         raise IdConflict
     return Outcome.DUPLICATE
 
 
-def add_message(event: NewMessage, *, received_at: datetime) -> Delivery.Outcome:
-    conversation = Conversation.objects.locked(event.data.conversation_id)
-    stored = Message.objects.filter(id=event.data.id).first()
-    if stored is not None:
-        return compare(stored, event)
+def add_message(event: NewMessage, stored: Stored, *, received_at: datetime) -> Delivery.Outcome:
+    conversation = stored.conversation(event.data.conversation_id)
+    first = stored.message(event.data.id)
+    if first is not None:
+        return compare(first, event)
     if conversation is None:
         raise ConversationNotFound
+    if conversation.is_erased:
+        raise ConversationErased
     if conversation.is_closed:
         raise ConversationClosed
-    message = Message.objects.create(
+    message = Message(
         id=event.data.id,
-        conversation=conversation,
+        conversation_id=conversation.id,
         direction=event.data.direction,
         content=event.data.content,
         timestamp=event.timestamp,
@@ -166,12 +215,27 @@ def add_message(event: NewMessage, *, received_at: datetime) -> Delivery.Outcome
         late=conversation.ends_after(event.timestamp),
     )
     conversation.count_in(message)
+    stored.add(message, conversation)
     return Outcome.APPLIED
 
 
-def compare(stored: Message, event: NewMessage) -> Delivery.Outcome:
-    """A redelivery is equal in all that the format names, whatever the conversation's state is now."""
-    if (stored.conversation_id, stored.direction, stored.content, stored.timestamp) != (
+def note_writing_after_closing(event: Event, stored: Stored, *, received_at: datetime) -> None:
+    """So that the inbox can list a customer whom nobody would answer otherwise.
+
+    As of its writing, like activity: a redelivery, however late, then changes nothing.
+    """
+    if isinstance(event, NewMessage) and event.data.direction == Direction.RECEIVED:
+        at = min(event.timestamp, received_at)
+        stored.note_writing_after_closing(event.data.conversation_id, at=at)
+
+
+def compare(first: Message, event: NewMessage) -> Delivery.Outcome:
+    """A redelivery is equal in all that the format names, whatever the conversation's state is now.
+
+    Of an erased message nobody knows the text any more.
+    """
+    content = event.data.content if first.is_erased else first.content
+    if (first.conversation_id, first.direction, content, first.timestamp) != (
         event.data.conversation_id,
         event.data.direction,
         event.data.content,
@@ -181,50 +245,60 @@ def compare(stored: Message, event: NewMessage) -> Delivery.Outcome:
     return Outcome.DUPLICATE
 
 
-def close_conversation(*, id: UUID, timestamp: datetime) -> Delivery.Outcome:
-    conversation = Conversation.objects.locked(id)
+def close_conversation(event: CloseConversation, stored: Stored) -> Delivery.Outcome:
+    conversation = stored.conversation(event.data.id)
     if conversation is None:
         raise ConversationNotFound
     if conversation.is_closed:
         return Outcome.DUPLICATE
-    conversation.close(at=timestamp)
+    conversation.close(at=event.timestamp)
+    stored.close(conversation)
     return Outcome.APPLIED
 
 
-def apply_early_events(conversation_id: UUID, request: Request) -> None:
-    """What came before its NEW_CONVERSATION, in the order of its timestamps."""
+def apply_early_events(conversation_id: UUID, request: Request, stored: Stored) -> None:
+    """What came before its NEW_CONVERSATION, in the order of its timestamps.
+
+    Written together: there may be thousands, and other writers wait.
+    """
     if not settings.EARLY_EVENTS_HOURS:
         return
-    since = request.received_at - timedelta(hours=settings.EARLY_EVENTS_HOURS)
-    for early in Delivery.objects.take_early(conversation_id, since=since):
+    since = request.delivered_at - timedelta(hours=settings.EARLY_EVENTS_HOURS)
+    held = stored if isinstance(stored, Held) else Held(awaited={conversation_id})
+    for early in held.early(conversation_id, since=since):
         replay = replace(
             request, body=bytes(early.body), webhook_id=early.webhook_id, replays=early
         )
-        record(outcome_of_early(early), replay)
+        record(outcome_of_early(early, held), replay, held)
 
 
-def outcome_of_early(early: Delivery) -> Result:
+def outcome_of_early(early: Delivery, stored: Stored) -> Result:
     """It was valid when it came; were it not so now, its conversation must still open."""
     try:
-        return outcome_of(parse(bytes(early.body)), received_at=early.received_at)
+        event = parse(bytes(early.body))
     except InvalidPayload as refusal:
         ids = early.conversation_id, early.message_id
         return refused(refusal, Subject(early.type, early.timestamp, *ids))
+    return outcome_of(event, stored, received_at=early.received_at)
 
 
-def record(result: Result, request: Request) -> Result:
+def record(result: Result, request: Request, stored: Stored) -> Result:
     subject = result.subject
-    Delivery.objects.create(
+    is_erased = result.outcome != Outcome.APPLIED and stored.has_erased(
+        subject.conversation_id, subject.message_id
+    )
+    delivery = Delivery(
         received_at=request.received_at,
         type=subject.type,
         conversation_id=subject.conversation_id,
         message_id=subject.message_id,
         timestamp=subject.timestamp,
-        body=request.body,
+        body=b"" if is_erased else request.body,
         outcome=result.outcome,
         code=result.code,
         request_id=request.request_id,
         webhook_id=request.webhook_id,
-        replays=request.replays,
+        replays_id=request.replays.id if request.replays else None,
     )
+    stored.log(delivery)
     return result

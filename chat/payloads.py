@@ -10,7 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 # Well below where the parser's own limit can be, which moves with the depth of the stack.
@@ -22,7 +22,7 @@ class Refusal(Exception):
     """A delivery that changes nothing, for a reason that the sender is told."""
 
     code: ClassVar[str]
-    detail: ClassVar[str]
+    detail: ClassVar[str] = ""
     errors: tuple["FieldError", ...] = ()
 
 
@@ -211,8 +211,24 @@ def content_member(value: object) -> str:
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
-Id = Annotated[UUID, BeforeValidator(id_member)]
-Timestamp = Annotated[datetime, BeforeValidator(timestamp_member)]
+Id = Annotated[
+    UUID,
+    BeforeValidator(id_member),
+    WithJsonSchema(
+        {"type": "string", "format": "uuid", "description": "8-4-4-4-12, in either case."}
+    ),
+]
+Timestamp = Annotated[
+    datetime,
+    BeforeValidator(timestamp_member),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "description": "YYYY-MM-DDThh:mm:ss with up to nine decimals and an optional Z or ±hh:mm; "
+            "without one, in the sender's zone that this service is set to. Years 1970 to 2999.",
+        }
+    ),
+]
 Content = Annotated[str, BeforeValidator(content_member)]
 
 

@@ -1,4 +1,4 @@
-"""Conversations out: the JSON that readers get."""
+"""Conversations and deliveries out: the JSON that readers get."""
 
 from datetime import datetime
 from typing import Literal
@@ -6,11 +6,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from chat.models import Conversation
+from chat.keyset import Page
+from chat.models import Conversation, Delivery, ThreadPage
 
 
 class MessageOut(BaseModel):
-    """A message; its timestamp is RFC 3339 in UTC."""
+    """A message; its timestamp is RFC 3339 in UTC. Its content is empty exactly when it was erased."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -31,14 +32,151 @@ class ConversationOut(BaseModel):
 
 
 def conversation_json(conversation: Conversation) -> bytes:
-    messages = conversation.messages.in_order().values("id", "direction", "content", "timestamp")
+    rows = conversation.messages.in_order().as_text()
     out = ConversationOut.model_validate(
         {
             "id": conversation.id,
             "state": conversation.state,
             "opened_at": conversation.opened_at,
             "closed_at": conversation.closed_at,
-            "messages": list(messages),
+            "messages": [
+                {"id": id, "direction": direction, "content": content, "timestamp": timestamp}
+                for id, direction, content, timestamp in rows
+            ],
         }
     )
     return out.model_dump_json().encode()
+
+
+class DeliveryOut(BaseModel):
+    """A delivery without its body. `code` says why it was refused; null when it was not."""
+
+    id: int
+    received_at: datetime
+    type: Delivery.Type | None
+    conversation_id: UUID | None
+    message_id: UUID | None
+    timestamp: datetime | None
+    outcome: Delivery.Outcome
+    code: str | None
+    request_id: UUID
+    webhook_id: str | None
+    replays: int | None
+    replayed_by: list[int]
+
+
+class DeliveriesOut(BaseModel):
+    """A page; `next` is the cursor of the one after it, null on the last."""
+
+    deliveries: list[DeliveryOut]
+    next: str | None
+
+
+def deliveries_json(page: Page[Delivery]) -> bytes:
+    out = DeliveriesOut(
+        deliveries=[delivery_out(delivery) for delivery in page.rows], next=page.next or None
+    )
+    return out.model_dump_json().encode()
+
+
+def delivery_out(delivery: Delivery) -> DeliveryOut:
+    return DeliveryOut(
+        id=delivery.pk,
+        received_at=delivery.received_at,
+        type=delivery.type,
+        conversation_id=delivery.conversation_id,
+        message_id=delivery.message_id,
+        timestamp=delivery.timestamp,
+        outcome=delivery.outcome,
+        code=delivery.code or None,
+        request_id=delivery.request_id,
+        webhook_id=delivery.webhook_id or None,
+        replays=delivery.replays_id,
+        replayed_by=[replay.pk for replay in delivery.replayed_by.all()],
+    )
+
+
+# Lists
+
+
+class LastMessageOut(BaseModel):
+    """The last message by timestamp, then arrival; the preview is its beginning on one line."""
+
+    direction: Literal["SENT", "RECEIVED"]
+    preview: str
+    timestamp: datetime
+
+
+class ConversationRowOut(BaseModel):
+    """A conversation as a list shows it. `waiting_since` is null when no reply is needed."""
+
+    id: UUID
+    state: Literal["OPEN", "CLOSED"]
+    opened_at: datetime
+    closed_at: datetime | None
+    needs_reply: bool
+    waiting_since: datetime | None
+    activity_at: datetime
+    message_count: int
+    last_message: LastMessageOut | None
+
+
+class ConversationListOut(BaseModel):
+    """A page of conversations, and the cursor of the page after it; null at the end."""
+
+    conversations: list[ConversationRowOut]
+    next: str | None
+
+
+class ThreadMessageOut(MessageOut):
+    """A message in a page of its thread; `late` when it stands above an earlier arrival."""
+
+    received_at: datetime
+    late: bool
+
+
+class MessagePageOut(BaseModel):
+    """A stretch of a thread, by timestamp, then arrival."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    messages: list[ThreadMessageOut]
+    has_older: bool
+    has_newer: bool
+
+
+def conversations_json(page: Page[Conversation]) -> bytes:
+    rows = [row_of(conversation) for conversation in page.rows]
+    return (
+        ConversationListOut(conversations=rows, next=page.next or None).model_dump_json().encode()
+    )
+
+
+def row_of(conversation: Conversation) -> ConversationRowOut:
+    return ConversationRowOut.model_validate(
+        {
+            "id": conversation.id,
+            "state": conversation.state,
+            "opened_at": conversation.opened_at,
+            "closed_at": conversation.closed_at,
+            "needs_reply": conversation.needs_reply,
+            "waiting_since": conversation.waiting_since,
+            "activity_at": conversation.activity_at,
+            "message_count": conversation.message_count,
+            "last_message": last_message_of(conversation),
+        }
+    )
+
+
+def last_message_of(conversation: Conversation) -> dict[str, object] | None:
+    if conversation.last_message_at is None:
+        return None
+    return {
+        "direction": conversation.last_message_direction,
+        "preview": conversation.last_message_preview,
+        "timestamp": conversation.last_message_at,
+    }
+
+
+def message_page_json(page: ThreadPage) -> bytes:
+    return MessagePageOut.model_validate(page).model_dump_json().encode()

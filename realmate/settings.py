@@ -4,12 +4,17 @@ DEBUG is off unless asked for (manage.py asks for it on a fresh clone). With DEB
 left to a default that could let someone in: one message names every variable missing or bad.
 """
 
+from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvValidationError, ValidationError, validate
+
+from chat.signatures import SCHEMES, Standard
+from realmate.postgresql.base import Connection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -26,32 +31,77 @@ def known_zone(value: str) -> None:
         raise ValidationError("Not a time zone of the IANA database.")
 
 
-def accepted(value: bool) -> None:
-    if not value:
-        raise ValidationError("Must be true: signatures cannot be checked yet.")
+def hard_to_guess(value: str) -> None:
+    """As Django's own check of a deployment has it."""
+    filled(value)
+    if DEBUG:
+        return
+    if len(value) < 50 or len(set(value)) < 5 or value.startswith("django-insecure-"):
+        raise ValidationError("Must be at least 50 random characters.")
 
 
-def required_outside_debug(default: Any) -> dict[str, Any]:
-    """Keyword arguments of a variable that has a default for development only."""
-    return {"default": default} if DEBUG else {}
+def secrets_of_the_scheme(values: list[str]) -> None:
+    """Names entries by their place in the list: what they hold is secret, however wrong."""
+    filled(values)
+    complaint = SCHEMES.get(WEBHOOK_SCHEME or "", Standard).complaint
+    bad = [(place, complaint(value)) for place, value in enumerate(values, start=1)]
+    if said := [f"Entry {place} {why}." for place, why in bad if why]:
+        raise ValidationError(said)
+
+
+def addresses_or_networks(values: list[str]) -> None:
+    """Refuses what the server's own parser takes for the name of a host, and then never meets."""
+    try:
+        for value in values:
+            ip_network(value)
+    except ValueError:
+        raise ValidationError("Must be addresses or networks: 10.0.0.5, 10.0.0.0/8.") from None
+
+
+def required_unless(allowed: bool, default: Any) -> dict[str, Any]:
+    """Keyword arguments of a variable that has its default in that case only."""
+    return {"default": default} if allowed else {}
 
 
 # Development conveniences: defaults for the variables below, open doors, unminified answers.
 DEBUG: bool = env.bool("DEBUG", False)
 
-# Signs sessions and forms. Long, random, secret.
+# Signs sessions and forms. At least 50 characters, random, secret.
 SECRET_KEY = env.str(
-    "SECRET_KEY", validate=filled, **required_outside_debug("only for development")
+    "SECRET_KEY", validate=hard_to_guess, **required_unless(DEBUG, "only for development")
 )
 
 # The host names that this service answers to, separated by commas.
 ALLOWED_HOSTS = env.list(
-    "ALLOWED_HOSTS", validate=filled, **required_outside_debug(["localhost", "127.0.0.1", "[::1]"])
+    "ALLOWED_HOSTS", validate=filled, **required_unless(DEBUG, ["localhost", "127.0.0.1", "[::1]"])
 )
 
-# The explicit way to run without checking who sends.
-WEBHOOK_ALLOW_UNSIGNED = env.bool(
-    "WEBHOOK_ALLOW_UNSIGNED", validate=accepted, **required_outside_debug(True)
+# Whether browsers use https: pages redirect to it, and cookies travel over nothing else.
+SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", not DEBUG)
+
+# The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed. Nobody else's are.
+TRUSTED_PROXIES: list[str] = env.list(
+    "TRUSTED_PROXIES", [], subcast=str.strip, validate=addresses_or_networks
+)
+
+# How many wrong passwords for one name from one address, and for how long that pair is then refused.
+LOGIN_ATTEMPTS = env.int("LOGIN_ATTEMPTS", 5, validate=validate.Range(min=1, max=1000))
+LOGIN_LOCKOUT_MINUTES: int = env.int(
+    "LOGIN_LOCKOUT_MINUTES", 15, validate=validate.Range(min=1, max=60 * 24 * 7)
+)
+
+# The explicit way to run without checking who sends. Where there are secrets, they are checked.
+WEBHOOK_ALLOW_UNSIGNED = env.bool("WEBHOOK_ALLOW_UNSIGNED", bool(DEBUG))
+
+# How senders sign: `standard` is Standard Webhooks, `hub` X-Hub-Signature-256.
+WEBHOOK_SCHEME = env.str("WEBHOOK_SCHEME", "standard", validate=validate.OneOf(list(SCHEMES)))
+
+# What they sign with, separated by commas. Any is accepted, so that a secret can be replaced.
+WEBHOOK_SECRETS = env.list(
+    "WEBHOOK_SECRETS",
+    subcast=str.strip,
+    validate=secrets_of_the_scheme,
+    **required_unless(WEBHOOK_ALLOW_UNSIGNED, []),
 )
 
 # Where the data is: sqlite:////path/to/file, or postgres://user:password@host:port/name.
@@ -66,11 +116,21 @@ DISPLAY_TIME_ZONE = env.str("DISPLAY_TIME_ZONE", "America/Sao_Paulo", validate=k
 # For how many hours an event that came before its NEW_CONVERSATION is kept to be applied; 0: never.
 EARLY_EVENTS_HOURS = env.int("EARLY_EVENTS_HOURS", 24, validate=validate.Range(min=0, max=24 * 365))
 
+# For how many days the log of deliveries is kept by `manage.py prune`.
+DELIVERY_RETENTION_DAYS = env.int(
+    "DELIVERY_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=36_500)
+)
+
 try:
     env.seal()
 except EnvValidationError as error:
     raise ImproperlyConfigured(f"Not started. {error}") from None
 
+
+# In development everything is open to readers too, so that a clone works at once.
+LOGIN_REQUIRED = not DEBUG
+LOGIN_URL = LOGOUT_REDIRECT_URL = "login"
+LOGIN_REDIRECT_URL = "inbox"
 
 # Events larger than this are refused unread.
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -83,26 +143,32 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.staticfiles",
+    "realmate.staticfiles.StaticFilesApp",
     "rest_framework",
     "django_htmx",
+    "axes",
     "chat",
 ]
 
 MIDDLEWARE = [
     "chat.middleware.EdgeMiddleware",
+    "chat.middleware.OnePolicy",
     "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "chat.middleware.CompressPages",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "chat.middleware.PagesInTheReadersLanguage",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "chat.middleware.ReadersOnly",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
+
+# Made for each request, and a session's is made faster than one of a cookie and a session.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 ROOT_URLCONF = "realmate.urls"
 WSGI_APPLICATION = "realmate.wsgi.application"
@@ -138,19 +204,48 @@ SQLITE = {
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON",
     },
 }
+# Whatever the database does, a sender has its answer within six seconds of the last byte it sent.
+DATABASE_SECONDS = 5.5
 POSTGRESQL = {
+    "ENGINE": "realmate.postgresql",
     # The pool keeps the connections; Django refuses to keep them too.
     "CONN_MAX_AGE": 0,
     # Otherwise each pooled connection would fail once after the server was restarted.
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": {
-        "pool": {"min_size": 1, "max_size": 16, "timeout": 5},
-        "options": "-c lock_timeout=5000",
+        "pool": {
+            "min_size": 1,
+            "max_size": 16,
+            "timeout": 5,
+            "connection_class": Connection,
+            # For so long it tries again by itself, in growing steps; then with each request.
+            "reconnect_timeout": 3,
+        },
+        "connect_timeout": 3,
+        # Milliseconds until the machine gives a connection up that the network has lost.
+        "tcp_user_timeout": 5000,
+        # A commit is on disk when it returns, whatever the server's own default is.
+        "options": "-c lock_timeout=5000 -c synchronous_commit=on",
     },
 }
 DATABASES = {"default": DATABASE | (SQLITE if "sqlite" in DATABASE["ENGINE"] else POSTGRESQL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "chat.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "chat.logins.Passwords",
+]
+AXES_FAILURE_LIMIT = LOGIN_ATTEMPTS
+AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_LOCKOUT_MINUTES)
+# By name alone, anybody could lock anybody out; by address alone, one could all of an office.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "chat.views.account.name_tried"
+AXES_CLIENT_IP_CALLABLE = "chat.views.account.client_address"
+AXES_LOCKOUT_CALLABLE = "chat.views.account.locked_out"
+AXES_RESET_ON_SUCCESS = True
+# Otherwise a script that goes on guessing would keep its victim out for ever.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -161,11 +256,28 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+# A browser takes __Host- cookies over https only, and from this very host.
+COOKIE_PREFIX = "__Host-" if SECURE_SSL_REDIRECT else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
+CSRF_COOKIE_HTTPONLY = True
+SESSION_ENGINE = "chat.logins"
+# A working day; polls do not prolong it.
+SESSION_COOKIE_AGE = 12 * 3600
+
+# Machines are never redirected: a client that follows with a GET, or not at all, loses its request.
+SECURE_REDIRECT_EXEMPT = [r"^(?!(ui|admin)(/|$))"]
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SECURE_SSL_REDIRECT else 0
+# HSTS for hosts below ours, or for good in the browsers' own list, is for their owner to decide.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
 USE_TZ = True
 TIME_ZONE = DISPLAY_TIME_ZONE
 LANGUAGE_CODE = "pt-br"
 LANGUAGES = [("pt-br", "Português (Brasil)"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 
 # Nothing from another host, and no script or style inside a page.
 CONTENT_SECURITY_POLICY = {
@@ -189,7 +301,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATICFILES_BACKEND = (
     "django.contrib.staticfiles.storage.StaticFilesStorage"
     if DEBUG
-    else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    else "realmate.staticfiles.StaticFiles"
 )
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -207,12 +319,37 @@ REST_FRAMEWORK = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "text": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {
+            "()": "realmate.logs.JSONLines",
+            "fmt": ["levelname", "name", "message"],
+            "timestamp": "time",
+            "rename_fields": {
+                "levelname": "level",
+                "name": "logger",
+                "exc_info": "traceback",
+                "status_code": "status",
+            },
+        },
+    },
+    "filters": {
+        "tracebacks": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: bool(record.exc_info),
+        }
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "text" if DEBUG else "json"}
+    },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # Django's own handlers would mail the admins, and log twice.
     "loggers": {
         "django": {"handlers": [], "level": "INFO"},
+        # What was refused is logged by the edge, which knows its code.
+        "django.request": {"filters": ["tracebacks"]},
+        # Some lines for each attempt, of masked names and addresses; the edge logs the lockout.
+        "axes": {"level": "CRITICAL"},
         # Scanners ask for hosts that are not ours all day; the answer's code says enough.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

@@ -4,7 +4,11 @@ import os
 from typing import Any
 
 import django
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from granian.utils.proxies import wrap_wsgi_with_proxy_headers
+
+from realmate.postgresql.base import a_request
 
 
 class Request(WSGIRequest):
@@ -20,9 +24,32 @@ class Request(WSGIRequest):
 
 
 class Application(WSGIHandler):
+    """Django's, but that no request waits for PostgreSQL for ever."""
+
     request_class = Request
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        with a_request(seconds=settings.DATABASE_SECONDS):
+            response = super().__call__(environ, start_response)
+        return Stream(response) if getattr(response, "streaming", False) else response
+
+
+class Stream:
+    """The body of a streamed answer: each piece of it is waited for as long as a whole answer."""
+
+    def __init__(self, response: Any) -> None:
+        self.close = response.close
+        self._pieces = iter(response)
+
+    def __iter__(self) -> "Stream":
+        return self
+
+    def __next__(self) -> Any:
+        with a_request(seconds=settings.DATABASE_SECONDS):
+            return next(self._pieces)
 
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "realmate.settings")
 django.setup(set_prefix=False)
-application = Application()
+# Nothing else looks at X-Forwarded headers.
+application = wrap_wsgi_with_proxy_headers(Application(), settings.TRUSTED_PROXIES)

@@ -2,12 +2,16 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from playwright.sync_api import sync_playwright
@@ -54,6 +58,56 @@ def post(db) -> Callable[..., Any]:
     return post
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
+    """Django takes an old test database away, but not the WAL of a run that was killed."""
+    if connection.vendor == "sqlite":
+        Path(f"{connection.settings_dict['TEST']['NAME']}-wal").unlink(missing_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached():
+    cache.clear()
+
+
+@pytest.fixture
+def held(client):
+    """What a page at an address holds, which its poll sends: as the browser collects it."""
+
+    def held(address: str) -> dict[str, str]:
+        html = client.get(address).content.decode()
+        inputs = re.findall(r"<input [^>]*data-poll[^>]*>", html)
+        values = {
+            re.search(r'name="(.*?)"', tag)[1]: re.search(r'value="(.*?)"', tag)[1]
+            for tag in inputs
+            if " disabled" not in tag
+        }
+        return values | ({"rows": "50"} if "filter" in values else {})
+
+    return held
+
+
+# How long proofs go on: shortly when a person runs the tests, as CI does it, or for the figures of
+# docs/reliability.md.
+
+LENGTHS = ("quick", "ci", "long")
+
+
+def pytest_addoption(parser):
+    usual = "ci" if os.environ.get("CI") == "true" else "quick"
+    parser.addoption("--proofs", choices=LENGTHS, default=usual, help="how long proofs go on")
+
+
+# For whoever only asks whether there is a failure, and not for the smallest example of it.
+hypothesis.settings.register_profile("unshrunk", phases=[hypothesis.Phase.generate])
+
+
+@pytest.fixture(scope="session")
+def rounds(request):
+    """`rounds(quick=…, ci=…, long=…)` is the one that was asked for."""
+    return lambda **numbers: numbers[request.config.getoption("--proofs")]
+
+
 # Machines: what is missing skips when a person runs the tests, and fails in CI.
 
 IN_CI = os.environ.get("CI") == "true"
@@ -94,3 +148,32 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=executable, args=flags)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def errors() -> list[str]:
+    """What the console of `page` has complained of: nothing, or the test fails."""
+    return []
+
+
+@pytest.fixture
+def page(chromium, live_server, errors):
+    context = chromium.new_context(base_url=live_server.url, locale="en-US")
+    page = context.new_page()
+    page.on("console", lambda message: message.type == "error" and errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def failures(page, errors):
+    """For a test in which answers fail on purpose, of which every browser complains."""
+    yield
+    errors[:] = [error for error in errors if not error.startswith("Failed to load resource")]
+
+
+@pytest.fixture
+def row(page):
+    return lambda of: page.get_by_role("link", name=re.compile(of[:8]))

@@ -13,6 +13,7 @@ from email.message import Message as Headers
 from http.client import HTTPConnection, HTTPResponse
 from io import BytesIO
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
@@ -103,9 +104,10 @@ def connection_kept() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Server:
-    """A server of ours on the loopback interface."""
+    """A server of ours on the loopback interface, the leader of its process group."""
 
     port: int
+    pid: int = 0
 
     def ask(self, method: str, path: str, body: Any = None, **headers: Any) -> Answer:
         """One request on a connection of its own. An iterable body is sent in chunks."""
@@ -132,6 +134,15 @@ class Server:
         response.begin()
         return answer_of(response)
 
+    def kill(self) -> None:
+        """As when the machine dies: all of its processes at once, and without a word."""
+        os.killpg(self.pid, SIGKILL)
+
+    def workers(self) -> list[int]:
+        """The processes that serve, by their ids."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
     def connected(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)
 
@@ -140,33 +151,55 @@ def answer_of(response: HTTPResponse) -> Answer:
     return Answer(response.status, response.headers, response.read())
 
 
-def granian(port: int) -> list[str]:
-    options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    return [sys.executable, "-m", "granian", *options, "realmate.wsgi:application"]
-
-
-def runserver(port: int) -> list[str]:
-    return [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
-
-
-COMMANDS = {"granian": granian, "runserver": runserver}
+COMMANDS = {
+    "granian": lambda port: ["-m", "realmate.server"],
+    "runserver": lambda port: ["manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"],
+}
 
 
 @contextmanager
 def serving(name: str, directory: Path, **environ: str) -> Iterator[Server]:
-    """A real server in a process of its own, on a new SQLite file in the directory."""
-    database = directory / f"{name}.sqlite3"
-    environ = os.environ | {"DEBUG": "true", "DATABASE_URL": f"sqlite:///{database}"} | environ
+    """A real server in a process of its own, on a new SQLite file in the directory.
+
+    Another database is named by DATABASE_URL.
+    """
+    environ = set_up(name, directory, **environ)
+    with running(name, environ) as server:
+        yield server
+
+
+def set_up(name: str, directory: Path, **environ: str) -> dict[str, str]:
+    """The environment of a server whose database is migrated and empty."""
+    given = {
+        "DEBUG": "true",
+        "DATABASE_URL": f"sqlite:///{directory / name}.sqlite3",
+        "GRANIAN_PORT": str(free_port()),
+        "PROMETHEUS_MULTIPROC_DIR": str(directory),
+        "LOG": str(directory / f"{name}.log"),
+    }
+    environ = os.environ | given | environ
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environ, check=True
     )
-    server = Server(free_port())
+    return environ
+
+
+@contextmanager
+def running(name: str, environ: dict[str, str]) -> Iterator[Server]:
+    """From its first answer on; started again in the same environment, it has the same database."""
+    port = int(environ["GRANIAN_PORT"])
     with (
-        (directory / f"{name}.log").open("wb") as log,
+        Path(environ["LOG"]).open("ab") as log,
         subprocess.Popen(
-            COMMANDS[name](server.port), cwd=ROOT, env=environ, stdout=log, stderr=log
+            [sys.executable, *COMMANDS[name](port)],
+            cwd=ROOT,
+            env=environ,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         ) as process,
     ):
+        server = Server(port, process.pid)
         try:
             wait_for(server, process)
             yield server

@@ -3,10 +3,14 @@
 import os
 
 os.environ["DEBUG"] = "true"
+for name in ("WEBHOOK_SECRETS", "WEBHOOK_SCHEME", "WEBHOOK_ALLOW_UNSIGNED"):
+    os.environ.pop(name, None)
 
 from realmate.settings import *
 
-# Static files as in development: found where they are, whether any were collected or not.
+# Static files as in development: found where they are, whether any were collected or not. The live
+# server would serve what `make serve` once collected, so it looks for that where nothing is.
+STATIC_ROOT = BASE_DIR / "nothing-collected"
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True
 

@@ -294,3 +294,33 @@ def test_what_is_no_event_any_more_does_not_keep_its_conversation_out(post):
         ("NEW_CONVERSATION", "applied", None),
         ("NEW_MESSAGE", "invalid_event", 0),
     ]
+
+
+# Many of them
+
+
+def test_however_many_there_are_the_statements_stay_few(deliver, django_assert_max_num_queries):
+    """Other writers wait while they are applied."""
+    for second in range(42, 60):
+        deliver(message(f"00000000-0000-4000-8000-{second:012}", second))
+    with django_assert_max_num_queries(20):
+        deliver(OPEN)
+    assert Conversation.objects.get().message_count == Message.objects.count() == 18
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_what_is_written_in_parts_goes_by_the_same_rules(deliver, monkeypatch, most):
+    monkeypatch.setattr("chat.batches.BYTES_A_BATCH", most * len(json.dumps(message())) - 50)
+    events = [message(M2, 43), message(M, 42), close(44), message(M, 42), message(M3, 46)]
+    for event in events:
+        deliver(event)
+    deliver(OPEN)
+    assert arrived() == [M, M2]
+    assert [said for _, said, _ in log()[6:]] == [
+        "applied",
+        "duplicate",
+        "applied",
+        "applied",
+        "conversation_closed",
+    ]
+    assert Conversation.objects.get().wrote_after_closing_at is not None

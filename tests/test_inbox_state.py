@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 
-from chat.models import Conversation, Message
+from chat.listing import NOBODY, Listing, shown_sql
+from chat.models import Conversation, Filter, Message
 from tests.conftest import NOW, C, M, make_event
 
 OTHER_C = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00"
@@ -116,7 +118,7 @@ def test_a_clock_set_wrong_does_not_lead_the_inbox_for_ever(after, deliver):
     deliver(
         make_event("NEW_CONVERSATION", id=OTHER_C, at="2025-02-21T12:00:01"), after=timedelta(1)
     )
-    assert str(Conversation.objects.for_inbox()[0].id) == OTHER_C
+    assert str(Conversation.objects.order_by("-activity_at").first().id) == OTHER_C
 
 
 def test_a_conversation_opened_in_the_future_does_not_lead_either(deliver):
@@ -157,10 +159,46 @@ def test_early_events_raise_it_too(deliver):
 def test_duplicates_and_refusals_leave_everything_as_it_is(after, deliver):
     after(received(5), CLOSE)
     before = Conversation.objects.values().get()
-    refused = [message(5, "SENT"), received(9), {**OPEN, "timestamp": "2025-02-21T00:00:00"}, b"{"]
+    refused = [message(5, "SENT"), sent(9), {**OPEN, "timestamp": "2025-02-21T00:00:00"}, b"{"]
     for event in (OPEN, received(5), CLOSE, *refused):
         deliver(event)
     assert Conversation.objects.values().get() == before
+
+
+# Who wrote after closing
+
+
+def test_a_customer_who_writes_after_closing_is_noted_and_nothing_else_changes(after, deliver):
+    after(received(5), CLOSE)
+    before = Conversation.objects.values().get()
+    deliver(received(9), after=timedelta(minutes=5))
+    assert Conversation.objects.values().get() == before | {"wrote_after_closing_at": at(9)}
+
+
+def test_the_last_time_counts(after):
+    assert after(CLOSE, received(7), received(9), received(8)).wrote_after_closing_at == at(9)
+
+
+def test_a_redelivery_of_what_was_refused_does_not_count_again(after, deliver):
+    noted = after(CLOSE, received(9))
+    deliver(received(9), after=timedelta(days=2))
+    assert Conversation.objects.get().wrote_after_closing_at == noted.wrote_after_closing_at
+
+
+def test_a_customer_with_a_clock_set_wrong_wrote_when_it_arrived(after):
+    future = received(9, at="2999-01-01T00:00:00")
+    assert after(CLOSE, future).wrote_after_closing_at == NOW
+
+
+def test_an_agent_who_writes_after_closing_is_not(after):
+    assert after(CLOSE, sent(9)).wrote_after_closing_at is None
+
+
+def test_a_customer_whose_early_message_came_after_the_close_is(deliver):
+    deliver(CLOSE)
+    deliver(received(5, at="2025-02-21T11:00:00"))
+    deliver(OPEN)
+    assert str(Conversation.objects.get().wrote_after_closing_at) == "2025-02-21 11:00:00+00:00"
 
 
 # Who waits, and since when
@@ -357,3 +395,13 @@ def test_a_precondition_that_fails_is_said_to_be_one(after, client):
     after()
     response = client.get(f"/conversations/{C}", headers={"if-match": '"other"'})
     assert (response.status_code, response.json()["code"]) == (412, "precondition_failed")
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("filter", Filter)
+def test_an_idle_poll_looks_up_the_rows_that_the_list_shows_and_no_others(filter, db):
+    sql, params = shown_sql(Listing(filter), 50)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # of an empty table it is what costs least
+        cursor.execute(f"EXPLAIN {sql}", [*params, NOBODY])
+        assert "Seq Scan" not in str(cursor.fetchall())

@@ -1,13 +1,15 @@
 """How a message's text is shown: WhatsApp's marks and safe links, and nothing as HTML."""
 
 import re
+from html import escape
 from html.parser import HTMLParser
+from time import process_time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.markup import MAX_FORMATTED, markup
+from chat.markup import MAX_FORMATTED, TAGS, markup, with_marks, without_closing_signs
 
 
 @pytest.mark.parametrize(
@@ -101,3 +103,58 @@ def test_links_keep_their_letters(text):
     reader.feed(markup(text))
     reader.close()
     assert re.sub(r"[*_~`]", "", reader.text) == re.sub(r"[*_~`]", "", text)
+
+
+# The rule of marks and of an address's end in a few lines, which look again and again through a text.
+MARKED = re.compile(r"(?<![\w*_~])([*_~])(?=\S)([^\n]{1,1000}?)(?<=\S)\1(?!\w)")
+
+
+def with_marks_by_the_rule(text, marks="*_~"):
+    html, done = "", 0
+    for match in MARKED.finditer(text):
+        mark, inner = match.groups()
+        if mark in marks:
+            inside = with_marks_by_the_rule(inner, marks.replace(mark, ""))
+            html += f"{escape(text[done : match.start()])}<{TAGS[mark]}>{inside}</{TAGS[mark]}>"
+            done = match.end()
+    return html + escape(text[done:])
+
+
+def without_closing_signs_by_the_rule(url):
+    opens = {")": "(", "]": "[", "}": "{"}
+    while url[-1] in ".,;:!?'*_~…»”’" or url.count(url[-1]) > url.count(
+        opens.get(url[-1], url[-1])
+    ):
+        url = url[:-1]
+    return url
+
+
+@given(st.text(alphabet="ab *_~.\n\u2028é<", max_size=60) | st.text(alphabet="a *_", max_size=3000))
+def test_marks_are_what_the_rule_says(text):
+    assert with_marks(text) == with_marks_by_the_rule(text)
+
+
+@given(st.text(alphabet="a()[]{}.,*_", max_size=40).map("http://x".__add__))
+def test_an_address_ends_where_the_rule_says(url):
+    assert without_closing_signs(url) == without_closing_signs_by_the_rule(url)
+
+
+@pytest.mark.parametrize("distance", [999, 1000, 1001])
+def test_a_mark_reaches_a_thousand_letters(distance):
+    text = f"*{'a' * distance}*"
+    assert (markup(text) == text) == (distance > 1000)
+
+
+HOSTILE = [" *a", ".*a", "*a _b ~c ", "(*x", " *a _a ~a", "http://a" + ")" * 4096]
+
+
+@pytest.mark.parametrize("part", HOSTILE, ids=lambda part: part[:9])
+def test_no_text_takes_long(part):
+    """Each takes a fifth of this at the most; looked through again for each sign, the double and more."""
+    text = (part * MAX_FORMATTED)[:MAX_FORMATTED]
+    times = []
+    for _ in range(5):
+        begun = process_time()
+        markup(text)
+        times.append(process_time() - begun)
+    assert min(times) < 0.005

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from chat.events import ingest
 from chat.models import Conversation, Delivery, Message
-from tests.conftest import IN_CI, NOW
+from tests.conftest import NOW
 
 CONVERSATIONS = [f"{n}a41b347-8d80-4ce9-84ba-7af66f369f6a" for n in range(3)]
 MESSAGES = [*CONVERSATIONS[:1], *(f"{n}9108c71-4dca-4af3-9f32-61bc745926e2" for n in range(8))]
@@ -267,12 +267,12 @@ class Senders(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
-def test_random_events_do_what_the_rules_say():
+def test_random_events_do_what_the_rules_say(rounds):
     run_state_machine_as_test(
         Senders,
         settings=settings(
-            max_examples=200 if IN_CI else 30,
-            stateful_step_count=12,
+            max_examples=rounds(quick=30, ci=200, long=2_000),
+            stateful_step_count=40,
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),

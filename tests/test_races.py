@@ -7,11 +7,12 @@ from threading import Barrier
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.client import ClientHandler
 
 from chat.models import Conversation, Delivery, Message
+from chat.models.locks import lock_ids
 from tests.conftest import M, make_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -215,3 +216,51 @@ def test_conversations_whose_early_messages_share_ids_both_open(round_):
     assert tally(answers) == {201: 2}
     assert stored_ids() == sorted(shared)
     assert_the_log_agrees()
+
+
+@pytest.mark.postgresql
+def test_a_conversation_opens_however_many_messages_came_before_it():
+    """Each of their ids is locked, and PostgreSQL has room for some thousands of locks."""
+    with transaction.atomic():
+        lock_ids([uuid4() for _ in range(50_000)], of="message")
+
+
+# More than one machine
+
+
+@pytest.mark.postgresql
+def test_sixty_four_writers_lose_nothing_and_wait_in_no_circle():
+    """Each writes to every conversation, in an order of its own."""
+    conversations = [str(uuid4()) for _ in range(4)]
+    for id in conversations:
+        send(make_event("NEW_CONVERSATION", id=id))
+
+    def write(number):
+        try:
+            ids = conversations[number % 4 :] + conversations[: number % 4]
+            return [send(message(id)).status_code for id in ids]
+        finally:
+            connection.close()
+
+    connection.close()
+    with ThreadPoolExecutor(64) as writers:
+        answers = Counter(status for some in writers.map(write, range(64)) for status in some)
+    assert answers == {201: 256}
+    assert {row.message_count for row in Conversation.objects.all()} == {64}
+    assert_the_log_agrees()
+
+
+@pytest.mark.postgresql
+def test_two_conversations_never_wait_for_each_other(opened):
+    other = str(uuid4())
+    send(make_event("NEW_CONVERSATION", id=other))
+
+    def write():
+        try:
+            return send(message(other)).status_code
+        finally:
+            connection.close()
+
+    with transaction.atomic(), ThreadPoolExecutor(1) as elsewhere:
+        assert Conversation.objects.locked(opened)
+        assert elsewhere.submit(write).result(timeout=4) == 201

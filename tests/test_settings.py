@@ -14,9 +14,9 @@ COMPLETE = {
     "DEBUG": "false",
     "SECRET_KEY": "long-random-secret-" * 4,
     "ALLOWED_HOSTS": "inbox.example",
-    "WEBHOOK_ALLOW_UNSIGNED": "true",
+    "WEBHOOK_SECRETS": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 }
-REQUIRED = {"SECRET_KEY", "ALLOWED_HOSTS", "WEBHOOK_ALLOW_UNSIGNED"}
+REQUIRED = {"SECRET_KEY", "ALLOWED_HOSTS", "WEBHOOK_SECRETS"}
 SHOW = "from django.conf import settings as s; print(s.DEBUG, s.ALLOWED_HOSTS, s.SECRET_KEY)"
 
 
@@ -66,7 +66,7 @@ def test_a_clone_passes_its_checks():
 
 
 def test_a_secret_key_alone_leaves_debug_off():
-    assert refused(manage("check", SECRET_KEY="x" * 60)) == REQUIRED - {"SECRET_KEY"}
+    assert refused(manage("check", SECRET_KEY=COMPLETE["SECRET_KEY"])) == REQUIRED - {"SECRET_KEY"}
 
 
 def test_an_empty_secret_key_leaves_debug_off():
@@ -119,13 +119,70 @@ def test_each_of_them_is_missed_alone(name):
     assert refused(read_settings(**without)) == {name}
 
 
+# Who may send
+
+
+def test_without_checking_who_sends_it_starts_only_when_told_so():
+    without = {key: value for key, value in COMPLETE.items() if key != "WEBHOOK_SECRETS"}
+    assert refused(read_settings(**without, WEBHOOK_ALLOW_UNSIGNED="false")) == {"WEBHOOK_SECRETS"}
+    started = read_settings(**without, WEBHOOK_ALLOW_UNSIGNED="true")
+    assert started.returncode == 0, started.stderr
+
+
+def test_a_developer_can_ask_for_signatures_too():
+    assert refused(manage("check", WEBHOOK_ALLOW_UNSIGNED="false")) == {"WEBHOOK_SECRETS"}
+    assert manage("check", WEBHOOK_SECRETS=COMPLETE["WEBHOOK_SECRETS"]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"WEBHOOK_SECRETS": f"{COMPLETE['WEBHOOK_SECRETS']}, whsec_{'A' * 34} "},
+        {"WEBHOOK_SCHEME": "hub", "WEBHOOK_SECRETS": "It's a Secret to Everybody"},
+    ],
+    ids=["two, one unpadded and with spaces around it", "a hub's"],
+)
+def test_secrets_of_either_scheme_start(environ):
+    started = read_settings(**COMPLETE | environ)
+    assert started.returncode == 0, started.stderr
+
+
+@pytest.mark.parametrize(
+    ("scheme", "secret", "complaint"),
+    [
+        ("standard", "hunter2-hunter2-hunter2-hunter2", "does not begin with whsec_"),
+        ("standard", "whsec_hunter2?hunter2", "is not base64 after whsec_"),
+        ("standard", "whsec_hunter2é", "is not base64 after whsec_"),
+        ("standard", "whsec_aHVudGVyMg==", "is shorter than 24 bytes"),
+        ("standard", "whsec_", "is shorter than 24 bytes"),
+        ("hub", "hunter2", "is shorter than 16 characters"),
+    ],
+)
+def test_a_bad_secret_is_named_by_its_place_and_never_shown(scheme, secret, complaint):
+    given = {"WEBHOOK_SCHEME": scheme, "WEBHOOK_SECRETS": f"{COMPLETE['WEBHOOK_SECRETS']},{secret}"}
+    run = read_settings(**COMPLETE | given)
+    assert refused(run) == {"WEBHOOK_SECRETS"}
+    assert f"Entry 2 {complaint}." in run.stderr
+    assert not re.search("hunter2|aHVudGVyMg|MfKQ9r8", run.stderr)
+
+
+def test_a_secret_key_in_development_may_be_short():
+    assert manage("check", DEBUG="true", SECRET_KEY="short").returncode == 0
+
+
 # Bad values
 
 BAD = {
     "DEBUG": ["", "maybe", "2"],
-    "SECRET_KEY": [""],
+    "SECRET_KEY": ["", "short", "x" * 60, "django-insecure-" + "long-random-secret-" * 4],
     "ALLOWED_HOSTS": ["", ",", "a.example,,b.example"],
-    "WEBHOOK_ALLOW_UNSIGNED": ["", "false", "perhaps"],
+    "SECURE_SSL_REDIRECT": ["", "sometimes"],
+    "TRUSTED_PROXIES": [",", "localhost", "*", "10.0.0.1/8", "10.0.0.0/8,"],
+    "LOGIN_ATTEMPTS": ["", "0", "many"],
+    "LOGIN_LOCKOUT_MINUTES": ["", "0", "-1", "1.5"],
+    "WEBHOOK_ALLOW_UNSIGNED": ["", "perhaps"],
+    "WEBHOOK_SCHEME": ["", "svix", "Standard"],
+    "WEBHOOK_SECRETS": ["whsec_short", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw,", ",", ""],
     "DATABASE_URL": ["", "nonsense", "mongodb://localhost/x", "/var/lib/realmate.sqlite3"],
     "EVENT_TIME_ZONE": ["", "Mars/Olympus", "UTC+3", "../../../etc/passwd", "america/sao_paulo"],
     "DISPLAY_TIME_ZONE": ["", "Mars/Olympus", "BRT "],

@@ -2,6 +2,7 @@
 
 import _thread
 import json
+import signal
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,10 +13,13 @@ from threading import Thread
 import pytest
 from django.core.management import CommandError, call_command
 from django.core.servers.basehttp import WSGIRequestHandler
+from django.db import OperationalError, connection
 
-from chat.models import Conversation, Delivery, Message
+from chat.models import Conversation, Delivery, Message, MessageWords
 from chat.simulation import postings
+from chat.simulation.history import DAYS, history
 
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOON = datetime(2025, 2, 21, 15, 0, tzinfo=UTC)
 
 
@@ -141,6 +145,7 @@ def serve():
     def serve(*answers):
         server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
         server.answers, server.bodies, server.connections = list(answers), [], 0
+        server.headers = []
         server.url = f"http://127.0.0.1:{server.server_port}/webhook/"
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         servers.append(server)
@@ -161,6 +166,7 @@ class Scripted(BaseHTTPRequestHandler):
         self.server.connections += 1
 
     def do_POST(self):
+        self.server.headers.append(self.headers)
         self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
         answer = self.server.answers.pop(0) if self.server.answers else 201
         answer() if callable(answer) else None
@@ -214,6 +220,25 @@ def test_an_event_that_gets_no_answer_is_posted_again_and_nothing_is_lost(serve,
     assert ids_in(rough.bodies[:2] + rough.bodies[3:]) == ids_in(calm.bodies)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_events_are_signed_where_there_are_secrets(live_server, settings, monkeypatch):
+    monkeypatch.setattr(WSGIRequestHandler, "disable_nagle_algorithm", True)
+    settings.WEBHOOK_SECRETS = [SECRET]
+    assert "UNEXPECTED" not in simulate(f"{live_server.url}/webhook/", count=5)
+    assert len(set(Delivery.objects.values_list("webhook_id", flat=True)) - {""}) == 5
+
+
+def test_each_attempt_is_signed_anew_under_the_one_id(serve, settings, monkeypatch):
+    settings.WEBHOOK_SECRETS = [SECRET]
+    monkeypatch.setattr("django.utils.timezone.now", ticking())
+    server = serve(503)
+    simulate(server.url, count=1)
+    first, second = server.headers
+    assert first["webhook-id"] == second["webhook-id"]
+    assert int(second["webhook-timestamp"]) == int(first["webhook-timestamp"]) + 1
+    assert first["webhook-signature"] != second["webhook-signature"]
+
+
 def test_it_waits_for_as_long_as_retry_after_says(serve):
     assert "HTTP 503; the same event again in 0 s" in simulate(serve(503).url, count=1)
 
@@ -237,8 +262,16 @@ def test_an_unexpected_answer_is_shown(serve, status):
     assert f"unexpected: HTTP {status} to " in printed
 
 
-def test_ctrl_c_ends_it_with_the_summary(serve):
-    server = serve(201, 201, 201, _thread.interrupt_main)
+@pytest.fixture
+def ctrl_c():
+    """As from a terminal: a shell's background job, which CI runs us as, ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield _thread.interrupt_main
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_it_with_the_summary(serve, ctrl_c):
+    server = serve(201, 201, 201, ctrl_c)
     assert simulate(server.url).startswith("3 events in ")
 
 
@@ -270,3 +303,98 @@ def test_a_bare_host_and_port_is_enough(serve):
 def test_an_option_that_makes_no_sense_is_named(options, rule):
     with pytest.raises(CommandError, match=rule):
         simulate(**({"url": "127.0.0.1:1"} | options))
+
+
+# How it is loaded
+
+
+UNTIL = datetime(2025, 2, 21, 18, 0, tzinfo=UTC)
+
+
+def told(number, *, seed=1, until=UNTIL):
+    return list(history(conversations=number, until=until, seed=seed))
+
+
+def test_a_history_has_so_many_conversations_spread_over_months():
+    arrivals = told(200)
+    opened = [at for at, posting in arrivals if posting.type == "NEW_CONVERSATION"]
+    assert len({data(posting)["id"] for _, posting in arrivals}) > 1000
+    assert len({at.date() for at in opened}) > 100
+    assert UNTIL - timedelta(days=DAYS + 1) < min(opened) < max(opened) <= UNTIL
+
+
+def test_a_history_comes_in_order_and_each_event_soon_after_it_happened():
+    arrivals = told(200)
+    times = [at for at, _ in arrivals]
+    assert times == sorted(times)
+    for at, posting in arrivals:
+        written = datetime.fromisoformat(json.loads(posting.body)["timestamp"] + "+00:00")
+        assert timedelta() < at - written < timedelta(minutes=25)
+
+
+def test_the_same_seed_tells_the_same_history_whenever_it_is_told():
+    ids = {data(posting)["id"] for _, posting in told(50)}
+    assert ids == {data(posting)["id"] for _, posting in told(50, until=UNTIL + timedelta(hours=9))}
+    assert ids != {data(posting)["id"] for _, posting in told(50, seed=2)}
+
+
+def test_a_conversation_may_have_no_end_yet_but_has_its_beginning():
+    assert len(told(1)) >= 1
+    for until in (UNTIL, UNTIL + timedelta(hours=6), UNTIL + timedelta(hours=12)):
+        opened = {
+            data(posting)["id"] for _, posting in told(40, until=until)
+            if (posting.type, posting.expected) == ("NEW_CONVERSATION", "applied")
+        }  # fmt: skip
+        assert len(opened) == 40
+
+
+def load(**options):
+    out, err = StringIO(), StringIO()
+    call_command("simulate", stdout=out, stderr=err, **({"seed": 1} | options))
+    return out.getvalue() + err.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_bulk_loads_conversations_with_the_answers_that_are_expected():
+    printed = load(bulk=30)
+    assert Conversation.objects.count() == 30
+    assert 200 < Message.objects.count() < 600
+    assert Conversation.objects.filter(state="CLOSED").count() > 15
+    assert f"{Delivery.objects.filter(replays=None).count()} events in " in printed
+    assert "UNEXPECTED" not in printed
+    assert MessageWords.objects.search("pedido").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_seed_has_loaded_already_is_not_loaded_again_and_said():
+    load(bulk=5)
+    messages = Message.objects.count()
+    assert "UNEXPECTED: " in load(bulk=5)
+    assert (Conversation.objects.count(), Message.objects.count()) == (5, messages)
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"bulk": 0}, "--bulk is at least 1"),
+        ({"bulk": 1, "url": "127.0.0.1:1"}, "--url"),
+        ({"bulk": 1, "rate": 0.0}, "--rate"),
+        ({"bulk": 1, "count": 1}, "--count"),
+        ({"bulk": 1, "conversations": 8}, "--conversations"),
+    ],
+)
+def test_a_bulk_option_that_makes_no_sense_is_named(options, rule):
+    with pytest.raises(CommandError, match=rule):
+        load(**options)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_cannot_be_written_is_said_in_one_line():
+    def refuse(execute, sql, params, many, context):
+        raise OperationalError("no such table: chat_conversation")
+
+    with (
+        connection.execute_wrapper(refuse),
+        pytest.raises(CommandError, match=r"no such table.*migrated\?"),
+    ):
+        load(bulk=1)

@@ -161,3 +161,18 @@ def test_nothing_is_written_into_a_file_that_was_replaced_during_the_wait(other,
     queue.leave()
     waiting.join(timeout=10)
     assert errors == ["the database file was replaced"]
+
+
+def test_no_file_is_begun_in_the_place_of_one_whose_wal_is_still_there(other, tmp_path):
+    """The WAL would be made empty, and what it holds of the file that comes back be lost."""
+    path = Path(other.settings_dict["NAME"])
+    with other.cursor() as cursor:
+        cursor.execute("INSERT INTO line VALUES (1)")
+    path.rename(tmp_path / "away")
+    for why in ("replaced", "gone", "gone"):
+        with pytest.raises(OperationalError, match=why):
+            begin(other)
+    assert not path.exists()
+    (tmp_path / "away").rename(path)
+    with other.cursor() as cursor:
+        assert cursor.execute("SELECT number FROM line").fetchall() == [(1,)]

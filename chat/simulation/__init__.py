@@ -21,6 +21,7 @@ from chat.simulation.scripts import (
     tell,
 )
 
+to_json = json.JSONEncoder(ensure_ascii=False).encode
 Clock = Callable[[], datetime]
 Expected = Literal["applied", "duplicate", "conversation_not_found", "conversation_closed"]
 
@@ -116,4 +117,4 @@ def message(conversation_id: str, line: Line, chance: Random, clock: Clock) -> P
 def posting(type: str, clock: Clock, data: dict[str, str]) -> Posting:
     timestamp = clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
     event = {"type": type, "timestamp": timestamp, "data": data}
-    return Posting(type, json.dumps(event, ensure_ascii=False).encode())
+    return Posting(type, to_json(event).encode())

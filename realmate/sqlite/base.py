@@ -16,7 +16,7 @@ from typing import Any
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
-LOOK_AGAIN_SECONDS = 0.0005
+LOOK_AGAIN_SECONDS = 0.0001
 
 
 class WriterQueue:
@@ -82,6 +82,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     _identity: tuple[int, int] | None = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        self._refuse_to_begin_anew()
         connection = super().get_new_connection(conn_params)
         self._identity = identity_of(self._path)
         return connection
@@ -94,21 +95,27 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._refuse_a_replaced_file()  # after the wait, in which it may have happened
             self._wait_in_sqlite(until - time.monotonic())
             super()._start_transaction_under_autocommit()  # type: ignore[misc]
+            self._wait_in_sqlite(timeout)
         except BaseException:
+            self.close()  # whatever it has begun, whichever file it has open
             self._leave()
             raise
-        finally:
-            if self.connection is not None:
-                self._wait_in_sqlite(timeout)
 
     @property
     def _path(self) -> Path:
         return Path(self.settings_dict["NAME"])
 
+    def _refuse_to_begin_anew(self) -> None:
+        """SQLite makes a file where there is none, and the WAL beside it would be made empty.
+
+        That WAL holds what was acknowledged last, for the file that was moved away to come back to.
+        """
+        if identity_of(self._path) is None and identity_of(Path(f"{self._path}-wal")):
+            raise OperationalError("the database file is gone, and its WAL is not")
+
     def _refuse_a_replaced_file(self) -> None:
         """A connection kept open goes on writing into a file that was moved away or deleted."""
         if not self.is_in_memory_db() and identity_of(self._path) != self._identity:
-            self.close()
             raise OperationalError("the database file was replaced")
 
     def _wait_in_sqlite(self, seconds: float) -> None:

@@ -1,25 +1,33 @@
-"""Posts a lively stream of made-up conversations to a running server, as a sender would."""
+"""Makes up conversations: posts them to a running server as a sender would, or loads many at once."""
 
 import json
 import math
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 from time import monotonic, sleep
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 from tqdm import tqdm
 from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError
 from urllib3.util import parse_url
 
-from chat.simulation import Posting, postings
+from chat.bulk import ingest_many, much_to_load
+from chat.signatures import configured, new_webhook_id, signed
+from chat.simulation import Posting, postings, utc_now
+from chat.simulation.history import history
 
 DEFAULT_URL = "http://127.0.0.1:8000/webhook/"
+RATE = 5.0
+LIVE = 8
+DEFAULTS: dict[str, Any] = {"url": DEFAULT_URL, "rate": RATE, "conversations": LIVE}
 SLOWEST_RATE = 0.01
 MOST_CONVERSATIONS = 10_000
 FIRST_WAIT_SECONDS = 0.5
@@ -29,18 +37,26 @@ LONGEST_RETRY_AFTER_SECONDS = 3_600.0
 
 class Command(BaseCommand):
     help = (
-        "Post made-up customer-service conversations to a running server: openings, messages, "
+        "Post made-up customer-service conversations to a running server, signed when "
+        "WEBHOOK_SECRETS is set: openings, messages, "
         "closings, and now and then a duplicate, a late or early message, or one after the "
-        "closing. Open /ui/ and watch."
+        "closing. Open /ui/ and watch. With --bulk: write months of them into the database at once."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("--url", default=DEFAULT_URL, help=f"the webhook, or its host:port ({DEFAULT_URL})")
-        add("--rate", type=float, default=5.0, help="events a second (5); 0: as fast as it can")
+        add("--url", help=f"the webhook, or its host:port ({DEFAULT_URL})")
+        add("--rate", type=float, help=f"events a second ({RATE:g}); 0: as fast as it can")
         add("--count", type=int, help="stop after this many events (never, until Ctrl+C)")
-        add("--conversations", type=int, default=8, help="how many go on at once (8)")
+        add("--conversations", type=int, help=f"how many go on at once ({LIVE})")
+        add(
+            "--bulk",
+            type=int,
+            metavar="N",
+            help="instead of posting: write N conversations of the last months, about 11 messages "
+            "each, straight into the database of DATABASE_URL",
+        )
         add(
             "--seed",
             type=int,
@@ -49,18 +65,57 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        url, rate, count = webhook_url(options["url"]), options["rate"], options["count"]
+        if options["bulk"] is None:
+            self.post(options)
+        else:
+            self.load(options)
+
+    def post(self, options: dict[str, Any]) -> None:
+        chosen = DEFAULTS | {name: options[name] for name in DEFAULTS if options[name] is not None}
+        url, rate, live = webhook_url(chosen["url"]), chosen["rate"], chosen["conversations"]
+        count = options["count"]
         check(rate == 0 or SLOWEST_RATE <= rate < math.inf, f"--rate is 0 or from {SLOWEST_RATE}")
         check(count is None or count >= 1, "--count is at least 1")
-        check(
-            1 <= options["conversations"] <= MOST_CONVERSATIONS,
-            f"--conversations is from 1 to {MOST_CONVERSATIONS}",
-        )
-        stream = postings(conversations=options["conversations"], seed=options["seed"])
+        check(1 <= live <= MOST_CONVERSATIONS, f"--conversations is from 1 to {MOST_CONVERSATIONS}")
+        stream = postings(conversations=live, seed=options["seed"])
         tally = Tally()
         with suppress(KeyboardInterrupt):  # the way to end an endless run
             self.post_all(paced(islice(stream, count), rate), url, tally, total=count)
         self.stdout.write(tally.summary())
+
+    def load(self, options: dict[str, Any]) -> None:
+        conversations = options["bulk"]
+        check(conversations >= 1, "--bulk is at least 1")
+        for name in ("url", "rate", "count", "conversations"):
+            check(options[name] is None, f"--{name} is about posting, and --bulk posts nothing")
+        stream = history(conversations=conversations, until=utc_now(), seed=options["seed"])
+        tally = Tally()
+        try:
+            with much_to_load(), suppress(KeyboardInterrupt):  # what is loaded stays
+                self.load_all(stream, tally, total=conversations)
+        except DatabaseError as error:
+            raise CommandError(f"the database says: {error}; is it migrated?") from error
+        self.stdout.write(tally.summary())
+
+    def load_all(
+        self, stream: Iterator[tuple[datetime, Posting]], tally: "Tally", *, total: int
+    ) -> None:
+        asked: deque[Posting] = deque()
+
+        def deliveries() -> Iterator[tuple[bytes, datetime]]:
+            for received_at, posting in stream:
+                asked.append(posting)
+                yield posting.body, received_at
+
+        with tqdm(total=total, unit=" conversations") as bar:
+            for result in ingest_many(deliveries()):
+                posting = asked.popleft()
+                answer = Answer(code=result.code or result.outcome.value)
+                if tally.count_in(posting, answer):
+                    self.warn(f"unexpected: {answer} to {posting.type}, not {posting.expected}")
+                if (posting.type, answer.code) == ("NEW_CONVERSATION", "applied"):
+                    bar.set_postfix(tally.figures(), refresh=False)
+                    bar.update()
 
     def post_all(
         self, stream: Iterator[Posting], url: str, tally: "Tally", *, total: int | None
@@ -117,12 +172,12 @@ def paced(stream: Iterator[Posting], rate: float) -> Iterator[Posting]:
 class Answer:
     """What was answered in the end; the code is the outcome, or says why it was refused."""
 
-    status: int
     code: str
-    retried: bool
+    status: int | None = None
+    retried: bool = False
 
     def __str__(self) -> str:
-        return f"HTTP {self.status} {self.code}".strip()
+        return f"HTTP {self.status} {self.code}".strip() if self.status else self.code
 
 
 class Sender:
@@ -142,17 +197,18 @@ class Sender:
 
     def post(self, body: bytes) -> Answer:
         """Until there is an answer other than 503. Raises CommandError if there never was one."""
-        wait, tries = FIRST_WAIT_SECONDS, 1
-        while (response := self.try_to_post(body)) is None or response.status == 503:
+        wait, tries, id = FIRST_WAIT_SECONDS, 1, new_webhook_id()
+        while (response := self.try_to_post(body, id)) is None or response.status == 503:
             seconds = wait if response is None else retry_after(response, wait)
             reason = "no answer" if response is None else "HTTP 503"
             self.on_wait(f"{reason}; the same event again in {seconds:g} s")
             sleep(seconds)
             wait, tries = min(wait * 2, LONGEST_WAIT_SECONDS), tries + 1
-        return Answer(response.status, code_in(response.data), retried=tries > 1)
+        return Answer(code_in(response.data), response.status, retried=tries > 1)
 
-    def try_to_post(self, body: bytes) -> BaseHTTPResponse | None:
-        headers = {"Content-Type": "application/json"}
+    def try_to_post(self, body: bytes, id: str) -> BaseHTTPResponse | None:
+        # Signed afresh: an event may have waited for longer than its signature would be taken.
+        headers = signed(configured(), body, id=id)
         try:
             response = self.http.request(
                 "POST", self.url, body=body, headers=headers, redirect=False

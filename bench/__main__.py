@@ -1,0 +1,108 @@
+"""All benches in one go: `make bench`. Prints their figures, and writes them to bench/results.md.
+
+    .venv/bin/python -m bench [--quick]
+
+Takes about half an hour, the first time longer: a database of a million messages is built then, and
+kept in bench/databases. --quick leaves out what needs that.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+from tqdm import tqdm
+
+from bench import detail, growth, inbox, poll, webhook
+from bench.report import Figure, table
+from bench.service import ROOT
+
+RESULTS = Path(__file__).parent / "results.md"
+POSTGRESQL = os.environ.get(
+    "BENCH_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/realmate_bench"
+)
+
+
+def main() -> None:
+    options = parse_options()
+    figures: list[Figure] = []
+    with tqdm(questions(quick=options.quick)) as bar:
+        for name, ask in bar:
+            bar.set_description(name)
+            figures.extend(ask())
+    print(table(figures))
+    RESULTS.write_text(f"{heading()}\n{table(figures)}\n")
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="without a million messages")
+    if shutil.which("wrk") is None:
+        parser.error("wrk is not installed (Debian: apt-get install wrk)")
+    return parser.parse_args()
+
+
+def questions(*, quick: bool) -> list[tuple[str, Callable[[], Iterator[Figure]]]]:
+    asked: list[tuple[str, Callable[[], Iterator[Figure]]]] = [
+        ("webhook", lambda: webhook.figures(webhook.parse_options([]))),
+        ("PostgreSQL", postgresql),
+        ("poll", lambda: poll.figures(poll.parse_options([]))),
+        ("detail", lambda: detail.figures(detail.parse_options([]))),
+    ]
+    large: list[tuple[str, Callable[[], Iterator[Figure]]]] = [
+        ("inbox", lambda: inbox.figures(inbox.parse_options([]))),
+        ("growth", lambda: growth.figures(growth.parse_options([]))),
+    ]
+    return asked if quick else asked + large
+
+
+def postgresql() -> Iterator[Figure]:
+    """The webhook with 1, 2 and 4 processes, on a database of its own."""
+    with maintenance() as server:
+        for processes in (1, 2, 4):
+            server.execute(f'DROP DATABASE IF EXISTS "{name_of(POSTGRESQL)}"')
+            server.execute(f'CREATE DATABASE "{name_of(POSTGRESQL)}"')
+            options = [
+                "--database",
+                POSTGRESQL,
+                "--processes",
+                str(processes),
+                "--connections",
+                "16",
+            ]
+            yield from webhook.figures(webhook.parse_options(options))
+        server.execute(f'DROP DATABASE "{name_of(POSTGRESQL)}"')
+
+
+def maintenance() -> psycopg.Connection:
+    try:
+        return psycopg.connect(POSTGRESQL.rpartition("/")[0] + "/postgres", autocommit=True)
+    except psycopg.OperationalError as error:
+        sys.exit(f"BENCH_POSTGRES_URL names no server that answers: {error}")
+
+
+def name_of(url: str) -> str:
+    return url.rpartition("/")[2]
+
+
+def heading() -> str:
+    commit = subprocess.check_output(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True
+    )
+    at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}"
+    return (
+        "# Results\n\n`make bench` wrote this. Ratios count: figures of another machine, or another"
+        f" hour, are others.\n\n- commit: {commit.strip()}\n- when: {at}\n- machine: {machine}\n"
+        f"- Python {platform.python_version()}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""All that is stored about one conversation, as one JSON document."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+from pydantic_core import to_json
+
+from chat.models import Conversation, Delivery, Message
+
+AT_ONCE = 100
+
+
+def document(id: UUID) -> Iterator[str]:
+    """Piece by piece: what there is has no bound. Times are RFC 3339 in UTC."""
+    conversation = Conversation.objects.find(id)
+    messages = Message.objects.filter(conversation=id).order_by("arrival")
+    yield f'{{"conversation": {json_of(fields_of(conversation) if conversation else None)}'
+    yield from listed("messages", messages)
+    yield from listed("deliveries", Delivery.objects.about(id))
+    yield "}\n"
+
+
+def listed(name: str, rows: models.QuerySet[Any]) -> Iterator[str]:
+    yield f',\n"{name}": ['
+    separator = "\n"
+    for row in rows.iterator(chunk_size=AT_ONCE):
+        yield separator + json_of(fields_of(row))
+        separator = ",\n"
+    yield "]"
+
+
+def fields_of(row: models.Model) -> dict[str, Any]:
+    """Every column. A body is text where it can be, and base64 otherwise."""
+    fields = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    if "body" in fields:
+        fields |= body_of(bytes(fields.pop("body")))
+    return fields
+
+
+def body_of(body: bytes) -> dict[str, Any]:
+    try:
+        return {"body": body.decode()}
+    except UnicodeDecodeError:
+        return {"body_base64": body}
+
+
+def json_of(value: Any) -> str:
+    return to_json(value, bytes_mode="base64").decode()

@@ -1,0 +1,36 @@
+"""What is looked up for every request of someone who has logged in: the session, and the user.
+
+By statements that are written once: Django's own took more than half of the time of a poll.
+"""
+
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.sessions.backends import db
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
+from chat.models import User
+from chat.models.statements import Lookup
+
+find_session = Lookup(Session.objects.all(), by="session_key")
+find_user = Lookup(User.objects.all())
+
+
+class SessionStore(db.SessionStore):
+    """The session engine."""
+
+    def _get_session_from_db(self) -> Session | None:
+        session = find_session(self.session_key)
+        if session and session.expire_date > timezone.now():
+            return session
+        self._session_key = None
+        return None
+
+
+class Passwords(ModelBackend):
+    """The authentication backend, behind the one that counts attempts."""
+
+    def get_user(self, user_id: Any) -> User | None:
+        user = find_user(user_id)
+        return user if user and self.user_can_authenticate(user) else None

@@ -1,0 +1,48 @@
+"""Backs the database up while the service goes on."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+
+from chat import backup
+from chat.management.rehearsal import database_errors_named
+
+
+class Command(BaseCommand):
+    help = (
+        "Copy the whole database, as of one moment, into a new file, while the service goes on "
+        "writing. The copy is opened, checked and on disk before the file has its name; nothing is "
+        "overwritten. SQLite: a database file. PostgreSQL: pg_dump's custom format. "
+        "docs/operations.md says how it is restored."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "file", metavar="FILE", type=Path, help="a new file, for its owner only"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        file = options["file"]
+        try:
+            with database_errors_named(), tqdm(unit=" pages") as bar:
+
+                def show(done: int, total: int) -> None:
+                    bar.total = total
+                    bar.update(done - bar.n)
+
+                counts = backup.back_up(file, on_progress=show)
+        except FileExistsError:
+            raise CommandError(f"{file} exists; nothing is overwritten") from None
+        except OSError as error:
+            raise CommandError(f"{file} cannot be written: {error.strerror}") from error
+        except backup.BackupFailed as error:
+            raise CommandError(f"no backup: {error}") from error
+        for table, rows in counts.items():
+            if table in SAID:
+                self.stdout.write(f"  {table}: {rows} rows")
+        self.stdout.write(f"{file}: {file.stat().st_size:,} bytes, whole and readable")
+
+
+SAID = ("chat_conversation", "chat_message", "chat_delivery")

@@ -1,0 +1,51 @@
+"""Moves house: copies everything into another database, and verifies it."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+from tqdm import tqdm
+
+from chat import copying
+
+
+class Command(BaseCommand):
+    help = (
+        "Copy conversations, messages, the log, and who may do what from the database of DATABASE_URL "
+        "into another, empty one, which is migrated first: from SQLite to PostgreSQL or back. Every "
+        "row is read again on both sides and compared. While it runs, the webhook of this database "
+        "answers 503, so that senders keep what they have. Stop the server before, and start it "
+        "with the new DATABASE_URL after. Sessions stay behind: people log in again."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "url", help="postgres://user:password@host:5432/name, or sqlite:////path/to/file"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            with copying.target(options["url"]), copying.nothing_written():
+                self.copy()
+                self.compare()
+        except copying.NotEmpty:
+            raise CommandError("the other database is not empty; nothing was copied") from None
+        except ValueError as error:
+            raise CommandError(f"not the URL of a database: {error}") from None
+        except DatabaseError as error:
+            raise CommandError(f"nothing was copied; a database says: {error}") from error
+
+    def copy(self) -> None:
+        with tqdm(total=copying.how_many(), unit=" rows", desc="copying") as bar:
+            for written in copying.copy():
+                bar.update(written)
+
+    def compare(self) -> None:
+        different = []
+        for checked in copying.check():
+            verdict = "equal" if checked.is_equal else "DIFFERENT"
+            self.stdout.write(f"{checked.table}: {checked.copied_rows} rows, {verdict}")
+            if not checked.is_equal:
+                different.append(checked.table)
+        if different:
+            raise CommandError(f"the copy is not what was copied: {', '.join(different)}")

@@ -1,0 +1,71 @@
+"""Erases what was written in a conversation, for good."""
+
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+from tqdm import tqdm
+
+from chat import erasure
+from chat.management.rehearsal import (
+    NOTHING_DONE,
+    add_yes,
+    conversation_id,
+    database_errors_named,
+)
+
+
+class Command(BaseCommand):
+    help = (
+        "Erase a conversation: the text of its messages, their words in the search index, and the "
+        "bodies of its deliveries, out of the database's files too. Ids, times and directions stay, "
+        "so that no redelivery brings it back; it is closed. There is no way back: export it before, "
+        "if it must be handed over. Backups keep what they hold, and PostgreSQL its WAL for a while."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("id", type=conversation_id, help="the conversation's")
+        add_yes(parser)
+        parser.add_argument(
+            "--rewrite",
+            action="store_true",
+            help="PostgreSQL: make the tables' files anew (VACUUM FULL), where bytes of rows that are "
+            "gone would else stay until they are written over; nobody reads or writes meanwhile. "
+            "SQLite's file is always left without them",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        id = options["id"]
+        with database_errors_named():
+            try:
+                stock = erasure.stock_of(id)
+            except erasure.NothingStored:
+                raise CommandError(f"nothing is stored about {id}") from None
+            self.stdout.write(f"{id}: {said_of(stock)}")
+            if not options["yes"]:
+                self.stdout.write(NOTHING_DONE)
+                return
+            erasure.erase(id, at=timezone.now())
+            self.scrub(id, rewrite=options["rewrite"])
+        self.stdout.write("Erased.")
+
+    def scrub(self, id: UUID, *, rewrite: bool) -> None:
+        try:
+            with tqdm(unit=" pages", desc="search index") as bar:
+                for pages in erasure.scrub(id, rewrite=rewrite):
+                    bar.update(pages)
+        except erasure.StillRead:
+            raise CommandError(
+                "erased, but someone who began before (a reader, a backup, a forgotten transaction) "
+                "does not end, and what they see is still in the files: run this again"
+            ) from None
+
+
+def said_of(stock: erasure.Stock) -> str:
+    if stock.conversation is None:
+        return f"not opened yet, {stock.deliveries} deliveries"
+    said = f"{stock.conversation.state}, {stock.messages} messages, {stock.deliveries} deliveries"
+    if stock.conversation.erased_at:
+        said += f", erased before at {stock.conversation.erased_at.isoformat()}"
+    return said

@@ -1,0 +1,47 @@
+"""Hands over all that is stored about a conversation."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from chat import erasure, exporting
+from chat.management.rehearsal import conversation_id, database_errors_named
+
+
+class Command(BaseCommand):
+    help = (
+        "Write all that is stored about a conversation as one JSON document: itself, its messages, "
+        "and every delivery about it with its body. Changes nothing."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("id", type=conversation_id, help="the conversation's")
+        parser.add_argument(
+            "file", metavar="FILE", nargs="?", help="a new file; without it, standard output"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        id, file = options["id"], options["file"]
+        with database_errors_named():
+            try:
+                stock = erasure.stock_of(id)
+            except erasure.NothingStored:
+                raise CommandError(f"nothing is stored about {id}") from None
+            if file is None:
+                for piece in exporting.document(id):
+                    self.stdout.write(piece, ending="")
+                return
+            try:
+                with new_private_file(Path(file)) as written:
+                    written.writelines(exporting.document(id))
+            except OSError as error:
+                raise CommandError(f"{file} cannot be written: {error.strerror}") from error
+        self.stdout.write(f"{stock.messages} messages, {stock.deliveries} deliveries in {file}")
+
+
+def new_private_file(path: Path) -> Any:
+    """For its owner only. Raises FileExistsError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    return open(descriptor, "w", encoding="utf-8")  # noqa: PTH123 - of a descriptor

@@ -1,0 +1,43 @@
+"""Keeps the log of deliveries as long as it is kept, and no longer."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+from tqdm import tqdm
+
+from chat import pruning
+from chat.management.rehearsal import NOTHING_DONE, add_yes, database_errors_named
+
+
+class Command(BaseCommand):
+    help = (
+        "Delete deliveries older than DELIVERY_RETENTION_DAYS from the log, a few at a time, while "
+        "the service goes on. Conversations and messages stay, and so do early events that still "
+        "wait for their conversation."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--days",
+            type=int,
+            default=settings.DELIVERY_RETENTION_DAYS,
+            help="keep those of this many days instead (%(default)s)",
+        )
+        add_yes(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now, days = timezone.now(), options["days"]
+        if not 1 <= days <= pruning.MOST_DAYS:
+            raise CommandError(f"--days is from 1 to {pruning.MOST_DAYS}")
+        with database_errors_named():
+            total = pruning.outdated(now=now, days=days).count()
+            self.stdout.write(f"{total} deliveries are older than {days} days.")
+            if not options["yes"]:
+                self.stdout.write(NOTHING_DONE)
+                return
+            with tqdm(total=total, unit=" deliveries") as bar:
+                for deleted in pruning.prune(now=now, days=days):
+                    bar.update(deleted)
+        self.stdout.write(f"{bar.n} deleted.")

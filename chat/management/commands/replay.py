@@ -1,0 +1,155 @@
+"""Takes in again what was refused."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+from django.db.models import Count
+from django.utils import timezone
+from tqdm import tqdm
+
+from chat import copying, rebuilding
+from chat.events import Result, apply_again
+from chat.management.rehearsal import (
+    NOTHING_DONE,
+    add_yes,
+    conversation_id,
+    database_errors_named,
+    moment,
+)
+from chat.models import MAY_CHANGE, Delivery, DeliveryQuerySet
+from chat.reasons import REASONS
+
+FILTERS = ("code", "since", "until", "conversation", "id", "yes")
+
+
+class Command(BaseCommand):
+    help = (
+        "Take in again what was refused, in the order of the events' timestamps and as of the time "
+        "at which each came: those whose reason may be gone (conversation_not_found, invalid_event, "
+        "invalid_json), that were kept whole, and that no replay has settled yet. Every replay "
+        "leaves a row in the log that names the row it replays."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add = parser.add_argument
+        add(
+            "--code",
+            action="append",
+            choices=list(REASONS),
+            metavar="CODE",
+            help="only what was refused so; may be given several times. One of "
+            + ", ".join(REASONS),
+        )
+        add("--since", type=moment, help="only what came then or later: a date, or date and time")
+        add("--until", type=moment, help="only what came before then")
+        add("--conversation", type=conversation_id, metavar="ID", help="only what is about it")
+        add("--id", type=int, action="append", metavar="N", help="only the delivery of this number")
+        add_yes(parser)
+        add(
+            "--check",
+            action="store_true",
+            help="instead: make all conversations anew from the log, in a scratch database, and "
+            "compare them with what is stored; exit code 1 when something differs",
+        )
+        add(
+            "--database",
+            metavar="URL",
+            help="the scratch database of --check: an empty one. Without it, an SQLite file in the "
+            "directory for temporary files, which has to have room for all of it; it is deleted",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["check"]:
+            others = [name for name in FILTERS if options[name]]
+            if others:
+                raise CommandError(
+                    f"--check looks at everything: leave out --{', --'.join(others)}"
+                )
+            self.check_the_log(options["database"])
+        elif options["database"]:
+            raise CommandError("--database is the scratch database of --check")
+        else:
+            self.rehearse_or_replay(options)
+
+    def rehearse_or_replay(self, options: dict[str, Any]) -> None:
+        chosen = chosen_by(options)
+        with database_errors_named():
+            by_code = dict(chosen.order_by("code").values_list("code").annotate(Count("pk")))
+            self.say(f"{sum(by_code.values())} refused deliveries to take in again", by_code)
+            if not options["yes"]:
+                self.stdout.write(NOTHING_DONE)
+                return
+        self.replay(chosen)
+
+    def replay(self, chosen: DeliveryQuerySet) -> None:
+        tally: Counter[str] = Counter()
+        try:
+            with suppress(KeyboardInterrupt):  # what was taken in stays, and is not taken in again
+                for result in taken_in_again(chosen):
+                    tally[result.code or result.outcome.value] += 1
+        except DatabaseError as error:
+            raise CommandError(
+                f"stopped after {tally.total()}, the database says: {error}; run this again to go on"
+            ) from error
+        self.say(f"{tally.total()} taken in again", tally)
+
+    def check_the_log(self, url: str | None) -> None:
+        with TemporaryDirectory(prefix="realmate-") as directory:
+            try:
+                with database_errors_named():
+                    last = rebuilding.last_delivery()
+                    with rebuilding.scratch(url or f"sqlite:///{directory}/scratch.sqlite3"):
+                        self.compare(rebuilding.Check(last))
+            except copying.NotEmpty:
+                raise CommandError("the scratch database is not empty") from None
+            except ValueError as error:
+                raise CommandError(f"not the URL of a database: {error}") from None
+
+    def compare(self, check: rebuilding.Check) -> None:
+        differences = 0
+        with tqdm(total=check.last, unit=" deliveries", desc="feeding") as bar:
+            for done in check.feed():
+                bar.update(done)
+        with tqdm(unit=" conversations", desc="comparing") as bar:
+            for difference in check.differences():
+                bar.update()
+                if difference:
+                    differences += 1
+                    with tqdm.external_write_mode(file=sys.stderr):
+                        self.stdout.write(f"{difference.conversation_id}: {difference.said}")
+        self.say(f"{check.equal} conversations are equal, by {check.fed} deliveries", {})
+        if left_out := +check.left_out:
+            self.say("Not checked", left_out)
+        if differences:
+            raise CommandError(f"{differences} differences")
+
+    def say(self, what: str, counts: dict[str, int]) -> None:
+        self.stdout.write(f"{what}{':' if counts else '.'}")
+        for name, count in sorted(counts.items()):
+            self.stdout.write(f"  {name}: {count}")
+
+
+def chosen_by(options: dict[str, Any]) -> DeliveryQuerySet:
+    chosen = Delivery.objects.worth_applying_again(options["code"] or MAY_CHANGE)
+    chosen = chosen.received_within(options["since"], options["until"])
+    if options["conversation"]:
+        chosen = chosen.filter(conversation_id=options["conversation"])
+    if options["id"]:
+        chosen = chosen.filter(pk__in=options["id"])
+    return chosen
+
+
+def taken_in_again(chosen: DeliveryQuerySet) -> Iterator[Result]:
+    """Each in a transaction of its own. What an earlier one has settled is left out."""
+    for id in tqdm(
+        list(chosen.as_they_happened().values_list("pk", flat=True)), unit=" deliveries"
+    ):
+        delivery = chosen.filter(pk=id).first()
+        if delivery is not None:
+            yield apply_again(delivery, at=timezone.now())

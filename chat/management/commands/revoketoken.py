@@ -1,0 +1,20 @@
+"""Lets a program read no longer."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from chat.models import Token
+
+
+class Command(BaseCommand):
+    help = "Revoke the token of this name, at once and for good. The name may be used again."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="as it was given to createtoken")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not Token.objects.filter(name=options["name"]).revoke(at=timezone.now()):
+            raise CommandError("No token that holds has this name.")
+        self.stdout.write("Revoked.")

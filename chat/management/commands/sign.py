@@ -1,0 +1,57 @@
+"""Writes the request that a sender would make: for trying out signatures by hand."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from chat.management.commands.simulate import DEFAULT_URL, webhook_url
+from chat.signatures import Scheme, configured, new_webhook_id, signed
+
+
+class Command(BaseCommand):
+    help = (
+        "Print the curl command that posts a body as a sender would, signed by WEBHOOK_SCHEME with "
+        "the first of WEBHOOK_SECRETS. A signature of the standard scheme holds for five minutes."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", metavar="FILE", help="the body; - reads it from standard input")
+        parser.add_argument("--url", default=DEFAULT_URL, help=f"the webhook ({DEFAULT_URL})")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        scheme = configured()
+        if scheme is None:
+            raise CommandError("WEBHOOK_SECRETS is not set: there is nothing to sign with")
+        body, data = read_body(options["file"])
+        url = webhook_url(options["url"])
+        self.stdout.write(shlex.join(["curl", url, *headers_of(scheme, body), *data]))
+
+
+def read_body(file: str) -> tuple[bytes, list[str]]:
+    """The body, and the options that make curl send just that. Raises CommandError."""
+    if file == "-":
+        body = sys.stdin.buffer.read()
+        return body, ["--data-raw", text_of(body)]
+    try:
+        return Path(file).read_bytes(), ["--data-binary", f"@{file}"]
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def text_of(body: bytes) -> str:
+    text = body.decode(errors="replace")
+    if text.encode() != body or "\0" in text:
+        raise CommandError("this body cannot stand in a command: sign it from a file")
+    return text
+
+
+def headers_of(scheme: Scheme, body: bytes) -> list[str]:
+    try:
+        headers = signed(scheme, body, id=new_webhook_id())
+    except ValueError as error:
+        raise CommandError("Standard Webhooks signs text, and this is not UTF-8") from error
+    return [option for name, value in headers.items() for option in ("-H", f"{name}: {value}")]

@@ -1,0 +1,45 @@
+"""What the operator's commands have in common: they say what they would do, and do it with --yes."""
+
+from argparse import ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from uuid import UUID
+
+from django.core.management.base import CommandError, CommandParser
+from django.db import DatabaseError
+from django.utils import timezone
+
+from chat.payloads import parse_id
+
+NOTHING_DONE = "Nothing was done. With --yes it is."
+
+
+def add_yes(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--yes", action="store_true", help="do it; without this, only say what would be done"
+    )
+
+
+def conversation_id(text: str) -> UUID:
+    id = parse_id(text)
+    if id is None:
+        raise ArgumentTypeError("not an id in the form 8-4-4-4-12")
+    return id
+
+
+def moment(text: str) -> datetime:
+    """A date or a date and time; without an offset on the clocks of DISPLAY_TIME_ZONE, as on pages."""
+    try:
+        at = datetime.fromisoformat(text)
+        return at if timezone.is_aware(at) else timezone.make_aware(at)
+    except (ValueError, OverflowError):
+        raise ArgumentTypeError("not a date (2025-02-21) or time (2025-02-21T10:20)") from None
+
+
+@contextmanager
+def database_errors_named() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        raise CommandError(f"the database says: {error}; is it migrated?") from error

@@ -1,0 +1,39 @@
+"""What operators watch: counters and durations, as Prometheus reads them."""
+
+import os
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+DELIVERIES = Counter(
+    "realmate_deliveries",
+    "Bodies posted to the webhook, by what was answered: applied, duplicate, or why it was refused.",
+    ["code"],
+)
+# There from the start: an alarm on its increase would miss the first one otherwise.
+DELIVERIES.labels("invalid_signature")
+
+DURATIONS = Histogram(
+    "realmate_request_duration_seconds",
+    "Requests, by route and status.",
+    ["route", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+
+def observe(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
+    """One request. Its label is the route and not the path, of which anybody could make many."""
+    match = request.resolver_match
+    route = f"/{match.route.rstrip('/')}" if match else ""
+    DURATIONS.labels(route, response.status_code).observe(seconds)
+
+
+def exposition() -> bytes:
+    """Of all processes, when PROMETHEUS_MULTIPROC_DIR was set at their start; else of this one."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

@@ -1,0 +1,64 @@
+"""What is stored, and the querysets that read it. Only events.py writes
+conversations and messages, through stored.py, and erasure.py empties them."""
+
+from chat.models.conversations import (
+    CHANGED_BY_A_MESSAGE,
+    CHANGED_BY_CLOSING,
+    COUNTED_TO,
+    Conversation,
+    ConversationQuerySet,
+    Filter,
+    Sort,
+    ordering_of,
+)
+from chat.models.deliveries import (
+    EARLY,
+    INVALID,
+    KEPT_OF_INVALID_BODY,
+    MAY_CHANGE,
+    SHOWN_OF_BODY,
+    Delivery,
+    DeliveryQuerySet,
+    ids_in,
+)
+from chat.models.messages import (
+    IN_ORDER,
+    SIDES,
+    Direction,
+    Message,
+    MessageQuerySet,
+    Side,
+    ThreadPage,
+)
+from chat.models.tokens import Token
+from chat.models.users import User
+from chat.models.words import MessageWords
+
+__all__ = [
+    "CHANGED_BY_A_MESSAGE",
+    "CHANGED_BY_CLOSING",
+    "COUNTED_TO",
+    "EARLY",
+    "INVALID",
+    "IN_ORDER",
+    "KEPT_OF_INVALID_BODY",
+    "MAY_CHANGE",
+    "SHOWN_OF_BODY",
+    "SIDES",
+    "Conversation",
+    "ConversationQuerySet",
+    "Delivery",
+    "DeliveryQuerySet",
+    "Direction",
+    "Filter",
+    "Message",
+    "MessageQuerySet",
+    "MessageWords",
+    "Side",
+    "Sort",
+    "ThreadPage",
+    "Token",
+    "User",
+    "ids_in",
+    "ordering_of",
+]

@@ -1,0 +1,334 @@
+"""Conversations, and how the inbox lists them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from chat.keyset import Ordering
+from chat.models.locks import lock_ids
+from chat.models.messages import Direction, Message
+from chat.models.statements import Lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+PREVIEW_LENGTH = 200
+COUNTED_TO = 1_000
+SHORT_ID = re.compile("[0-9a-f]{8}", re.I | re.A)
+NEVER = datetime(2999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+class Filter(models.TextChoices):
+    """Which conversations the inbox lists."""
+
+    ALL = "all", pgettext_lazy("conversations", "All")
+    OPEN = "open", pgettext_lazy("conversations", "Open")
+    NEEDS_REPLY = "needs-reply", _("Needs reply")
+    CLOSED = "closed", pgettext_lazy("conversations", "Closed")
+    WROTE_AFTER_CLOSING = "wrote-after-closing", _("Wrote after closing")
+
+
+class Sort(models.TextChoices):
+    """In which order."""
+
+    LATEST = "latest", _("Latest activity")
+    WAITING = "waiting", _("Longest waiting")
+    NEWEST = "newest", _("Newest")
+    OLDEST = "oldest", _("Oldest")
+
+
+def ordering_of(filter: Filter, sort: Sort) -> Ordering:
+    """Where customers wrote after closing, that is their latest activity, and what they wait from.
+
+    Of closed conversations none waits: by who waits is by activity.
+    """
+    match filter, sort:
+        case Filter.CLOSED, Sort.WAITING:
+            return ("-activity_at", "-id")
+        case Filter.WROTE_AFTER_CLOSING, Sort.LATEST:
+            return ("-wrote_after_closing_at", "-id")
+        case Filter.WROTE_AFTER_CLOSING, Sort.WAITING:
+            return ("wrote_after_closing_at", "id")
+    return {
+        Sort.LATEST: ("-activity_at", "-id"),
+        Sort.WAITING: ("waits_from", "-activity_at", "-id"),
+        Sort.NEWEST: ("-opened_at", "-id"),
+        Sort.OLDEST: ("opened_at", "id"),
+    }[sort]
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def find(self, id: UUID | None) -> Conversation | None:
+        return self.filter(pk=id).first() if id else None
+
+    def find_short(self, short_id: str) -> Conversation | None:
+        """The only conversation whose id begins so; None where there is another."""
+        if not SHORT_ID.fullmatch(short_id):
+            return None
+        first, last = UUID(short_id.ljust(32, "0")), UUID(short_id.ljust(32, "f"))
+        found = self.filter(pk__range=(first, last))[:2]
+        return found[0] if len(found) == 1 else None
+
+    def filtered(self, filter: Filter, sort: Sort = Sort.LATEST) -> ConversationQuerySet:
+        """Those that a filter lists, said so that SQLite reads the index of the sort.
+
+        SQLite has no statistics: where it sees a value that it can look up, it does, and then sorts
+        all that has it. So each filter says what the index of its order holds, and no more.
+        """
+        match filter:
+            case Filter.OPEN if sort == Sort.WAITING:
+                return self.filter(closed_at=None)
+            case Filter.OPEN:
+                return self.filter(state=Conversation.State.OPEN)
+            case Filter.NEEDS_REPLY if sort == Sort.WAITING:
+                return self.filter(waits_from__lt=NEVER)
+            case Filter.NEEDS_REPLY:
+                return self.filter(waiting_since__isnull=False)
+            case Filter.CLOSED:
+                return self.filter(state=Conversation.State.CLOSED)
+            case Filter.WROTE_AFTER_CLOSING:
+                return self.filter(wrote_after_closing_at__isnull=False)
+        return self.all()
+
+    def narrowed(
+        self,
+        *,
+        state: Conversation.State | None = None,
+        needs_reply: bool | None = None,
+        sort: Sort = Sort.LATEST,
+    ) -> tuple[ConversationQuerySet, Ordering]:
+        """For machines, which combine what the inbox's filters show one by one; and their order."""
+        filter = Filter[state] if state else Filter.ALL
+        if needs_reply:
+            rows = self.none() if filter == Filter.CLOSED else self
+            return rows.filtered(Filter.NEEDS_REPLY, sort), ordering_of(Filter.NEEDS_REPLY, sort)
+        rows = self.filtered(filter, sort)
+        if needs_reply is False and filter != Filter.CLOSED:
+            by_waiting = sort == Sort.WAITING
+            rows = rows.filter(waits_from=NEVER) if by_waiting else rows.filter(waiting_since=None)
+        return rows, ordering_of(filter, sort)
+
+    def counts(self) -> dict[Filter, int]:
+        """How many each filter lists, counted no further than COUNTED_TO + 1: the time is flat."""
+        counted = {
+            filter.name: CountOf(self.filtered(filter)[: COUNTED_TO + 1]) for filter in Filter
+        }
+        row = Conversation.objects.order_by().values(**counted).first()
+        return {filter: row[filter.name] if row else 0 for filter in Filter}
+
+    def locked(self, id: UUID) -> Conversation | None:
+        """The conversation, locked until the transaction ends; an absent one is locked too."""
+        found = find_and_lock(id)
+        if found is None and lock_ids([id], of="conversation"):
+            found = find_and_lock(id)
+        return found
+
+    def all_locked(self, ids: Collection[UUID]) -> dict[UUID, Conversation]:
+        """Those of these conversations that exist, all locked until the transaction ends.
+
+        An absent one locks its id instead, so that an event which finds nothing and the
+        NEW_CONVERSATION it came before cannot pass each other unseen. SQLite has one writer, and
+        a write transaction is that lock already.
+        """
+        rows = self.select_for_update().order_by("pk")
+        found = rows.in_bulk(ids)
+        absent = [id for id in ids if id not in found]
+        if lock_ids(absent, of="conversation"):
+            found |= rows.in_bulk(absent)
+        return found
+
+    def overwrite(self, conversations: Iterable[Conversation]) -> None:
+        """Write many that are stored already, in one statement: all but the key."""
+        fields = [field for field in self.model._meta.concrete_fields if not field.generated]
+        self.bulk_create(
+            conversations,
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=[field.name for field in fields if not field.primary_key],
+        )
+
+
+class CountOf(models.Subquery):
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
+    output_field = models.IntegerField()
+
+    def __init__(self, rows: models.QuerySet[Any]) -> None:
+        super().__init__(rows.values("pk"))
+
+
+class Conversation(models.Model):
+    """A conversation under the sender's id, with what a row of the inbox shows."""
+
+    class State(models.TextChoices):
+        OPEN = "OPEN"
+        CLOSED = "CLOSED"
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    state = models.CharField(max_length=6, choices=State, default=State.OPEN)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+
+    revision = models.PositiveBigIntegerField(
+        default=1, help_text="Grows by one with every applied event."
+    )
+    message_count = models.PositiveIntegerField(default=0)
+    activity_at = models.DateTimeField(
+        help_text="The last message's timestamp, or its arrival if that is earlier; or the opening."
+    )
+    waiting_since = models.DateTimeField(
+        null=True, help_text="The first RECEIVED after the last SENT; null when none, or closed."
+    )
+    last_message_at = models.DateTimeField(null=True)
+    last_message_direction = models.CharField(max_length=8, choices=Direction, blank=True)
+    last_message_preview = models.CharField(max_length=PREVIEW_LENGTH, blank=True)
+    wrote_after_closing_at = models.DateTimeField(
+        null=True,
+        help_text="The timestamp of the customer's last message that was refused because it is "
+        "closed, or its arrival if that is earlier.",
+    )
+    erased_at = models.DateTimeField(
+        null=True, help_text="When its text was erased: what is left keeps it from coming back."
+    )
+    waits_from = models.GeneratedField(
+        expression=Coalesce("waiting_since", models.Value(NEVER)),
+        output_field=models.DateTimeField(),
+        db_persist=True,
+        help_text="waiting_since as a key to sort by: far away when nobody waits.",
+    )
+
+    objects = ConversationQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-activity_at", "-id"], name="conversation_inbox"),
+            models.Index(fields=["state", "-activity_at", "-id"], name="conversation_by_state"),
+            models.Index(fields=["opened_at", "id"], name="conversation_by_opening"),
+            models.Index(fields=["state", "opened_at", "id"], name="conversation_state_opening"),
+            models.Index(fields=["waits_from", "-activity_at", "-id"], name="conversation_waiting"),
+            models.Index(
+                fields=["-wrote_after_closing_at", "-id"],
+                name="conversation_wrote_after",
+                condition=Q(wrote_after_closing_at__isnull=False),
+            ),
+            models.Index(
+                fields=["opened_at", "id"],
+                name="conversation_wrote_opening",
+                condition=Q(wrote_after_closing_at__isnull=False),
+            ),
+            models.Index(
+                fields=["-activity_at", "-id"],
+                name="conversation_needs_reply",
+                condition=Q(waiting_since__isnull=False),
+            ),
+            models.Index(
+                fields=["opened_at", "id"],
+                name="conversation_waits_opening",
+                condition=Q(waiting_since__isnull=False),
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="conversation_closed_at_exactly_when_closed",
+                condition=Q(state="OPEN", closed_at__isnull=True)
+                | Q(state="CLOSED", closed_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="conversation_waits_only_when_open",
+                condition=Q(waiting_since__isnull=True) | Q(state="OPEN"),
+            ),
+            models.CheckConstraint(
+                name="conversation_last_message_direction",
+                condition=Q(last_message_direction__in=["", *Direction.values]),
+            ),
+            models.CheckConstraint(
+                name="conversation_erased_is_closed_and_says_nothing",
+                condition=Q(erased_at__isnull=True)
+                | Q(state="CLOSED", last_message_preview="", wrote_after_closing_at__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def short_id(self) -> str:
+        return str(self.id)[:8]
+
+    @property
+    def is_closed(self) -> bool:
+        return self.state == self.State.CLOSED
+
+    @property
+    def is_erased(self) -> bool:
+        return self.erased_at is not None
+
+    @property
+    def needs_reply(self) -> bool:
+        """OPEN, and the last message is RECEIVED."""
+        return self.waiting_since is not None
+
+    def ends_after(self, timestamp: datetime) -> bool:
+        """Whether a message of this time lands above one that arrived before it."""
+        return self.last_message_at is not None and timestamp < self.last_message_at
+
+    def close(self, *, at: datetime) -> None:
+        self.state = self.State.CLOSED
+        self.closed_at = at
+        self.waiting_since = None
+        self.revision += 1
+
+    def erase(self, *, at: datetime) -> None:
+        """It closes, as it takes no message; erased again, it keeps its first time."""
+        if not self.is_closed:
+            self.close(at=at)
+        self.erased_at = self.erased_at or at
+        self.last_message_preview = ""
+        self.wrote_after_closing_at = None
+        self.revision += 1
+
+    def count_in(self, message: Message) -> None:
+        """Bring what the inbox shows up to date with a new message; a late one wants more."""
+        self.revision += 1
+        self.message_count += 1
+        if not message.late:
+            self._end_with(message)
+
+    def see_who_waits(self) -> None:
+        """Read waiting_since again, from the stored messages: a late one is not the last."""
+        self.waiting_since = None if self.is_closed else self.messages.waiting_since()
+
+    def _end_with(self, message: Message) -> None:
+        self.last_message_at = message.timestamp
+        self.last_message_direction = message.direction
+        self.last_message_preview = preview_of(message.content)
+        self.activity_at = min(message.timestamp, message.received_at)
+        if message.direction == Direction.SENT:
+            self.waiting_since = None
+        elif self.waiting_since is None:
+            self.waiting_since = message.timestamp
+
+
+# To write what did not change would touch its indexes for nothing.
+CHANGED_BY_CLOSING = ("state", "closed_at", "waiting_since", "revision")
+CHANGED_BY_A_MESSAGE = [
+    field.name
+    for field in Conversation._meta.concrete_fields
+    if not field.generated
+    and field.name
+    not in ("id", "state", "opened_at", "closed_at", "wrote_after_closing_at", "erased_at")
+]
+find_and_lock = Lookup(Conversation.objects.select_for_update())
+
+
+def preview_of(content: str) -> str:
+    """The beginning of a text on one line."""
+    return " ".join(content[: 4 * PREVIEW_LENGTH].split())[:PREVIEW_LENGTH]

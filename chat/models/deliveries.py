@@ -1,0 +1,228 @@
+"""The log of what was delivered, and how it is read."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from operator import itemgetter
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Exists, OuterRef, Q, Value
+from django.db.models.functions import Coalesce, Length, Substr
+from django.db.models.lookups import Exact
+from django.utils.translation import gettext_lazy as _
+
+from chat.batches import batches
+from chat.models.locks import lock_ids
+from chat.models.messages import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+KEPT_OF_INVALID_BODY = 64 * 1024
+SHOWN_OF_BODY = 64 * 1024
+# The code of what came before its conversation.
+EARLY = "conversation_not_found"
+# Refusals whose reason may be gone later: its conversation has come, or we read events otherwise.
+INVALID = ("invalid_event", "invalid_json")
+MAY_CHANGE = (EARLY, *INVALID)
+WRITTEN_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+NUMBER = re.compile(r"[1-9][0-9]{0,17}")  # within any database's big integer
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def awaiting(self, conversation_ids: Collection[UUID]) -> set[UUID]:
+        """Which of these unknown conversations have had events already, however long ago."""
+        early = self.filter(conversation_id__in=conversation_ids, code=EARLY).values_list(
+            "conversation_id", flat=True
+        )
+        return {id for id in early if id}
+
+    def refused_for(self, conversation_id: UUID) -> DeliveryQuerySet:
+        """What was refused for a conversation, and never taken since; the latest first, no bodies."""
+        refused = self.filter(conversation_id=conversation_id, outcome=Delivery.Outcome.REFUSED)
+        taken = Delivery.objects.filter(
+            replays=models.OuterRef("pk"),
+            outcome__in=[Delivery.Outcome.APPLIED, Delivery.Outcome.DUPLICATE],
+        )
+        refused = refused.filter(~models.Exists(taken))
+        return refused.order_by("-id").defer("body")
+
+    def as_they_happened(self) -> DeliveryQuerySet:
+        """In the order of their timestamps; of one instant the opening comes before a message, and the
+        message before a CLOSE, which would shut it out. Those without a valid timestamp come last.
+        """
+        place = models.Case(
+            models.When(type=Delivery.Type.NEW_CONVERSATION, then=0),
+            models.When(type=Delivery.Type.NEW_MESSAGE, then=1),
+            default=2,
+        )
+        return self.order_by(models.F("timestamp").asc(nulls_last=True), place, "id")
+
+    def received_within(self, since: datetime | None, until: datetime | None) -> DeliveryQuerySet:
+        """From `since` up to, and without, `until`."""
+        found = self.filter(received_at__gte=since) if since else self
+        return found.filter(received_at__lt=until) if until else found
+
+    def take_early(self, conversation_id: UUID, *, since: datetime) -> Iterator[list[Delivery]]:
+        """What was refused because this conversation was unknown, in the order of its timestamps.
+
+        Read in batches, because a body may hold 4 MiB and their number has no bound. Two conversations
+        whose early messages share ids wait for one another, so their ids are locked first. A replay that
+        was refused too is left out: what it replays is in.
+        """
+        early = self.filter(
+            conversation_id=conversation_id,
+            code=EARLY,
+            received_at__gte=since,
+            replays=None,
+        )
+        found = list(early.as_they_happened().values_list("pk", "message_id", Length("body")))
+        lock_ids([message_id for __, message_id, __ in found if message_id], of="message")
+        for batch in batches(found, size_of=itemgetter(2)):
+            deliveries = self.in_bulk([pk for pk, __, __ in batch])
+            yield [deliveries[pk] for pk, __, __ in batch]
+
+    def numbered(self, number: str) -> Delivery | None:
+        """By its number as an address has it; without its body, but with the size of that."""
+        if not NUMBER.fullmatch(number):
+            return None
+        return self.filter(pk=number).annotate(body_size=Length("body")).defer("body").first()
+
+    def for_list(self) -> DeliveryQuerySet:
+        """Without the bodies, which may hold 4 MiB each, but with the numbers of the replays."""
+        replays = Delivery.objects.order_by("id").only("id", "replays_id")
+        return self.defer("body").prefetch_related(models.Prefetch("replayed_by", replays))
+
+    def matching(
+        self, *, outcome: str = "", type: str = "", code: str = "", conversation: UUID | None = None
+    ) -> DeliveryQuerySet:
+        """Those with all that is named, from the index of what is rarest."""
+        found = self.filter(type=type) if type else self.all()
+        if conversation:
+            found = found.filter(conversation_id=conversation)
+        if code:
+            # SQLite takes the code's index only where the query has the index's own condition.
+            found = found.filter(code=code)
+            found = found if conversation else found.exclude(code="")
+            return found if outcome in ("", Delivery.Outcome.REFUSED) else found.none()
+        if outcome and conversation:
+            # SQLite has no statistics, and would rather read all of one outcome: it sees none.
+            return found.filter(Exact(Coalesce("outcome", Value("")), outcome))
+        return found.filter(outcome=outcome) if outcome else found
+
+    def about(self, conversation_id: UUID) -> DeliveryQuerySet:
+        """All that may hold its text."""
+        unreadable = self.unreadable_about(conversation_id)
+        return (self.naming(conversation_id) | self.filter(pk__in=unreadable)).order_by("id")
+
+    def naming(self, conversation_id: UUID) -> DeliveryQuerySet:
+        """What names it, and what was refused that has the id of one of its messages."""
+        messages = Message.objects.filter(conversation=conversation_id).values("id")
+        return self.filter(
+            Q(conversation_id=conversation_id)
+            | Q(outcome=Delivery.Outcome.REFUSED, message_id__in=messages)
+        )
+
+    def unreadable_about(self, conversation_id: UUID) -> list[int]:
+        """What could not be read, and has its id or that of one of its messages somewhere in it.
+
+        All bodies that could not be read are looked through.
+        """
+        messages = Message.objects.filter(conversation=conversation_id).values_list("id", flat=True)
+        ids = {conversation_id, *messages}
+        unreadable = self.filter(code__in=INVALID, conversation_id=None).exclude(code="")
+        bodies = unreadable.values_list("pk", "body").iterator(chunk_size=100)
+        return [pk for pk, body in bodies if not ids.isdisjoint(ids_in(bytes(body)))]
+
+    def worth_applying_again(self, codes: Collection[str] = MAY_CHANGE) -> DeliveryQuerySet:
+        """Refused for what may have changed, kept whole, not erased, and with no replay that settled it.
+
+        Who names other codes knows better what has changed. A replay is not: what was delivered is,
+        and keeps the time at which it was.
+        """
+        settled = Delivery.objects.filter(replays=OuterRef("pk")).exclude(code__in=MAY_CHANGE)
+        cannot_help = Q(body_size=0) | Q(code__in=INVALID, body_size__gte=KEPT_OF_INVALID_BODY)
+        refused = self.filter(code__in=codes, replays=None).alias(body_size=Length("body"))
+        return refused.exclude(cannot_help).exclude(Exists(settled))
+
+
+def ids_in(body: bytes) -> set[UUID]:
+    """All ids that are written in what could not be read."""
+    return {UUID(written.decode()) for written in WRITTEN_ID.findall(body)}
+
+
+class Delivery(models.Model):
+    """One request that brought a body, and what became of it. The log, and the only copy of what was refused."""
+
+    class Type(models.TextChoices):
+        NEW_CONVERSATION = "NEW_CONVERSATION", _("New Conversation")
+        NEW_MESSAGE = "NEW_MESSAGE", _("New Message")
+        CLOSE_CONVERSATION = "CLOSE_CONVERSATION", _("Close Conversation")
+
+    class Outcome(models.TextChoices):
+        APPLIED = "applied", _("Applied")
+        DUPLICATE = "duplicate", _("Duplicate")
+        REFUSED = "refused", _("Refused")
+
+    id = models.BigAutoField(primary_key=True)
+    received_at = models.DateTimeField(help_text="When the body was read, or replayed.")
+    type = models.CharField(  # noqa: DJ001 - null: not one of ours
+        max_length=18, choices=Type, null=True
+    )
+    conversation_id = models.UUIDField(null=True)
+    message_id = models.UUIDField(null=True)
+    timestamp = models.DateTimeField(null=True, help_text="The event's own; null when not valid.")
+    body = models.BinaryField(
+        help_text="As received; the first 64 KiB of an invalid one; nothing of what was erased."
+    )
+    outcome = models.CharField(max_length=9, choices=Outcome)
+    code = models.CharField(max_length=40, blank=True, help_text="Why it was refused.")
+    request_id = models.UUIDField()
+    webhook_id = models.CharField(max_length=255, blank=True)
+    replays = models.ForeignKey(
+        "self", null=True, on_delete=models.SET_NULL, related_name="replayed_by"
+    )
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        indexes = [
+            models.Index(fields=["conversation_id", "id"], name="delivery_by_conversation"),
+            # What was refused stands beside each thread, which may have thousands of deliveries.
+            models.Index(
+                fields=["conversation_id", "id"],
+                name="delivery_refused",
+                condition=Q(outcome="refused"),
+            ),
+            models.Index(fields=["code", "id"], name="delivery_by_code", condition=~Q(code="")),
+            models.Index(fields=["outcome", "id"], name="delivery_by_outcome"),
+            models.Index(fields=["received_at"], name="delivery_by_time"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="delivery_code_exactly_when_refused",
+                condition=(Q(outcome="refused") & ~Q(code=""))
+                | Q(outcome__in=["applied", "duplicate"], code=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.type or '?'} {self.code or self.outcome}"
+
+    @property
+    def is_refused(self) -> bool:
+        return self.outcome == self.Outcome.REFUSED
+
+    @property
+    def is_worth_applying_again(self) -> bool:
+        return Delivery.objects.worth_applying_again().filter(pk=self.pk).exists()
+
+    def body_start(self) -> bytes:
+        """As much of the body as a page shows, and no more of it read."""
+        start = Substr("body", 1, SHOWN_OF_BODY, output_field=models.BinaryField())
+        found = Delivery.objects.filter(pk=self.pk).values_list(start, flat=True).first()
+        return bytes(found or b"")

@@ -1,0 +1,141 @@
+"""The search index: each message's words, looked up alike by SQLite's FTS5 and by PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+
+from chat.folding import terms_of, words_of
+from chat.keyset import Page, cursor_of, decoded
+from chat.models.messages import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from chat.keyset import Ordering
+    from chat.models.conversations import Conversation, ConversationQuerySet
+
+NEWEST_FIRST: Ordering = ("-arrival",)
+# A page of conversations that were searched for looks at no more hits than these.
+HITS_A_PAGE = 1_000
+
+
+if TYPE_CHECKING:
+    TextFieldOfWords = models.TextField[list[str], list[str]]
+else:
+    TextFieldOfWords = models.TextField
+
+
+class WordsField(TextFieldOfWords):
+    """Words that Python has cut and folded, so that no engine's idea of a word matters.
+
+    A list in, for FTS5 as one text and for PostgreSQL as a tsvector. Nothing reads it back.
+    """
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        return "tsvector" if connection.vendor == "postgresql" else super().db_type(connection)
+
+    def get_placeholder(self, value: Any, compiler: Any, connection: BaseDatabaseWrapper) -> str:
+        return "array_to_tsvector(%s::text[])" if connection.vendor == "postgresql" else "%s"
+
+    def get_db_prep_value(
+        self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False
+    ) -> Any:
+        return value if connection.vendor == "postgresql" else " ".join(value)
+
+
+@WordsField.register_lookup
+class Find(models.Lookup):
+    """All the terms, the last one as a prefix. Terms are letters and digits: nothing to escape."""
+
+    lookup_name = "find"
+    prepare_rhs = False
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[str]]:
+        # FTS5 without positions matches the table, through the column that has its name.
+        table = connection.ops.quote_name(self.lhs.target.model._meta.db_table)
+        query = " AND ".join(f'"{term}"' for term in self.rhs) + "*"
+        return f"{connection.ops.quote_name(self.lhs.alias)}.{table} MATCH %s", [query]
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        lhs, params = self.process_lhs(compiler, connection)
+        query = " & ".join(f"'{term}'" for term in self.rhs) + ":*"
+        return f"{lhs} @@ %s::tsquery", (*params, query)
+
+
+class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
+    def index(self, messages: Iterable[Message]) -> None:
+        """In the transaction that stores the messages, so that the index is never behind."""
+        self.bulk_create([self.model.of(message) for message in messages])
+
+    def search(self, query: str) -> MessageWordsQuerySet:
+        """Hits, the latest arrival first, each with its message and conversation."""
+        terms = terms_of(query)
+        if not terms:
+            return self.none()
+        found = self.filter(words__find=terms).order_by("-message_id")
+        return found.select_related("message__conversation").defer("words")
+
+    def conversations(
+        self, query: str, *, among: ConversationQuerySet, size: int, cursor: str = ""
+    ) -> Page[Conversation]:
+        """Those of them that have a hit, by their latest: each once a page. Raises BadCursor.
+
+        The hits are paged, HITS_A_PAGE at most, so that a word that everybody writes, or of which
+        few conversations are among these, costs no more than another. A page may therefore be short
+        or empty and still have a next one; a conversation comes again with hits of a later page.
+        """
+        hits = self.search(query)
+        if cursor:
+            hits = hits.filter(message_id__lt=decoded(cursor, Message, NEWEST_FIRST)[0])
+        listed = models.Exists(among.filter(pk=models.OuterRef("message__conversation")))
+        found = hits.values_list("message", "message__conversation", listed)[: HITS_A_PAGE + 1]
+        ids, position = first_conversations(list(found), size)
+        rows = among.model.objects.in_bulk(ids)
+        following = cursor_of(Message(arrival=position), NEWEST_FIRST) if position else ""
+        return Page([rows[id] for id in ids if id in rows], following)
+
+
+def first_conversations(
+    hits: list[tuple[int, UUID, bool]], size: int
+) -> tuple[list[UUID], int | None]:
+    """The listed ones of these hits, and the arrival of the last hit seen when others follow it."""
+    ids: dict[UUID, None] = {}
+    position = None
+    for arrival, id, listed in hits[:HITS_A_PAGE]:
+        if listed and id not in ids:
+            if len(ids) == size:
+                return list(ids), position
+            ids[id] = None
+        position = arrival
+    return list(ids), position if len(hits) > HITS_A_PAGE else None
+
+
+class MessageWords(models.Model):
+    """The words of one message. Its key is the message's arrival, FTS5's rowid."""
+
+    message = models.OneToOneField(
+        Message,
+        on_delete=models.DO_NOTHING,
+        primary_key=True,
+        db_column="rowid",
+        db_constraint=False,  # a virtual table has none
+        related_name="words",
+    )
+    words = WordsField()
+
+    objects = MessageWordsQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "message words"
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    @classmethod
+    def of(cls, message: Message) -> MessageWords:
+        return cls(message_id=message.arrival, words=words_of(message.content))

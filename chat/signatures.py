@@ -1,0 +1,147 @@
+"""Whether a delivery is a sender's: the two schemes of signing. Knows bytes and headers, no requests."""
+
+import hmac
+import re
+from abc import ABC, abstractmethod
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from hashlib import sha256
+from uuid import uuid4
+
+from django.conf import settings
+from django.utils import timezone
+from standardwebhooks import Webhook, WebhookVerificationError
+
+Headers = Mapping[str, str]
+
+
+def is_from_a_sender(body: bytes, headers: Headers) -> bool:
+    """Whether one of WEBHOOK_SECRETS signed this body, or nobody is asked to sign. Never raises."""
+    scheme = configured()
+    return settings.WEBHOOK_ALLOW_UNSIGNED if scheme is None else scheme.accepts(body, headers)
+
+
+def configured() -> "Scheme | None":
+    """The scheme that the settings ask for, with its secrets; None without secrets."""
+    secrets = tuple(settings.WEBHOOK_SECRETS)
+    return scheme_with(settings.WEBHOOK_SCHEME, secrets) if secrets else None
+
+
+@cache
+def scheme_with(name: str, secrets: tuple[str, ...]) -> "Scheme":
+    return SCHEMES[name](secrets)
+
+
+class Scheme(ABC):
+    """A way of signing. Any of the secrets may have signed; the first one signs."""
+
+    @abstractmethod
+    def __init__(self, secrets: Sequence[str]) -> None: ...
+
+    @staticmethod
+    @abstractmethod
+    def complaint(secret: str) -> str:
+        """What is wrong with a secret, without a word of it; empty when nothing is."""
+
+    @abstractmethod
+    def accepts(self, body: bytes, headers: Headers) -> bool:
+        """In a time that tells nothing about the right signature. Never raises."""
+
+    @abstractmethod
+    def sign(self, body: bytes, *, id: str, at: datetime) -> dict[str, str]:
+        """The headers of a delivery at this instant. Raises ValueError for a body that it cannot sign."""
+
+
+class Standard(Scheme):
+    """Standard Webhooks (standardwebhooks.com): within five minutes of the time that is signed."""
+
+    # The library stops at an entry that is no base64, and would not see a right one after it.
+    ENTRY = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
+    NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    SHORTEST_KEY_BYTES = 24
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self.keys = [Webhook(secret) for secret in secrets]
+
+    @staticmethod
+    def complaint(secret: str) -> str:
+        prefix, _, key = secret.partition("_")
+        if prefix != "whsec":
+            return "does not begin with whsec_"
+        try:
+            size = len(b64decode(key + "=" * (-len(key) % 4), validate=True))
+        except ValueError:
+            return "is not base64 after whsec_"
+        shortest = Standard.SHORTEST_KEY_BYTES
+        return f"is shorter than {shortest} bytes" if size < shortest else ""
+
+    def accepts(self, body: bytes, headers: Headers) -> bool:
+        given = {name: headers.get(name, "") for name in self.NAMES}
+        entries = given["webhook-signature"].split(" ")
+        given["webhook-signature"] = " ".join(filter(self.ENTRY.fullmatch, entries))
+        return any(is_verified(key, body, given) for key in self.keys)
+
+    def sign(self, body: bytes, *, id: str, at: datetime) -> dict[str, str]:
+        signature = self.keys[0].sign(id, at, body.decode())
+        return dict(zip(self.NAMES, (id, str(int(at.timestamp())), signature), strict=True))
+
+
+def is_verified(key: Webhook, body: bytes, headers: dict[str, str]) -> bool:
+    try:
+        key.verify(body, headers, json_parse=False)
+    except (WebhookVerificationError, ValueError):  # ValueError: what is no UTF-8, body or id
+        return False
+    return True
+
+
+class Hub(Scheme):
+    """`X-Hub-Signature-256: sha256=<hex>`, as Meta and GitHub sign. It has no time: a replay passes."""
+
+    NAME = "X-Hub-Signature-256"
+    SHORTEST_SECRET = 16
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self.keys = [secret.encode() for secret in secrets]
+
+    @staticmethod
+    def complaint(secret: str) -> str:
+        shortest = Hub.SHORTEST_SECRET
+        return f"is shorter than {shortest} characters" if len(secret) < shortest else ""
+
+    def accepts(self, body: bytes, headers: Headers) -> bool:
+        # As bytes: compare_digest raises for text that is not ASCII.
+        given = headers.get(self.NAME, "").encode(errors="replace")
+        return any(hmac.compare_digest(hub_signature(key, body), given) for key in self.keys)
+
+    def sign(self, body: bytes, *, id: str, at: datetime) -> dict[str, str]:
+        return {self.NAME: hub_signature(self.keys[0], body).decode()}
+
+
+def hub_signature(key: bytes, body: bytes) -> bytes:
+    return b"sha256=" + hmac.new(key, body, sha256).hexdigest().encode()
+
+
+SCHEMES: dict[str, type[Scheme]] = {"standard": Standard, "hub": Hub}
+
+
+# The sender's name of a delivery
+
+UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
+LONGEST_ID = 255
+
+
+def webhook_id(headers: Headers) -> str:
+    """As much of it as the log keeps; empty when it has none."""
+    return UNPRINTABLE.sub("?", headers.get("webhook-id", ""))[:LONGEST_ID]
+
+
+def signed(scheme: Scheme | None, body: bytes, *, id: str) -> dict[str, str]:
+    """The headers with which a sender delivers now; without a scheme, unsigned."""
+    headers = scheme.sign(body, id=id, at=timezone.now()) if scheme else {}
+    return {"Content-Type": "application/json"} | headers
+
+
+def new_webhook_id() -> str:
+    return f"msg_{uuid4().hex}"

@@ -1,0 +1,337 @@
+"""What happened in a period: counted by the days and hours of DISPLAY_TIME_ZONE, and timed."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import chain
+from statistics import median
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from django.db.models import BigIntegerField, Count, F, Func, Value, Window
+from django.db.models.functions import Lag
+from django.utils import timezone
+from pydantic import BaseModel, ConfigDict
+
+from chat.models import Conversation, Direction, Filter, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PERIODS = (7, 30, 90)
+DEFAULT_PERIOD = 30
+KEPT_SECONDS = 60
+
+SECOND = 1_000_000  # in microseconds, as all instants and durations below
+# Zones differ from UTC by whole quarters of an hour, so a quarter has one day and one hour in each.
+QUARTER = 900 * SECOND
+
+
+class Figures(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Durations(Figures):
+    """How many there were, and their median in seconds: half took less, half more; null when none."""
+
+    count: int
+    median_seconds: float | None
+
+
+class DayFigures(Figures):
+    """One day. A duration counts on the day when it ended: of the reply, of the closing."""
+
+    date: date
+    conversations_opened: int
+    messages_received: int
+    messages_sent: int
+    first_reply: Durations
+    reply: Durations
+    time_to_close: Durations
+
+
+class HourFigures(Figures):
+    """One hour of the day, 0 to 23, over all days of the period."""
+
+    hour: int
+    messages_received: int
+    messages_sent: int
+
+
+class Statistics(Figures):
+    """Of the days `first` to `last` on the clocks of `time_zone`; what ends in `_now` is of `as_of`."""
+
+    days: int
+    first: date
+    last: date
+    time_zone: str
+    as_of: datetime
+    open_now: int
+    needs_reply_now: int
+    conversations_opened: int
+    messages_received: int
+    messages_sent: int
+    first_reply: Durations
+    reply: Durations
+    time_to_close: Durations
+    by_day: list[DayFigures]
+    by_hour: list[HourFigures]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing happened in the period."""
+        counts = self.conversations_opened, self.messages_received, self.messages_sent
+        return not any(counts) and not self.time_to_close.count
+
+
+def statistics_of(days: int) -> Statistics:
+    """Of the last days, today included. Up to a minute old: `as_of` says from when."""
+    key = f"statistics.{days}.{settings.DISPLAY_TIME_ZONE}"
+    found: Statistics | None = cache.get(key)
+    if found is None:
+        found = read_statistics(days, now=timezone.now())
+        cache.set(key, found, KEPT_SECONDS)
+    return found
+
+
+def read_statistics(days: int, *, now: datetime) -> Statistics:
+    """The same, read anew in six queries."""
+    period = Period.ending(now, days=days)
+    opened = opened_by_day(period)
+    messages = Messages.within(period)
+    replies, first_replies = replies_within(period)
+    closings = closings_within(period)
+    return Statistics(
+        days=days,
+        first=period.first,
+        last=period.last,
+        time_zone=settings.DISPLAY_TIME_ZONE,
+        as_of=now,
+        open_now=Conversation.objects.filtered(Filter.OPEN).count(),
+        needs_reply_now=Conversation.objects.filtered(Filter.NEEDS_REPLY).count(),
+        conversations_opened=opened.total(),
+        messages_received=sum(messages.by_hour[hour, Direction.RECEIVED] for hour in range(24)),
+        messages_sent=sum(messages.by_hour[hour, Direction.SENT] for hour in range(24)),
+        first_reply=first_replies.all,
+        reply=replies.all,
+        time_to_close=closings.all,
+        by_day=[
+            DayFigures(
+                date=day,
+                conversations_opened=opened[day],
+                messages_received=messages.by_day[day, Direction.RECEIVED],
+                messages_sent=messages.by_day[day, Direction.SENT],
+                first_reply=first_replies.on(day),
+                reply=replies.on(day),
+                time_to_close=closings.on(day),
+            )
+            for day in period.dates
+        ],
+        by_hour=[
+            HourFigures(
+                hour=hour,
+                messages_received=messages.by_hour[hour, Direction.RECEIVED],
+                messages_sent=messages.by_hour[hour, Direction.SENT],
+            )
+            for hour in range(24)
+        ],
+    )
+
+
+# The period
+
+
+@dataclass(frozen=True)
+class Period:
+    """Whole days on the clocks of a zone."""
+
+    first: date
+    days: int
+    zone: ZoneInfo
+
+    @classmethod
+    def ending(cls, now: datetime, *, days: int) -> Period:
+        zone = ZoneInfo(settings.DISPLAY_TIME_ZONE)
+        return cls(now.astimezone(zone).date() - timedelta(days=days - 1), days, zone)
+
+    @property
+    def dates(self) -> list[date]:
+        return [self.first + timedelta(days=number) for number in range(self.days)]
+
+    @property
+    def last(self) -> date:
+        return self.dates[-1]
+
+    @property
+    def instants(self) -> tuple[datetime, datetime]:
+        """From the first midnight up to, and without, the one after the last day."""
+        midnights = self.first, self.last + timedelta(days=1)
+        start, end = (datetime.combine(day, time(), self.zone).astimezone(UTC) for day in midnights)
+        return start, end
+
+    def within(self, field: str) -> dict[str, datetime]:
+        start, end = self.instants
+        return {f"{field}__gte": start, f"{field}__lt": end}
+
+
+@lru_cache(maxsize=16_384)
+def on_the_clock(quarter: int, zone: ZoneInfo) -> tuple[date, int]:
+    """The day and hour in a zone of a quarter of an hour, counted from 1970 in UTC."""
+    local = datetime.fromtimestamp(quarter * QUARTER // SECOND, zone)
+    return local.date(), local.hour
+
+
+class Microseconds(Func):
+    """An instant as microseconds since 1970: exact, and alike on both engines.
+
+    SQLite keeps text, in UTC. Django's own truncations are Python functions there, called per row.
+    """
+
+    output_field = BigIntegerField()
+    SQLITE = (
+        "(CAST(strftime('%%%%s', substr(%(expressions)s, 1, 19)) AS INTEGER) * 1000000"
+        " + CAST(substr(%(expressions)s, 21, 6) AS INTEGER))"
+    )
+    POSTGRESQL = "CAST(EXTRACT(EPOCH FROM %(expressions)s) * 1000000 AS bigint)"
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template=self.SQLITE, **context)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template=self.POSTGRESQL, **context)
+
+
+def quarter_of(field: str) -> Any:
+    return Microseconds(field) / Value(QUARTER)
+
+
+# Counts
+
+
+def opened_by_day(period: Period) -> Counter[date]:
+    opened = Conversation.objects.filter(**period.within("opened_at")).order_by()
+    opened = opened.exclude(opened_at=F("erased_at"))  # it was erased before it was opened
+    found: Counter[date] = Counter()
+    counted = opened.annotate(quarter=quarter_of("opened_at")).values_list("quarter")
+    for quarter, number in counted.annotate(Count("pk")):
+        found[on_the_clock(quarter, period.zone)[0]] += number
+    return found
+
+
+@dataclass(frozen=True)
+class Messages:
+    """How many, by day and by hour of the day, each with the direction."""
+
+    by_day: Counter[tuple[date, str]] = field(default_factory=Counter)
+    by_hour: Counter[tuple[int, str]] = field(default_factory=Counter)
+
+    @classmethod
+    def within(cls, period: Period) -> Messages:
+        found = cls()
+        messages = Message.objects.filter(
+            conversation__in=active(period), **period.within("timestamp")
+        )
+        quarters = messages.order_by().annotate(quarter=quarter_of("timestamp"))
+        counted = quarters.values_list("quarter", "direction").annotate(Count("pk"))
+        for quarter, direction, number in counted.iterator():
+            day, hour = on_the_clock(quarter, period.zone)
+            found.by_day[day, direction] += number
+            found.by_hour[hour, direction] += number
+        return found
+
+
+def active(period: Period) -> Any:
+    """The conversations whose messages are looked at: their index needs one to seek by."""
+    start, _ = period.instants
+    return Conversation.objects.filter(last_message_at__gte=start).values("pk")
+
+
+# Durations
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Durations by the day when they ended, eight bytes each."""
+
+    days: dict[date, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("q")))
+
+    def add(self, ended: int, took: int, period: Period) -> None:
+        day, _ = on_the_clock(ended // QUARTER, period.zone)
+        self.days[day].append(max(took, 0))  # a CLOSE may be dated before its opening
+
+    def on(self, day: date) -> Durations:
+        return durations(self.days.get(day, array("q")))
+
+    @property
+    def all(self) -> Durations:
+        return durations(array("q", chain.from_iterable(self.days.values())))
+
+
+def durations(took: array[int]) -> Durations:
+    return Durations(count=len(took), median_seconds=median(took) / SECOND if took else None)
+
+
+def closings_within(period: Period) -> Timed:
+    closed = Conversation.objects.filter(**period.within("closed_at")).order_by()
+    closed = closed.exclude(closed_at=F("erased_at"))  # erasing closed it
+    ended = Microseconds("closed_at")
+    timed = Timed()
+    for at, took in closed.values_list(ended, ended - Microseconds("opened_at")).iterator():
+        timed.add(at, took, period)
+    return timed
+
+
+# Of a thread's messages only those are left that change its direction: they alternate, and before a
+# SENT stands the first RECEIVED that it answers. The first answer is at most the third of them.
+REPLIES = """
+    WITH turns AS (
+        SELECT direction, at, LAG(at) OVER thread AS asked, ROW_NUMBER() OVER thread AS number
+        FROM (
+            SELECT conversation_id, arrival, direction, timestamp, {at} AS at
+            FROM ({messages}) AS messages
+            WHERE direction <> previous
+        ) AS changes
+        WINDOW thread AS (PARTITION BY conversation_id ORDER BY timestamp, arrival)
+    )
+    SELECT at, at - asked, number <= 3
+    FROM turns
+    WHERE direction = 'SENT' AND asked IS NOT NULL AND at >= %s AND at < %s
+"""
+
+
+def replies_within(period: Period) -> tuple[Timed, Timed]:
+    """The replies sent within it, and those of them that are the first of their conversation."""
+    every, first = Timed(), Timed()
+    for at, took, is_first in replies(period):
+        every.add(at, took, period)
+        if is_first:
+            first.add(at, took, period)
+    return every, first
+
+
+def replies(period: Period) -> Iterator[tuple[int, int, bool]]:
+    """When, how long after the first message that it answers, and whether it is the first reply.
+
+    Conversations are read from their beginning: what a reply answers may be older than the period.
+    """
+    previous = Window(
+        Lag("direction", default=Value("")),
+        partition_by="conversation_id",
+        order_by=["timestamp", "arrival"],
+    )
+    messages = Message.objects.filter(conversation__in=active(period)).annotate(previous=previous)
+    columns = "conversation_id", "arrival", "direction", "timestamp", "previous"
+    sql, params = messages.values(*columns).query.sql_with_params()
+    template = Microseconds.SQLITE if connection.vendor == "sqlite" else Microseconds.POSTGRESQL
+    at = template % {"expressions": "timestamp"}
+    bounds = [int(instant.timestamp()) * SECOND for instant in period.instants]
+    with connection.cursor() as cursor:
+        cursor.execute(REPLIES.format(at=at, messages=sql), [*params, *bounds])
+        yield from cursor

@@ -1,0 +1,89 @@
+"""What templates need to show conversations: text, times, colours and addresses."""
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django import template
+from django.template import Context
+from django.utils.formats import date_format
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.timezone import localtime, now
+from django.utils.translation import gettext, pgettext
+
+from chat.listing import Listing
+from chat.markup import markup
+from chat.models import COUNTED_TO
+from chat.reasons import reason
+
+HUES = 12
+
+register = template.Library()
+register.filter(markup)
+register.filter(reason)
+
+
+@register.filter
+def utc_iso(at: datetime, precision: str = "seconds") -> str:
+    """RFC 3339 in UTC, to the second, or to the microsecond: then texts compare as times do."""
+    return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+@register.simple_tag
+def time(at: datetime, format: str, *, css: str = "") -> SafeString:
+    """A moment in the server's zone, until static/chat/times.js writes it in the reader's."""
+    kind = f' class="{css}"' if css else ""
+    text = age(at) if format == "age" else date_format(localtime(at), written(format))
+    return mark_safe(  # noqa: S308 - of our own words and a moment
+        f'<time{kind} datetime="{utc_iso(at)}" data-format="{format}">{text}</time>'
+    )
+
+
+def written(format: str) -> str:
+    """The form that times.js gives it, as near as Django comes."""
+    match format:
+        case "clock":
+            return pgettext("a time of day, as Django's date format", "g:i A")
+        case "day":
+            return pgettext("a whole day, as Django's date format", "l, F j, Y")
+    return pgettext("a date and time, as Django's date format", "m/d/Y, g:i A")
+
+
+def age(since: datetime) -> str:
+    """How long ago, in its largest unit; never negative. times.js says it alike."""
+    minutes = max(0, int((now() - since).total_seconds() // 60))
+    if minutes < 60:
+        return gettext("%s min") % minutes
+    if minutes < 60 * 24:
+        return gettext("%s h") % (minutes // 60)
+    return gettext("%s d") % (minutes // (60 * 24))
+
+
+@register.filter
+def hue(id: UUID) -> int:
+    """One of the colours that inbox.css names, always the same for one id."""
+    return id.int % HUES
+
+
+@register.filter
+def counted(count: int) -> str:
+    return f"{COUNTED_TO}+" if count > COUNTED_TO else str(count)
+
+
+@register.simple_tag
+def listing_query(listing: Listing | None, *, or_path: bool = False, **changes: Any) -> str:
+    """The listing as the end of an address. With `or_path`, of the present one: "?" where it is empty."""
+    query = (listing or Listing()).query(**{name: str(value) for name, value in changes.items()})
+    return query or ("?" if or_path else "")
+
+
+@register.simple_tag(takes_context=True)
+def beside(context: Context, lead: str = "?") -> str:
+    """The list that stands beside a thread, as the end of its address: a listing, or a search."""
+    if query := context.get("query"):
+        cursor = context["request"].GET.get("hits_cursor", "")
+        said = urlencode({"q": query} | ({"hits_cursor": cursor} if cursor else {}))
+    else:
+        said = listing_query(context.get("listing"))[1:]
+    return f"{lead}{said}" if said else ""

@@ -1,0 +1,76 @@
+"""Logging in and out, and one's own password."""
+
+from ipaddress import ip_address
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse_lazy
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from chat.views.page import page
+
+LONGEST_NAME = 150
+
+
+class LogOut(LogoutView):
+    """Ends the session, and has the browser forget what it keeps of ours but for its own marks."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = super().post(request, *args, **kwargs)
+        response.headers["Clear-Site-Data"] = '"cache"'
+        return response
+
+
+class Account(PasswordChangeView):
+    template_name = "chat/account.html"
+    success_url = reverse_lazy("account")
+    extra_context = {"section": "account"}
+
+    def get_form(self, form_class: Any = None) -> PasswordChangeForm:
+        """The focus is not for the password on a page that most come to for the logout."""
+        form = super().get_form(form_class)
+        form.fields["old_password"].widget.attrs.pop("autofocus")
+        return form
+
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
+        messages.success(
+            self.request, _("Your password is changed. Other sessions of yours are over.")
+        )
+        return super().form_valid(form)
+
+
+@never_cache
+def locked_out(request: HttpRequest, *of_axes: Any) -> HttpResponse:
+    """In place of the login, once a password was guessed at too often."""
+    minutes = settings.LOGIN_LOCKOUT_MINUTES
+    response = page(request, "chat/locked_out.html", {"minutes": minutes, "status": 429})
+    response["Retry-After"] = str(minutes * 60)
+    return response
+
+
+def name_tried(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
+    """Nobody has a longer one, and there is no room to count it."""
+    return str((credentials or request.POST).get("username", ""))[:LONGEST_NAME]
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """None for what a proxy of ours gave and is no address: such clients are counted together."""
+    try:
+        return str(ip_address(request.META.get("REMOTE_ADDR", "")))
+    except ValueError:
+        return None
+
+
+has_a_form = require_http_methods(["GET", "HEAD", "POST"])
+
+log_in = has_a_form(
+    LoginView.as_view(template_name="chat/login.html", redirect_authenticated_user=True)
+)
+log_out = require_POST(LogOut.as_view())
+account = has_a_form(never_cache(Account.as_view()))

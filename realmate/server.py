@@ -1,0 +1,49 @@
+"""The production server: `python -m realmate.server`. Its settings, which were chosen by measurement.
+
+Any GRANIAN_* variable of the environment wins over them; `granian --help` has all.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+SETTINGS = {
+    "GRANIAN_INTERFACE": "wsgi",
+    "GRANIAN_HOST": "127.0.0.1",
+    "GRANIAN_PORT": "8000",
+    "GRANIAN_WORKERS": "2",
+    # A sender that drips its body byte by byte holds a thread for as long as it likes.
+    # So there are many, made when wanted; one for each connection that is let in.
+    "GRANIAN_BLOCKING_THREADS": "128",
+    "GRANIAN_BACKPRESSURE": "128",
+    # A worker that was killed is replaced, and one that does not stop is not waited for for ever.
+    "GRANIAN_RESPAWN_FAILED_WORKERS": "true",
+    "GRANIAN_WORKERS_KILL_TIMEOUT": "30",
+}
+# In memory, where there is such a place. The counters are mapped files, and whoever writes to one on
+# a full disk is killed: instead of a 503, no answer at all.
+MEMORY = Path("/dev/shm")  # noqa: S108 - the folder in it is ours alone
+HERE = Path(__file__).resolve().parent.parent / ".metrics"
+METRICS = MEMORY / f"realmate-{os.getuid()}" if MEMORY.is_dir() else HERE
+
+
+def main(application: str = "realmate.wsgi:application") -> None:
+    environ = SETTINGS | os.environ
+    environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(counters_of(environ)))
+    command = [sys.executable, "-m", "granian", application]
+    os.execve(sys.executable, command, environ)  # noqa: S606 - nothing in it is given from outside
+
+
+def counters_of(environ: Mapping[str, str]) -> Path:
+    """Where the workers sum what they count: empty again at each start, as Prometheus expects."""
+    folder = METRICS / environ["GRANIAN_PORT"]
+    shutil.rmtree(folder, ignore_errors=True)
+    METRICS.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir()
+    return folder
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,47 @@
+// What every page has: the dark switch, the other language, menus that close, and times in the reader's zone.
+
+import { localise } from "./times.js";
+
+const root = document.documentElement;
+const dark = document.getElementById("dark");
+const system = matchMedia("(prefers-color-scheme: dark)");
+
+const isDark = () => (root.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
+const showTheme = () => dark.setAttribute("aria-pressed", isDark());
+
+function switchTheme() {
+  root.dataset.theme = isDark() ? "light" : "dark";
+  localStorage.setItem("realmate.theme", root.dataset.theme);
+  showTheme();
+}
+
+// Of the page as it is now: its address changes without the link.
+function pointToThisPage({ currentTarget: link }) {
+  const address = new URL(location);
+  address.searchParams.set("lang", link.hreflang);
+  link.href = address;
+}
+
+function closeMenus(except) {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (menu !== except) menu.open = false;
+  }
+}
+
+document.addEventListener("click", ({ target }) => closeMenus(target.closest("details.menu")));
+document.addEventListener("keydown", (event) => {
+  const open = event.key === "Escape" && !document.querySelector("dialog[open]") && document.querySelector("details.menu[open]");
+  if (!open) return;
+  event.preventDefault();
+  closeMenus();
+  open.querySelector("summary").focus();
+});
+
+for (const event of ["pointerdown", "focus", "click"]) {
+  document.getElementById("language").addEventListener(event, pointToThisPage);
+}
+dark.hidden = false;
+dark.addEventListener("click", switchTheme);
+system.addEventListener("change", showTheme);
+showTheme();
+localise();

@@ -1,0 +1,98 @@
+// The inbox: starts its parts, and again for a pane that htmx has brought.
+
+import "./frame.js";
+import "./keyboard.js";
+import { focusRow, isFull, lengthenList, markSelected, openList } from "./list.js";
+import { goOn, isReturning, keepPlace, knowList, returnToPlace } from "./place.js";
+import { pollAfresh, showRead, startPolling } from "./poll.js";
+import { conversation, openThread } from "./thread.js";
+import { localise } from "./times.js";
+
+let shown; // the conversation
+let last; // the row before "load more"
+const wanted = {}; // by target, the request of the reader's last click
+
+const get = (id) => document.getElementById(id);
+const hasNoFocus = () => document.activeElement === document.body;
+
+function openPane() {
+  openThread();
+  shown = conversation();
+  markSelected(shown);
+  get("thread-scroll")?.addEventListener("scrollend", showRead);
+}
+
+const opened = {
+  "thread-pane"() {
+    const left = shown;
+    openPane();
+    if (!shown && focusRow(left)) return;
+    (get("thread-scroll") ?? get("thread-pane")).focus({ preventScroll: true });
+  },
+  "list-pane"({ requestConfig }) {
+    openList();
+    knowList();
+    localise(get("list-pane"));
+    markSelected(shown);
+    if (hasNoFocus() && requestConfig.elt.closest(".sorts")) get("sorts").focus();
+    pollAfresh();
+  },
+  more() {
+    lengthenList(last, { takesFocus: !isReturning() });
+    markSelected(shown);
+    pollAfresh();
+    goOn();
+  },
+};
+
+// Once for all that an answer has brought: htmx tells of each element. It has set the title by then.
+document.addEventListener("htmx:afterOnLoad", ({ detail }) => {
+  if (!detail.successful) return;
+  opened[detail.target.id]?.(detail);
+  showRead();
+});
+
+// A failure, or a login, is a page of its own and never a part of this one; nor is an answer that comes
+// after the reader has asked for something else.
+function judge(event) {
+  const { xhr, requestConfig, target } = event.detail;
+  if (target.id && xhr !== wanted[target.id]) return event.preventDefault();
+  if (target.id === "more") last = target.previousElementSibling;
+  const answered = new URL(xhr.responseURL).pathname;
+  const asked = new URL(requestConfig.path, location).pathname;
+  if (xhr.status < 400 && answered === asked) return;
+  event.preventDefault();
+  if (xhr.status >= 500) showFailure(event);
+  else location.assign(requestConfig.elt.href);
+}
+document.addEventListener("htmx:sendError", showFailure);
+
+// The link that failed may be followed again: by a click, or when it comes into view again.
+function showFailure({ detail }) {
+  const { elt } = detail.requestConfig;
+  get("notice-gone").hidden = false;
+  if (elt.dataset.retry) elt.textContent = elt.dataset.retry;
+}
+
+// A list that is as long as a poll brings up to date goes on on a page of its own. The link itself is
+// listened to, because it may be gone from the document when its answer comes.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const { xhr, target, requestConfig } = event.detail;
+  wanted[target.id] = xhr;
+  requestConfig.elt.addEventListener("htmx:beforeOnLoad", judge, { once: true });
+  if (target.id !== "more" || !isFull()) return;
+  event.preventDefault();
+  location.assign(requestConfig.elt.href);
+});
+
+// Before another list or, on a phone, a thread takes its place, and before the page goes.
+document.addEventListener("htmx:beforeSwap", ({ detail }) => detail.target.closest("main") && keepPlace());
+addEventListener("pagehide", keepPlace);
+
+openList();
+knowList();
+openPane();
+showRead();
+startPolling();
+// Not before htmx knows the links, which it is told by the same event.
+addEventListener("DOMContentLoaded", returnToPlace);

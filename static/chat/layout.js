@@ -1,0 +1,40 @@
+// Days, and messages that stand together, in the reader's zone. chat/thread.py lays out by the same rule.
+
+import { dayOf, localise } from "./times.js";
+
+const TOGETHER_US = 60_000_000;
+
+export function layOut(list) {
+  let above = null;
+  for (const message of list.querySelectorAll(".message")) {
+    const isNewDay = above === null || dayOf(dateOf(above)) !== dayOf(dateOf(message));
+    separate(message, isNewDay);
+    message.classList.toggle("message--joined", !isNewDay && areTogether(above, message));
+    above = message;
+  }
+}
+
+const dateOf = (message) => new Date(message.dataset.at);
+// A Date knows milliseconds; the last three digits are below them.
+const microseconds = ({ at }) => Date.parse(at) * 1000 + Number(at.slice(-4, -1));
+
+const areTogether = ({ dataset: one }, { dataset: other }) =>
+  one.direction === other.direction && microseconds(other) - microseconds(one) <= TOGETHER_US;
+
+function separate(message, isNewDay) {
+  const before = message.previousElementSibling;
+  const separator = before?.matches(".day") ? before : null;
+  if (!isNewDay) separator?.remove();
+  else if (separator === null) message.before(separatorFor(message));
+}
+
+function separatorFor(message) {
+  const separator = document.createElement("li");
+  separator.className = "day";
+  const time = document.createElement("time");
+  time.dateTime = message.dataset.at;
+  time.dataset.format = "day";
+  separator.append(time);
+  localise(separator);
+  return separator;
+}

@@ -1,0 +1,146 @@
+// The list as it changes: rows are brought up to date at once, their order only while nobody is at it.
+
+import { localise } from "./times.js";
+import { showUnread } from "./unread.js";
+import { counted } from "./words.js";
+
+export const MOST_ROWS = 500;
+
+const get = (id) => document.getElementById(id);
+const rowsOf = (list) => [...list.querySelectorAll(".row-item")];
+const linkOf = (id) => get(`row-${id}`)?.querySelector(".row");
+
+// The list as it should stand, while its order is frozen; and which of its rows are not yet seen so.
+let waiting = null;
+const updated = new Set();
+
+// Enlarged, the whole pane scrolls: inbox.css decides.
+const isEnlarged = () => getComputedStyle(get("list-scroll")).overflowY === "visible";
+export const listScroller = () => get(isEnlarged() ? "list-pane" : "list-scroll");
+
+const isFrozen = () => {
+  const scroller = get("list-scroll");
+  return (
+    listScroller().scrollTop > 0 ||
+    [scroller, get("updated")].some((part) => part.matches(":hover, :focus-within")) ||
+    scroller.querySelector("#more .htmx-request") !== null
+  );
+};
+
+export const isFull = () => rowsOf(document).length >= MOST_ROWS;
+
+// A row that a poll brings among those that were there has changed since; one at the end may have moved up.
+export function markNews(fresh) {
+  const rows = rowsOf(fresh);
+  const isHere = ({ id }) => get(id) !== null;
+  const end = get("more") ? rows.findLastIndex(isHere) : rows.length;
+  for (const row of rows.slice(0, Math.max(0, end))) if (!isHere(row)) row.dataset.isNews = "true";
+}
+
+export function showList(fresh) {
+  if (!get("rows")) return replaceList(fresh);
+  const rows = rowsOf(fresh).map(bringUpToDate);
+  waiting = { list: fresh, rows, more: fresh.querySelector("#more") };
+  if (!waiting.more) rowsGone().forEach(({ id }) => updated.add(id));
+  if (isFrozen()) showUpdated();
+  else putInOrder();
+}
+
+const rowsGone = () => rowsOf(get("rows")).filter((row) => !waiting.rows.includes(row));
+
+function replaceList(fresh) {
+  get("list").replaceWith(fresh);
+  htmx.process(fresh);
+  forgetUpdated();
+}
+
+// The row that the page has, with what the fresh one says; the fresh one where it has none.
+function bringUpToDate(fresh) {
+  const row = get(fresh.id);
+  if (row?.dataset.revision === fresh.dataset.revision) return row;
+  updated.add(fresh.id);
+  if (!row) return fresh;
+  row.querySelector("a").replaceChildren(...fresh.querySelector("a").childNodes);
+  Object.assign(row.dataset, fresh.dataset);
+  return row;
+}
+
+function showUpdated() {
+  const button = get("updated");
+  button.hidden = updated.size === 0;
+  if (updated.size) button.textContent = counted(button, updated.size);
+}
+
+function forgetUpdated() {
+  waiting = null;
+  updated.clear();
+  showUpdated();
+}
+
+function putInOrder() {
+  if (waiting === null) return;
+  if (waiting.rows.length) moveRows(waiting);
+  else replaceList(waiting.list);
+  forgetUpdated();
+  showUnread();
+}
+
+// No more rows than it takes, and the focus stays where it is.
+function moveRows({ rows, more }) {
+  const list = get("rows");
+  const focused = document.activeElement;
+  rowsGone().forEach((row) => row.remove());
+  let next = list.firstElementChild;
+  for (const row of rows) {
+    if (row === next) next = next.nextElementSibling;
+    else list.insertBefore(row, next);
+  }
+  get("more")?.remove();
+  if (more) list.append(more);
+  htmx.process(list);
+  if (focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
+}
+
+const putInOrderIfNobodyIsAtIt = () => isFrozen() || putInOrder();
+
+// Again for each list that htmx brings: what waited was for the one before.
+export function openList() {
+  for (const event of ["pointerleave", "focusout", "scroll"]) {
+    for (const part of [get("list-pane"), get("list-scroll"), get("updated")]) {
+      part.addEventListener(event, () => setTimeout(putInOrderIfNobodyIsAtIt));
+    }
+  }
+  get("updated").addEventListener("click", () => {
+    listScroller().scrollTo(0, 0);
+    putInOrder();
+    get("rows")?.querySelector(".row").focus();
+  });
+  forgetUpdated();
+}
+
+// After "load more", of whose rows the waiting list knows nothing. The first may get the focus of its link.
+export function lengthenList(last, { takesFocus }) {
+  waiting = null;
+  const rows = rowsOf(get("rows"));
+  const isRepeated = (row) => get(row.id) !== row;
+  rows.filter(isRepeated).forEach((row) => row.remove());
+  localise(get("list"));
+  if (takesFocus && document.activeElement === document.body) last.nextElementSibling?.querySelector("a").focus();
+}
+
+// A row leads to a conversation, a hit to one of its messages.
+export function markSelected(id) {
+  const message = new URL(location).searchParams.get("message");
+  for (const link of document.querySelectorAll("#list .row")) {
+    const { pathname, searchParams } = new URL(link.href);
+    const isHere = id && pathname.includes(id);
+    if (isHere && (link === linkOf(id) || searchParams.get("message") === message)) {
+      link.setAttribute("aria-current", "page");
+    } else link.removeAttribute("aria-current");
+  }
+}
+
+export function focusRow(id) {
+  linkOf(id)?.focus();
+  return document.activeElement === linkOf(id);
+}

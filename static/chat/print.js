@@ -1,0 +1,10 @@
+// All messages on paper, laid out in the reader's zone.
+
+import { layOut } from "./layout.js";
+import { localise } from "./times.js";
+
+layOut(document.querySelector(".messages"));
+localise();
+const button = document.getElementById("print");
+button.hidden = false;
+button.addEventListener("click", () => window.print());

@@ -1,0 +1,199 @@
+// The open thread: where it is scrolled to, what arrives in it, and older messages that move nothing.
+
+import { showCopyButtons } from "./copy.js";
+import { layOut } from "./layout.js";
+import { localise } from "./times.js";
+import { counted } from "./words.js";
+
+const NEAR_THE_END_PX = 100;
+const MOST_READ_OUT = 3;
+
+const get = (id) => document.getElementById(id);
+let missed = 0;
+// Whether the reader is at the end. Kept by scrolling only: a banner that takes room is no scrolling.
+let follows = true;
+// What arrived above the loaded messages. It comes with the older ones, unless it arrived since they were asked for.
+let skipped = [];
+
+export const conversation = () => document.querySelector("[name=conversation]")?.value;
+
+export const isAtEnd = () => follows;
+
+// A page that has newer messages to load; what arrives is then counted, and comes with them.
+const endsEarly = () => get("arrival").disabled;
+
+const toEnd = () => {
+  const { scrollHeight, scrollTop, clientHeight } = get("thread-scroll");
+  return scrollHeight - scrollTop - clientHeight;
+};
+
+function goToEnd() {
+  get("thread-scroll").scrollTo(0, get("thread-scroll").scrollHeight);
+  follows = true;
+}
+
+export function openThread() {
+  if (!get("messages")) return;
+  const scroller = get("thread-scroll");
+  missed = 0;
+  skipped = [];
+  dress();
+  const highlighted = document.querySelector(".message--highlighted");
+  if (highlighted) highlighted.scrollIntoView({ block: "center" });
+  else goToEnd();
+  noteScroll();
+  scroller.addEventListener("scroll", noteScroll);
+  new ResizeObserver(() => follows && scroller.isConnected && goToEnd()).observe(scroller);
+  get("pill").addEventListener("click", goToNewest);
+}
+
+function noteScroll() {
+  follows = toEnd() < NEAR_THE_END_PX;
+  if (follows) hidePill();
+}
+
+function dress() {
+  layOut(get("messages"));
+  localise(get("thread-pane"));
+  showCopyButtons(get("thread-pane"));
+}
+
+// The first message in view, to stay where it is whatever changes above it.
+function firstInView() {
+  const scroller = get("thread-scroll");
+  const { top } = scroller.getBoundingClientRect();
+  const message = [...scroller.querySelectorAll(".message")].find(
+    (each) => each.getBoundingClientRect().bottom > top,
+  );
+  const before = message?.getBoundingClientRect().top;
+  const restore = () => {
+    if (message) scroller.scrollTop += message.getBoundingClientRect().top - before;
+  };
+  return { restore };
+}
+
+// What arrived
+
+export function showNews(messages) {
+  const wasAtEnd = follows;
+  const before = toEnd();
+  const shown = add(messages);
+  for (const message of messages) raiseArrival(Number(message.dataset.arrival));
+  if (shown.length) readOut(shown);
+  if (!wasAtEnd) showPill(missed + shown.length);
+  else if (toEnd() > before) goToEnd();
+}
+
+// Those that the page did not have, and now has. What is in view stays there.
+function add(messages) {
+  const place = firstInView();
+  const shown = [...messages].filter(({ id }) => !get(id)).filter(insert);
+  dress();
+  place.restore();
+  return shown;
+}
+
+function raiseArrival(arrival) {
+  const held = get("arrival");
+  if (arrival > Number(held.value)) held.value = arrival;
+}
+
+// At its own time. Says whether it has a place among the loaded messages.
+function insert(message) {
+  const list = get("messages");
+  const others = [...list.querySelectorAll(".message")];
+  const above = others.findLast((other) => isBefore(other.dataset, message.dataset));
+  if (!above && list.querySelector(".edge--older")) {
+    skipped.push(message);
+    return false;
+  }
+  message.classList.add("message--new");
+  (above ?? list.querySelector(".opened-line")).after(message);
+  return true;
+}
+
+const isBefore = (one, other) =>
+  one.at === other.at ? Number(one.arrival) < Number(other.arrival) : one.at < other.at;
+
+function readOut(messages) {
+  const announcer = get("announcer");
+  announcer.textContent =
+    messages.length > MOST_READ_OUT
+      ? counted(announcer, messages.length)
+      : messages.map(spoken).join("\n");
+}
+
+const spoken = (message) =>
+  ["visually-hidden", "message-text"]
+    .map((name) => message.querySelector(`.${name}`).textContent)
+    .join(" ");
+
+// The pill
+
+function showPill(number) {
+  missed = number;
+  const pill = get("pill");
+  pill.toggleAttribute("hidden", number === 0);
+  if (number) pill.textContent = counted(pill, number);
+}
+
+const hidePill = () => endsEarly() || showPill(0);
+
+function goToNewest() {
+  if (endsEarly()) return location.assign(newestAddress());
+  goToEnd();
+  hidePill();
+  get("thread-scroll").focus({ preventScroll: true });
+}
+
+// The thread at its newest message, beside the same list.
+function newestAddress() {
+  const address = new URL(location);
+  for (const name of ["message", "before", "after"]) address.searchParams.delete(name);
+  return address;
+}
+
+// Beside the list as it is now: another may have been chosen since the link was brought.
+function keepWhatStandsBeside({ target }) {
+  const link = target.closest?.(".message-link");
+  if (!link) return;
+  const address = newestAddress();
+  address.searchParams.set("message", new URL(link.href).searchParams.get("message"));
+  link.href = address;
+}
+for (const event of ["pointerdown", "click"]) document.addEventListener(event, keepWhatStandsBeside);
+
+// A page that does not reach the end of its thread is only told how much has come since.
+export function showHeldBack() {
+  if (!get("arrival")?.disabled) return;
+  showPill(Math.max(0, Number(get("thread-state").dataset.count) - Number(get("arrival").dataset.count)));
+}
+
+// Older and newer pages, which htmx brings: it swaps between these two events, and tells the second
+// of each element that it brought.
+
+let anchor = null;
+const isEdge = ({ detail }) => Boolean(detail.target.matches?.(".edge"));
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (!isEdge(event)) return;
+  anchor = firstInView();
+  anchor.hadFocus = event.detail.target.contains(document.activeElement);
+});
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (!isEdge(event) || anchor === null || !get("messages")) return;
+  const { restore, hadFocus } = anchor;
+  anchor = null;
+  dress();
+  restore();
+  add(skipped.splice(0));
+  if (hadFocus) get("thread-scroll").focus({ preventScroll: true });
+  if (endsEarly() && !document.querySelector(".edge--newer")) follow();
+});
+
+// The end is reached: from now on the page shows what arrives, beginning with what it may have missed.
+function follow() {
+  get("arrival").disabled = false;
+  get("stamp").value = "";
+  noteScroll();
+}

@@ -1,0 +1,94 @@
+"""A PostgreSQL server of the test's own, which it may stop, freeze and fill."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGCONT, SIGSTOP
+
+import psycopg
+
+from tests.conftest import missing
+from tests.servers import free_port
+
+
+@dataclass(frozen=True)
+class Cluster:
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+
+    def execute(self, *statements: str) -> None:
+        with closing(psycopg.connect(self.url, autocommit=True)) as session:
+            for statement in statements:
+                session.execute(statement)
+
+    def start(self) -> None:
+        # Room that autovacuum finds would let rows into a disk that is full.
+        options = (
+            f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
+            " -c autovacuum=off"
+        )
+        log = self.folder / "log"
+        command("pg_ctl", "start", "-w", "-D", self.data, "-o", options, "-l", log)
+
+    def stop(self, mode: str = "immediate") -> None:
+        command("pg_ctl", "stop", "-D", self.data, "-m", mode)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It takes connections, as the kernel does it, and answers nothing."""
+        postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        pids = [postmaster, *map(int, children)]
+        for pid in pids:
+            os.kill(pid, SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, SIGCONT)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+
+@contextmanager
+def a_cluster() -> Iterator[Cluster]:
+    folder = Path(tempfile.mkdtemp(prefix="realmate-postgresql-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")  # PostgreSQL refuses to be run by root
+    cluster = Cluster(folder, free_port())
+    try:
+        command("initdb", "-D", cluster.data, "-U", "postgres", "-A", "trust", "--no-sync")
+        cluster.start()
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+def command(name: str, *arguments: object) -> None:
+    path = shutil.which(name) or max(
+        map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), default=None
+    )
+    if path is None:
+        missing(f"no {name} on this machine (Debian: apt-get install postgresql)")
+    subprocess.run(
+        [path, *map(str, arguments)],
+        user="postgres" if os.geteuid() == 0 else None,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )

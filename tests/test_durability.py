@@ -1,0 +1,147 @@
+"""What is acknowledged is on disk: the production server is killed, and watched as it writes."""
+
+import json
+import random
+import re
+import sqlite3
+import time
+from collections import Counter
+from contextlib import closing, suppress
+from http.client import HTTPException
+from threading import Thread
+from uuid import uuid4
+
+import psycopg
+import pytest
+from django.db import connection
+
+from tests.conftest import make_event
+from tests.servers import Server, running, serving, set_up
+from tests.system import strace
+
+SENDERS = 8
+
+
+def body(type, **data):
+    return json.dumps(make_event(type, **data)).encode()
+
+
+# kill -9
+
+
+class Sender(Thread):
+    """Writes to one conversation until the server is gone; remembers what was acknowledged."""
+
+    def __init__(self, server):
+        super().__init__()
+        self.server, self.acknowledged = server, []
+
+    def run(self):
+        conversation = str(uuid4())
+        with suppress(OSError, HTTPException):
+            self.server.post(body("NEW_CONVERSATION", id=conversation))
+            while True:
+                id = str(uuid4())
+                answer = self.server.post(body("NEW_MESSAGE", id=id, conversation_id=conversation))
+                if answer.status_code == 201:
+                    self.acknowledged.append(id.replace("-", ""))
+
+
+def acknowledged_until_killed(server):
+    senders = [Sender(server) for _ in range(SENDERS)]
+    for sender in senders:
+        sender.start()
+    time.sleep(random.uniform(0.05, 1))
+    server.kill()
+    for sender in senders:
+        sender.join()
+    return [id for sender in senders for id in sender.acknowledged]
+
+
+def assert_nothing_is_lost(path, acknowledged):
+    with closing(sqlite3.connect(path)) as database:
+        stored = column(database, "SELECT id FROM chat_message")
+        applied = column(
+            database,
+            "SELECT message_id FROM chat_delivery WHERE outcome = 'applied' AND type = 'NEW_MESSAGE'",
+        )
+        counted = column(database, "SELECT sum(message_count) FROM chat_conversation")
+        assert column(database, "PRAGMA integrity_check") == ["ok"]
+    assert set(acknowledged) <= set(stored)
+    assert Counter(applied) == Counter(stored)
+    assert counted == [len(stored) or None]
+
+
+def column(database, query):
+    return [row[0] for row in database.execute(query)]
+
+
+def seconds_to_answer(environ, then):
+    """From its start to the first event that it takes; `then` is done with the server."""
+    began = time.monotonic()
+    with running("granian", environ) as server:
+        assert server.post(body("NEW_CONVERSATION", id=str(uuid4()))).status_code == 201
+        seconds = time.monotonic() - began
+        then(server)
+    return seconds
+
+
+@pytest.mark.sqlite
+def test_a_server_that_is_killed_has_kept_what_it_acknowledged(tmp_path, rounds):
+    environ = set_up("granian", tmp_path)
+    path = tmp_path / "granian.sqlite3"
+    healthy = min(seconds_to_answer(environ, Server.kill) for _ in range(3))
+    acknowledged, slowest = [], 0
+    kills = rounds(quick=2, ci=10, long=200)
+    for _ in range(kills):
+        took = seconds_to_answer(
+            environ, lambda server: acknowledged.extend(acknowledged_until_killed(server))
+        )
+        slowest = max(slowest, took)
+        assert_nothing_is_lost(path, acknowledged)
+    slowest = max(slowest, seconds_to_answer(environ, Server.kill))
+    assert slowest - healthy < 2
+    print(
+        f"{kills} kills, {len(acknowledged)} acknowledged messages, none missing; "
+        f"a start takes {healthy:.2f} s, the slowest after a kill {slowest:.2f} s"
+    )
+
+
+# The disk
+
+
+@pytest.mark.sqlite
+def test_no_201_leaves_before_its_event_is_on_the_disk(tmp_path):
+    log = tmp_path / "strace"
+    calls = "--trace=fdatasync,fsync,write,writev,sendto,sendmsg"
+    with serving("granian", tmp_path) as server, strace(server.workers(), calls, "-s9999", log=log):
+        for _ in range(20):
+            assert server.post(body("NEW_CONVERSATION", id=str(uuid4()))).status_code == 201
+    synced, answers = 0, 0
+    for line in log.read_text().splitlines():
+        if re.search(r"\b(fdatasync|fsync)(\(| resumed).*= 0$", line):
+            synced += 1
+        elif "HTTP/1.1 201" in line:
+            assert synced, "an answer before a sync"
+            synced, answers = 0, answers + 1
+    assert answers == 20
+
+
+@pytest.mark.sqlite
+def test_sqlite_syncs_each_commit(db):
+    with connection.cursor() as cursor:
+        full, wal = 2, "wal"
+        assert cursor.execute("PRAGMA synchronous").fetchone() == (full,)
+        assert cursor.execute("PRAGMA journal_mode").fetchone() == (wal,)
+
+
+@pytest.mark.postgresql
+def test_postgresql_syncs_each_commit_whatever_its_own_default_is(transactional_db):
+    name = connection.ops.quote_name(connection.settings_dict["NAME"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+        try:
+            with closing(psycopg.connect(**connection.get_connection_params())) as session:
+                assert session.execute("SHOW synchronous_commit").fetchone() == ("on",)
+        finally:
+            cursor.execute(f"ALTER DATABASE {name} RESET synchronous_commit")

@@ -1,0 +1,213 @@
+"""Who may read pages: those who have logged in. In development everybody."""
+
+import re
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.test import Client
+from django.utils import timezone
+
+from tests.conftest import C, make_event
+from tests.servers import assert_page
+
+PASSWORD = "correct horse battery"
+PAGES = [
+    *("/ui", "/ui/", f"/ui/{C}/", f"/ui/{C}/print/", "/ui/search/?q=ol%C3%A1&hits_cursor=x"),
+    *("/ui/deliveries/", "/ui/deliveries/1/", "/ui/stats/", "/ui/account/", "/ui/no/such/page"),
+    *("/admin/", "/admin/chat/message/"),
+]
+FRAGMENTS = ["poll/", "list/", f"thread/{C}/", "poll", "no/such/fragment"]
+
+
+@pytest.fixture
+def closed(settings, db):
+    settings.LOGIN_REQUIRED = True
+
+
+@pytest.fixture
+def ana(django_user_model, db):
+    return django_user_model.objects.create_user("ana", password=PASSWORD)
+
+
+@pytest.fixture
+def log_in(client, ana):
+    """As ana, in English, unless told otherwise."""
+
+    def log_in(**form):
+        form = {"username": "ana", "password": PASSWORD} | form
+        return client.post("/ui/login/", form, headers={"accept-language": "en"})
+
+    return log_in
+
+
+# Before the login
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_leads_to_the_login_and_back(closed, client, log_in, page):
+    answer = client.get(page)
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/ui/login/?next=/")
+    login = client.get(answer["Location"]).content.decode()
+    back = re.search(r'name="next" value="(.*?)"', login)[1].replace("&amp;", "&")
+    assert log_in(next=back)["Location"] == page
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_a_fragment_is_a_401_and_never_a_login(closed, client, fragment):
+    answer = client.get(f"/ui/fragments/{fragment}", headers={"accept-language": "en"})
+    assert_page(answer, 401)
+    assert "Your session is over." in answer.content.decode()
+    assert answer["WWW-Authenticate"]
+
+
+def test_a_form_that_comes_too_late_leads_to_the_login_and_to_no_place_that_takes_forms_only(
+    closed, client
+):
+    answer = client.post("/ui/deliveries/1/apply/")
+    assert (answer.status_code, answer["Location"]) == (302, "/ui/login/")
+
+
+@pytest.mark.parametrize("page", ["/ui/", f"/ui/{C}/", "/ui/deliveries/", "/ui/stats/"])
+def test_in_development_everything_is_open(deliver, client, page):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    assert client.get(page).status_code == 200
+
+
+@pytest.mark.parametrize("probe", ["/healthz", "/readyz"])
+def test_probes_are_open(closed, client, probe):
+    assert client.get(probe).status_code == 200
+
+
+def test_the_webhook_looks_at_no_session(closed, client, ana, django_assert_max_num_queries):
+    client.force_login(ana)
+    event = make_event("NEW_CONVERSATION", id=C)
+    with django_assert_max_num_queries(20) as asked:
+        assert client.post("/webhook/", event, content_type="application/json").status_code == 201
+    assert not [query for query in asked if re.search("session|user", query["sql"])]
+
+
+# The login
+
+
+def test_a_wrong_password_says_so_in_the_readers_language(client, log_in):
+    page = log_in(password="wrong").content.decode()
+    assert "Please enter a correct username and password" in page
+    assert 'role="alert"' in page
+    assert "_auth_user_id" not in client.session
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "\t//e"],
+)
+def test_it_leads_nowhere_but_here(log_in, elsewhere):
+    assert log_in(next=elsewhere)["Location"] == "/ui/"
+
+
+def test_who_has_logged_in_goes_on_at_once(client, ana):
+    client.force_login(ana)
+    assert client.get("/ui/login/?next=/ui/stats/")["Location"] == "/ui/stats/"
+
+
+@pytest.mark.parametrize("form", [{"username": "a\0"}, {"username": "a" * 5_000}, {"password": ""}])
+def test_a_hostile_name_or_password_is_only_wrong(log_in, form):
+    assert log_in(**form).status_code == 200
+
+
+def test_a_form_of_another_site_does_not_log_in(ana):
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(ana)
+    for path in ("login", "logout", "account"):
+        assert_page(strict.post(f"/ui/{path}/", {"username": "ana", "password": PASSWORD}), 403)
+
+
+# The logout
+
+
+def test_logging_out_leaves_nothing_of_the_session(closed, client, log_in):
+    log_in()
+    assert Session.objects.count() == 1
+    answer = client.post("/ui/logout/")
+    assert answer["Location"] == "/ui/login/"
+    assert answer["Clear-Site-Data"] == '"cache"'
+    assert Session.objects.count() == 0
+    assert client.cookies["sessionid"].value == ""
+    assert client.get("/ui/fragments/poll/").status_code == 401
+
+
+def test_a_stolen_cookie_is_worth_nothing_after_the_logout(closed, client, log_in):
+    log_in()
+    stolen = client.cookies["sessionid"].value
+    client.post("/ui/logout/")
+    client.cookies["sessionid"] = stolen
+    assert client.get("/ui/").status_code == 302
+
+
+def test_a_link_does_not_log_out(client, log_in):
+    log_in()
+    assert client.get("/ui/logout/").status_code == 405
+    assert Session.objects.count() == 1
+
+
+def test_a_session_is_over_after_a_working_day(closed, client, log_in):
+    log_in()
+    Session.objects.update(expire_date=timezone.now())
+    assert client.get("/ui/fragments/poll/").status_code == 401
+
+
+def test_who_is_no_longer_active_reads_no_longer(closed, client, log_in, ana):
+    log_in()
+    assert client.get("/ui/").status_code == 200
+    ana.is_active = False
+    ana.save()
+    assert client.get("/ui/").status_code == 302
+
+
+def test_who_is_gone_reads_no_longer(closed, client, log_in, ana):
+    log_in()
+    ana.delete()
+    assert client.get("/ui/").status_code == 302
+
+
+# The account
+
+
+def test_the_rail_leads_to_the_account_of_who_has_logged_in(client, ana):
+    assert "/ui/account/" not in client.get("/ui/").content.decode()
+    client.force_login(ana)
+    assert "/ui/account/" in client.get("/ui/").content.decode()
+
+
+def test_a_new_password_ends_all_other_sessions(closed, client, log_in, ana):
+    log_in()
+    other = Client()
+    other.force_login(ana)
+    new = {"new_password1": "another horse entirely", "new_password2": "another horse entirely"}
+    answer = client.post("/ui/account/", {"old_password": PASSWORD} | new, follow=True)
+    assert "message-box--success" in answer.content.decode()
+    assert (client.get("/ui/").status_code, other.get("/ui/").status_code) == (200, 302)
+
+
+def test_a_password_that_is_easy_to_guess_is_refused(client, log_in):
+    log_in()
+    new = {"new_password1": "password", "new_password2": "password"}
+    assert "errorlist" in client.post("/ui/account/", new).content.decode()
+
+
+# What a login costs
+
+
+def test_an_idle_poll_asks_for_its_session_and_its_user_and_no_more(
+    closed, deliver, client, ana, held, django_assert_num_queries
+):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    client.force_login(ana, backend="chat.logins.Passwords")
+    asked = held(f"/ui/{C}/")
+    with django_assert_num_queries(3):
+        assert client.get("/ui/fragments/poll/", asked).status_code == 204
+
+
+def test_a_poll_of_nobody_asks_nothing(closed, client, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert client.get("/ui/fragments/poll/").status_code == 401

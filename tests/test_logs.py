@@ -1,0 +1,144 @@
+"""What an operator sees: a JSON line for each request that went wrong, and nobody's words in it."""
+
+import json
+import logging
+import logging.config
+from io import StringIO
+
+import pytest
+from django.conf import settings
+from django.db import DataError, OperationalError, connection
+
+import realmate.wsgi  # noqa: F401 - it sets logging up anew, and takes the handlers of tests away
+from tests.conftest import C, M, make_event
+from tests.servers import serving, through_wsgi
+
+WORDS = "palavras de um cliente"
+
+
+@pytest.fixture
+def json_lines():
+    """The lines that were logged, as they are written outside DEBUG."""
+    outside_debug = dict(settings.LOGGING["formatters"]["json"])
+    formatter = logging.config.DictConfigurator({}).configure_formatter(outside_debug)
+    handler = logging.StreamHandler(StringIO())
+    handler.setFormatter(formatter)
+    logging.getLogger().addHandler(handler)
+    yield lambda: [json.loads(line) for line in handler.stream.getvalue().splitlines()]
+    logging.getLogger().removeHandler(handler)
+
+
+def test_a_refusal_is_one_line_of_ids_and_codes(json_lines, post):
+    answer = post({"type": "NEW_MESSAGE", "data": {"content": WORDS}}, path="/webhook/?q=palavras")
+    (line,) = json_lines()
+    assert line.pop("time")
+    assert line == {
+        "level": "WARNING",
+        "logger": "chat.middleware",
+        "message": "POST /webhook/ 400 invalid_event",
+        "request_id": answer["X-Request-Id"],
+        "method": "POST",
+        "path": "/webhook/",
+        "status": 400,
+        "code": "invalid_event",
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "/ui/deliveries/?outcome=palavras", "bad_request"),
+        ("GET", "/conversations?q=palavras&limit=x", "bad_request"),
+        ("GET", "/nothing?q=palavras", "not_found"),
+        ("GET", "/ui/a/b/c?q=palavras", "not_found"),
+        ("DELETE", "/ui/search/?q=palavras", "method_not_allowed"),
+        ("POST", "/ui/deliveries/1/apply?q=palavras", "forbidden"),
+    ],
+)
+def test_no_line_has_what_was_searched_for(json_lines, db, method, path, code):
+    through_wsgi(method, path, b"palavras")
+    assert code in [line.get("code") for line in json_lines()]
+    assert "palavras" not in json.dumps(json_lines())
+
+
+def test_a_path_is_one_line_and_not_a_long_one(json_lines, db):
+    through_wsgi("GET", "/a%0Ab%22" + "x" * 9000)
+    (line,) = json_lines()
+    assert line["path"].startswith("/a%0Ab%22xxx")
+    assert len(line["path"]) == 200
+
+
+def test_what_went_well_leaves_no_line(json_lines, post):
+    assert post(make_event("NEW_CONVERSATION", id=C)).status_code == 201
+    assert json_lines() == []
+
+
+def test_a_fault_leaves_its_traceback_with_the_id_of_the_request(json_lines, post):
+    def break_down(execute, sql, params, many, context):
+        raise OperationalError("the disk is full")
+
+    with connection.execute_wrapper(break_down):
+        answer = post(make_event("NEW_MESSAGE", id=M, content=WORDS))
+    fault, refusal = json_lines()
+    assert (refusal["status"], refusal["code"]) == (503, "try_again")
+    assert fault["level"] == "ERROR"
+    assert fault["request_id"] == refusal["request_id"] == answer["X-Request-Id"]
+    assert fault["method"] == "POST"
+    assert "in ingest" in fault["traceback"]
+    assert fault["traceback"].endswith("django.db.utils.OperationalError: the disk is full")
+    assert WORDS not in json.dumps(json_lines(), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("cause", ["raise from", "while handling", "alone"])
+def test_an_exception_that_quotes_the_data_is_logged_without_its_words(json_lines, post, cause):
+    def quote(execute, sql, params, many, context):
+        if cause == "alone":
+            raise DataError(f"too long: {WORDS}")
+        try:
+            int(WORDS)
+        except ValueError as error:
+            if cause == "while handling":
+                raise DataError(f"too long: {WORDS}")  # noqa: B904 - as libraries do
+            raise DataError(f"too long: {WORDS}") from error
+
+    with connection.execute_wrapper(quote):
+        assert post(make_event("NEW_MESSAGE", id=M, content=WORDS)).status_code == 503
+    traceback = json_lines()[0]["traceback"]
+    assert "django.db.utils.DataError" in traceback
+    assert ("builtins.ValueError" in traceback) == (cause != "alone")
+    assert WORDS not in json.dumps(json_lines(), ensure_ascii=False)
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_postgresql_refuses_is_not_in_the_log(json_lines, post):
+    """Its own message ends: DETAIL: Failing row contains (..., palavras de um cliente, ...)."""
+    post(make_event("NEW_CONVERSATION", id=C))
+    refuse = "ALTER TABLE chat_message ADD CONSTRAINT none_today CHECK (content = 'x') NOT VALID"
+    with connection.cursor() as cursor:
+        cursor.execute(refuse)
+        try:
+            answer = post(make_event("NEW_MESSAGE", id=M, content=WORDS))
+        finally:
+            cursor.execute("ALTER TABLE chat_message DROP CONSTRAINT none_today")
+    assert answer.status_code == 503
+    assert "psycopg.errors.CheckViolation" in json_lines()[0]["traceback"]
+    assert WORDS not in json.dumps(json_lines(), ensure_ascii=False)
+
+
+def test_the_production_server_logs_in_json(tmp_path):
+    production = {
+        "DJANGO_SETTINGS_MODULE": "realmate.settings",
+        "DEBUG": "false",
+        "SECRET_KEY": "long-random-secret-" * 4,
+        "ALLOWED_HOSTS": "127.0.0.1",
+        "WEBHOOK_SECRETS": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "SECURE_SSL_REDIRECT": "false",
+    }
+    with serving("granian", tmp_path, **production) as server:
+        answer = server.ask("POST", "/webhook/?q=palavras", b"{}", Content_Type="application/json")
+        assert (answer.status_code, answer.json()["code"]) == (401, "invalid_signature")
+    said = (tmp_path / "granian.log").read_text()
+    (line,) = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert (line["code"], line["request_id"]) == ("invalid_signature", answer["X-Request-Id"])
+    assert "palavras" not in said

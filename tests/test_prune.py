@@ -1,0 +1,98 @@
+"""`manage.py prune`: the log as long as it is kept, and no longer."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from chat import pruning
+from chat.events import apply_again, ingest
+from chat.models import Conversation, Delivery, Message
+from tests.conftest import C, M, make_event
+
+pytestmark = pytest.mark.django_db
+
+OLD = timedelta(days=91)
+
+
+def delivered(*, ago, **event):
+    """Into the log as of some time ago."""
+    body = json.dumps(make_event(**event)).encode()
+    return ingest(body, received_at=timezone.now() - ago)
+
+
+def left():
+    return list(Delivery.objects.order_by("id").values_list("type", flat=True))
+
+
+@pytest.fixture
+def log():
+    delivered(ago=OLD, type="NEW_CONVERSATION", id=C)
+    delivered(ago=OLD, type="NEW_MESSAGE", id=M)
+    delivered(ago=timedelta(days=89), type="CLOSE_CONVERSATION", id=C)
+
+
+def test_what_is_older_than_ninety_days_is_deleted(log):
+    call_command("prune", "--yes")
+    assert left() == ["CLOSE_CONVERSATION"]
+
+
+def test_conversations_and_messages_stay(log):
+    call_command("prune", "--yes")
+    assert Conversation.objects.get().message_count == Message.objects.count() == 1
+
+
+def test_without_yes_it_only_says_how_many(log, capsys):
+    call_command("prune")
+    assert len(left()) == 3
+    assert "2 deliveries are older than 90 days." in capsys.readouterr().out
+
+
+def test_days_can_be_given(log):
+    call_command("prune", "--yes", "--days", "10")
+    assert left() == []
+
+
+@pytest.mark.parametrize("days", [0, -1, 10**9])
+def test_days_without_sense_are_refused(db, days):
+    with pytest.raises(CommandError, match="--days is from 1"):
+        call_command("prune", "--days", str(days))
+
+
+def test_the_setting_says_how_many(log, settings):
+    settings.DELIVERY_RETENTION_DAYS = 10
+    call_command("prune", "--yes")
+    assert left() == []
+
+
+def test_early_events_that_still_wait_stay(settings):
+    settings.EARLY_EVENTS_HOURS = 100 * 24
+    delivered(ago=OLD, type="NEW_MESSAGE", id=M)
+    call_command("prune", "--yes")
+    delivered(ago=timedelta(), type="NEW_CONVERSATION", id=C)
+    assert Message.objects.count() == 1
+
+
+def test_early_events_that_came_too_early_go():
+    delivered(ago=OLD, type="NEW_MESSAGE", id=M)
+    call_command("prune", "--yes")
+    assert left() == []
+
+
+def test_what_a_kept_delivery_replays_stays():
+    delivered(ago=OLD, type="NEW_MESSAGE", id=M)
+    apply_again(Delivery.objects.get(), at=timezone.now())
+    call_command("prune", "--yes")
+    assert Delivery.objects.exclude(replays=None).get().replays.message_id is not None
+
+
+def test_replays_are_deleted_with_what_they_replay_in_many_batches(monkeypatch):
+    monkeypatch.setattr(pruning, "AT_ONCE", 2)
+    for _ in range(5):
+        delivered(ago=OLD, type="NEW_MESSAGE", id=M)
+    for delivery in list(Delivery.objects.all()):
+        apply_again(delivery, at=timezone.now() - OLD)
+    call_command("prune", "--yes")
+    assert left() == []

@@ -1,0 +1,174 @@
+"""`manage.py replay --check`: the log tells of everything that is stored, and of nothing else."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db.backends.base.base import NO_DB_ALIAS
+from django.utils import timezone
+
+from chat import copying, rebuilding
+from chat.bulk import ingest_many
+from chat.events import apply_again
+from chat.models import Conversation, Delivery, Message
+from tests.conftest import NOW, C, M
+from tests.databases import beside
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+D = "b3a1c7de-2f53-4a0d-9a53-0f6f3a1d9e11"
+N = "16b63b04-60de-4257-b1a1-20a5154abc6d"
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def _a_second_database(monkeypatch):
+    """Django lets a test connect to none but those of its settings, and the one of this name."""
+    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
+
+
+@pytest.fixture
+def lived(deliver, event):
+    """Everything that can happen: early, late, twice, in conflict, after the closing, invalid, again."""
+    early = event("NEW_MESSAGE", id=M, at="2025-02-21T10:20:44", content="early")
+    deliver(early, after=-timedelta(hours=1))
+    deliver(event("NEW_CONVERSATION", id=C))
+    deliver(event("NEW_MESSAGE", id=N, at="2025-02-21T10:20:42", content="late", direction="SENT"))
+    deliver(event("NEW_MESSAGE", id=N, at="2025-02-21T10:20:42", content="another"))
+    deliver(event("CLOSE_CONVERSATION", id=D), after=-2 * DAY)
+    deliver(event("NEW_CONVERSATION", id=D))
+    deliver(event("NEW_CONVERSATION", id=D))
+    deliver(event("NEW_MESSAGE", id=M, conversation_id=D))
+    too_early = Delivery.objects.get(type="CLOSE_CONVERSATION")
+    apply_again(too_early, at=NOW + DAY)
+    deliver(event("NEW_MESSAGE", id="30000000-0000-4000-8000-000000000000", conversation_id=D))
+    deliver(b"no JSON")
+
+
+def check(capsys, *arguments):
+    call_command("replay", "--check", *arguments)
+    return capsys.readouterr().out
+
+
+def found(capsys, *arguments):
+    with pytest.raises(CommandError, match="differences") as raised:
+        call_command("replay", "--check", *arguments)
+    return f"{capsys.readouterr().out}{raised.value}"
+
+
+def test_what_is_stored_is_what_the_log_says(lived, capsys):
+    said = check(capsys)
+    assert "2 conversations are equal, by 11 deliveries." in said
+    assert "Not checked" not in said
+
+
+def test_however_long_early_events_are_kept_now(lived, capsys, settings):
+    settings.EARLY_EVENTS_HOURS = 0
+    assert "2 conversations are equal" in check(capsys)
+    assert settings.EARLY_EVENTS_HOURS == 0
+    settings.EARLY_EVENTS_HOURS = 24 * 365
+    assert "2 conversations are equal" in check(capsys)
+
+
+def test_what_was_loaded_in_bulk_is_checked_too(event, capsys):
+    events = [event("NEW_MESSAGE", id=M), event("NEW_CONVERSATION", id=C)]
+    list(ingest_many((json.dumps(event).encode(), NOW) for event in events))
+    assert "1 conversations are equal, by 3 deliveries." in check(capsys)
+
+
+def test_nothing_is_changed(lived, capsys):
+    before = list(Delivery.objects.values_list()), list(Message.objects.values_list())
+    check(capsys)
+    assert before == (list(Delivery.objects.values_list()), list(Message.objects.values_list()))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda: Message.objects.filter(id=M).update(content="x"), f"{C}: message {M}: content"),
+        (lambda: Message.objects.filter(id=N).delete(), f"{C}: 1 messages, and 2 by the log"),
+        (lambda: Conversation.objects.filter(pk=D).update(message_count=7), f"{D}: message_count"),
+        (
+            lambda: Conversation.objects.filter(pk=D).update(wrote_after_closing_at=None),
+            f"{D}: wrote_after_closing_at",
+        ),
+        (lambda: Conversation.objects.filter(pk=D).delete(), f"{D}: is in the log, and not stored"),
+        (
+            lambda: Delivery.objects.filter(message_id=N, outcome="applied").delete(),
+            f"{C}: took 3 events, the log has 2",
+        ),
+        (
+            lambda: Delivery.objects.filter(code="conversation_closed").update(
+                outcome="duplicate", code=""
+            ),
+            "was duplicate, and is conversation_closed by the log before it",
+        ),
+    ],
+)
+def test_what_differs_is_listed(lived, capsys, change, said):
+    change()
+    assert said in found(capsys)
+
+
+def test_no_text_is_shown(lived, capsys):
+    Message.objects.filter(id=M).update(content="a secret")
+    assert "secret" not in found(capsys)
+    assert "early" not in found(capsys)
+
+
+def test_what_was_erased_cannot_be_checked(lived, capsys):
+    call_command("erase_conversation", C, "--yes")
+    said = check(capsys)
+    assert "1 conversations are equal" in said
+    assert "erased: 1" in said
+
+
+def test_what_was_pruned_cannot_be_checked(lived, deliver, event, capsys):
+    deliver(event("NEW_CONVERSATION", id=M), after=timezone.now() - NOW)
+    call_command("prune", "--yes")
+    deliver(event("NEW_MESSAGE", id="40000000-0000-4000-8000-000000000000", conversation_id=C))
+    said = check(capsys)
+    assert "1 conversations are equal" in said
+    assert "pruned: 2" in said
+
+
+def test_what_changes_meanwhile_is_left_out(lived, deliver, event, capsys, monkeypatch):
+    numbered = rebuilding.last_delivery
+
+    def then_more():
+        last = numbered()
+        deliver(event("CLOSE_CONVERSATION", id=C))
+        return last
+
+    monkeypatch.setattr(rebuilding, "last_delivery", then_more)
+    said = check(capsys)
+    assert "1 conversations are equal" in said
+    assert "changed meanwhile: 1" in said
+
+
+def test_the_scratch_database_can_be_another_one(lived, capsys, tmp_path):
+    url = f"sqlite:///{tmp_path / 'scratch.sqlite3'}"
+    assert "2 conversations are equal" in check(capsys, "--database", url)
+    with pytest.raises(CommandError, match="not empty"):
+        check(capsys, "--database", url)
+
+
+@pytest.mark.postgresql
+def test_the_scratch_database_can_be_on_postgresql(lived, capsys):
+    with beside("check") as url:
+        assert "2 conversations are equal" in check(capsys, "--database", url)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--check", "--yes"], "leave out --yes"),
+        (["--database", "sqlite:////tmp/x"], "--database is"),
+        (["--check", "--database", "nonsense"], "not the URL"),
+        (["--check", "--database", "postgres://x@127.0.0.1:1/none"], "the database says"),
+    ],
+)
+def test_what_makes_no_sense_is_said(db, arguments, said):
+    with pytest.raises(CommandError, match=said):
+        call_command("replay", *arguments)

@@ -1,0 +1,202 @@
+"""What a search finds: the same on both engines, whatever is asked."""
+
+import pytest
+from django.db import connection
+
+from chat.folding import Piece, fold, snippet, terms_of, words_of
+from chat.models import Message, MessageWords
+from tests.conftest import C, make_event
+
+
+def id_of(n):
+    return f"00000000-0000-4000-8000-{n:012}"
+
+
+@pytest.fixture
+def tell(deliver):
+    """Stores these texts as one conversation, in this order."""
+
+    def tell(*texts):
+        deliver(make_event("NEW_CONVERSATION", id=C))
+        for n, text in enumerate(texts):
+            deliver(make_event("NEW_MESSAGE", id=id_of(n), content=text))
+
+    return tell
+
+
+def test_a_text_of_signs_that_fold_into_many_letters_is_stored(tell):
+    """PostgreSQL takes no text of over 1 MB into its index: the message would never be stored."""
+    sizes = "㌖㍇㌶㌠㌗㉼㍿㍑㍍㍈"
+    words = ("".join(sizes[int(digit)] for digit in f"{n:012}") for n in range(8_000))
+    tell(" ".join(word[::-1] for word in words))
+    assert Message.objects.count() == 1
+
+
+def found(query):
+    return [hit.message.content for hit in MessageWords.objects.search(query)]
+
+
+TEXTS = [
+    "Não recebi o boleto",
+    "O pagamento caiu, obrigado!",
+    "PAGUEI ontem às 10h30",
+    "Meu pedido é o 123456-7",
+    "e-mail: joao.silva@mail.example",
+    "snake_case e d'água",
+    "Добрый день, мир",
+    "ﬁnal ﬂuxo ①②",
+    "o" * 10_000 + " fim",
+    "日本語のテキスト",
+]
+
+# A query, and the numbers of the texts that it finds, newest first.
+HITS = {
+    "nao": [0],
+    "NÃO": [0],
+    "nã": [0],
+    "não boleto": [0],
+    "boleto não": [0],
+    "pag": [2, 1],
+    "pagamento": [1],
+    "pagamentos": [],
+    "pag obrigado": [],
+    "pagamento obrig": [1],
+    "paguei": [2],
+    "agua": [5],
+    "d'agua": [5],
+    "snake_case": [5],
+    "case": [5],
+    "123456": [3],
+    "123456-7": [3],
+    "7 123": [3],
+    "10h": [2],
+    "joao.silva@mail.example": [4],
+    "example": [4],
+    "добр": [6],
+    "МИР": [6],
+    "final": [7],
+    "12": [7, 3],
+    "o" * 70: [8],
+    "日本": [9],
+    "zzz": [],
+    "": [],
+    "   ": [],
+    "***": [],
+    "👍": [],
+    '"': [],
+    "NEAR": [],
+    "NEAR(nao boleto)": [],
+    "nao AND boleto": [],
+    "nao OR boleto": [],
+    "nao*": [0],
+    '"nao" "boleto"': [0],
+    "words:nao": [],
+    "-nao": [0],
+    "^nao": [0],
+    "nao & !boleto": [0],
+    "nao:*": [0],
+    "nao\\": [0],
+    "' OR 1=1 --": [],
+    "nao\0boleto": [0],
+    "nao\ud800boleto": [0],
+    "a" * 50_000: [],
+    "a " * 25_000: [5, 2],
+}
+
+
+@pytest.mark.parametrize(("query", "numbers"), HITS.items(), ids=range(len(HITS)))
+def test_a_query_finds_the_same_on_both_engines(tell, query, numbers):
+    tell(*TEXTS)
+    assert found(query) == [TEXTS[number] for number in numbers]
+
+
+def test_a_text_is_searched_up_to_its_bound_and_stored_whole(tell):
+    tell("x " * 49_999 + "dentro fora")
+    assert Message.objects.get().content.endswith("fora")
+    assert len(found("dentro")) == 0
+    assert len(found("x")) == 1
+
+
+def test_a_text_of_many_different_words_fits_either_index(tell):
+    tell(" ".join(chr(0x4E00 + n % 20_000) * (1 + n // 20_000) for n in range(60_000)))
+    assert len(found(chr(0x4E00))) == 1
+
+
+def test_a_message_that_is_refused_is_not_found(tell, deliver):
+    tell("primeiro")
+    deliver(make_event("NEW_MESSAGE", id=id_of(0), content="outro"))
+    assert found("outro") == []
+
+
+def test_a_search_is_one_query(tell, django_assert_num_queries):
+    tell(*TEXTS)
+    with django_assert_num_queries(1):
+        assert [hit.message.conversation.short_id for hit in MessageWords.objects.search("pag")]
+
+
+@pytest.mark.sqlite
+def test_the_newest_hits_are_read_without_sorting_all(tell):
+    tell(*TEXTS)
+    sql, params = MessageWords.objects.search("pag")[:20].query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+        assert "TEMP B-TREE" not in str(cursor.fetchall())
+
+
+# Folding
+
+
+def test_folding_takes_accents_and_case_away():
+    assert fold("ÀÉÎõü ÇÑ Straße ſ İ") == "aeiou cn strasse s i"
+
+
+def test_folding_goes_character_by_character():
+    text = "Ação ﬁ Å ½ 가 ǅ"
+    assert fold(text) == "".join(fold(char) for char in text)
+
+
+def test_each_word_is_held_once():
+    assert words_of("sim, sim e Sim!") == ["sim", "e"]
+
+
+def test_a_query_has_bounded_terms():
+    assert len(terms_of(" ".join(map(str, range(500))))) <= 32
+
+
+# Snippets
+
+
+def marked(text, query):
+    return "".join(
+        f"[{piece.text}]" if piece.is_hit else piece.text
+        for piece in snippet(text, terms_of(query))
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "expected"),
+    [
+        ("Não recebi", "nao", "[Não] recebi"),
+        ("O pagamento caiu", "pag", "O [pag]amento caiu"),
+        ("Olá, é o boleto, o boleto", "boleto", "Olá, é o [boleto], o [boleto]"),
+        ("ﬁnal feliz", "fin", "[ﬁn]al feliz"),
+        ("ação é ação", "acao e", "[ação] [é] [ação]"),
+        ("nada disto", "zzz", "nada disto"),
+        (
+            "a" * 100 + " boleto " + "b" * 200,
+            "boleto",
+            "…" + "a" * 39 + " [boleto] " + "b" * 113 + "…",
+        ),
+    ],
+)
+def test_a_snippet_marks_what_was_found_as_it_was_written(text, query, expected):
+    assert marked(text, query) == expected
+
+
+def test_a_snippet_of_a_long_text_is_bounded():
+    assert len(marked("palavra " * 12_000, "palavra")) < 300
+    assert Piece("…") in snippet("x" * 100_000, ["y"])
+
+
+def test_a_sign_that_holds_two_of_the_words_is_shown_once():
+    assert "".join(piece.text for piece in snippet("usar ½ xícara", ["1", "2"])) == "usar ½ xícara"

@@ -1,0 +1,137 @@
+"""Bugs put into a copy of the code: the suite finds each, or it proves nothing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+
+import pytest
+from django.db import connection
+
+from tests.servers import ROOT
+
+MODEL = "tests/test_model.py"
+COPIED = (
+    "chat",
+    "realmate",
+    "tests",
+    "templates",
+    "static",
+    "locale",
+    "manage.py",
+    "pyproject.toml",
+)
+
+
+@dataclass(frozen=True)
+class Bug:
+    """What stands once in a file is replaced."""
+
+    file: str
+    right: str
+    wrong: str
+    found_by: list[str] = field(default_factory=lambda: [MODEL])
+
+    def put_into(self, folder):
+        path = folder / self.file
+        code = path.read_text()
+        assert code.count(self.right) == 1, f"the bug fits {self.file} no more: bring it up to date"
+        path.write_text(code.replace(self.right, self.wrong))
+
+
+BUGS = {
+    "closed is checked before duplicate": Bug(
+        "chat/events.py",
+        "    if first is not None:\n        return compare(first, event)\n",
+        "    if conversation and conversation.is_closed:\n        raise ConversationClosed\n"
+        "    if first is not None:\n        return compare(first, event)\n",
+    ),
+    "a NEW_CONVERSATION opens again": Bug(
+        "chat/events.py",
+        "        raise IdConflict\n    return Outcome.DUPLICATE\n\n\ndef add_message",
+        "        raise IdConflict\n    conversation.state, conversation.closed_at = 'OPEN', None\n"
+        "    stored.close(conversation)\n    return Outcome.DUPLICATE\n\n\ndef add_message",
+    ),
+    "a conflict is answered 200": Bug(
+        "chat/events.py",
+        "    ):\n        raise IdConflict\n",
+        "    ):\n        return Outcome.DUPLICATE\n",
+    ),
+    "the first closed_at is overwritten": Bug(
+        "chat/events.py",
+        "    if conversation.is_closed:\n        return Outcome.DUPLICATE\n",
+        "    if conversation.is_closed:\n        conversation.closed_at = event.timestamp\n"
+        "        stored.close(conversation)\n        return Outcome.DUPLICATE\n",
+    ),
+    "the row of the log is outside the transaction": Bug(
+        "chat/stored.py",
+        "        insert(delivery)",
+        "        __import__('django').db.transaction.on_commit(lambda: insert(delivery))",
+        ["tests/test_every_statement.py"],
+    ),
+    "a naive time is read in the local zone": Bug(
+        "chat/payloads.py", "settings.EVENT_TIME_ZONE", "settings.DISPLAY_TIME_ZONE"
+    ),
+    "texts are stripped": Bug(
+        "chat/payloads.py",
+        "    return value\n\n\nSURROGATE",
+        "    return value.strip()\n\n\nSURROGATE",
+    ),
+    "a conversation is not locked": Bug(
+        "chat/models/conversations.py",
+        "find_and_lock = Lookup(Conversation.objects.select_for_update())",
+        "find_and_lock = Lookup(Conversation.objects.all())",
+        ["tests/test_races.py"],
+    ),
+    "early events are applied twice": Bug(
+        "chat/events.py",
+        "        apply_early_events(event.data.id, request, stored)\n",
+        "        apply_early_events(event.data.id, request, stored)\n" * 2,
+    ),
+    "a commit is not synced": Bug(
+        "realmate/settings.py",
+        "synchronous=FULL",
+        "synchronous=NORMAL",
+        ["tests/test_durability.py"],
+    ),
+}
+# SQLite has one writer, whose transaction locks everything.
+OF_POSTGRESQL = ["a conversation is not locked"]
+
+
+def cases(bugs):
+    return [
+        pytest.param(
+            bug,
+            id=name,
+            marks=pytest.mark.postgresql if name in OF_POSTGRESQL else pytest.mark.sqlite,
+        )
+        for name, bug in bugs.items()
+    ]
+
+
+@pytest.fixture
+def copy(tmp_path):
+    for name in COPIED:
+        copied = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copied(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def suite(folder, tests):
+    """What pytest says there in the end."""
+    environ = os.environ | {"CI": "false"}
+    if connection.vendor == "postgresql":
+        own = connection.settings_dict
+        server = f"{own['USER']}:{own['PASSWORD']}@{own['HOST']}:{own['PORT']}"
+        environ["DATABASE_URL"] = f"postgres://{server}/seeded_{own['NAME']}"
+    command = [sys.executable, "-m", "pytest", "-qx", "--hypothesis-profile=unshrunk", *tests]
+    done = subprocess.run(command, cwd=folder, env=environ, stdout=subprocess.PIPE, timeout=60)
+    return done.stdout.decode().splitlines()[-1]
+
+
+@pytest.mark.parametrize("bug", cases(BUGS))
+def test_a_seeded_bug_is_found(copy, bug, db):
+    bug.put_into(copy)
+    assert "1 failed" in suite(copy, bug.found_by)  # and not an error, such as no database

@@ -1,0 +1,247 @@
+"""The thread as the server gives it: its pages, its fragments, and what they ask of the database."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from chat.models import Conversation, Delivery, Message
+from tests.conftest import NOW, C, M, make_event
+
+UNKNOWN = "99999999-0000-4000-8000-000000000099"
+
+
+def id_of(n):
+    return f"00000000-0000-4000-8000-{n:012}"
+
+
+@pytest.fixture
+def say(deliver):
+    """Delivers message number `n`, of its own second unless told otherwise."""
+    deliver(make_event("NEW_CONVERSATION", id=C))
+
+    def say(n, seconds=None, **data):
+        at = (NOW + timedelta(seconds=n if seconds is None else seconds)).isoformat()
+        assert not deliver(make_event("NEW_MESSAGE", id=id_of(n), at=at, **data)).refusal
+
+    return say
+
+
+@pytest.fixture
+def get(client):
+    return lambda address: client.get(address).content.decode()
+
+
+def numbers(html):
+    return [int(n) for n in re.findall(r'id="message-[-0-9a-f]{24}(\d{12})"', html)]
+
+
+def link(html, name):
+    """The fragment that the link to older or newer messages loads."""
+    found = re.search(rf'hx-get="([^"]*[?]{name}=[^"]*)"', html)
+    return found and found[1]
+
+
+# Pages
+
+
+def test_a_thread_of_10000_is_read_to_its_first_message_without_gap_or_repeat(deliver, get):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    store(10_000)
+    html = get(f"/ui/{C}/")
+    found = numbers(html)
+    while address := link(html, "before"):
+        with CaptureQueriesContext(connection) as queries:
+            html = get(address)
+        assert len(queries) <= 4
+        found = numbers(html) + found
+    assert found == list(range(10_000))
+    assert "opened-line" in html
+
+
+def store(number):
+    """Five messages an instant. Straight into the table: to deliver so many takes a minute."""
+    conversation = Conversation.objects.get(id=C)
+    Message.objects.bulk_create(
+        Message(
+            id=id_of(n),
+            conversation=conversation,
+            direction="SENT",
+            content=f"Mensagem {n}",
+            timestamp=NOW + timedelta(seconds=n // 5),
+            received_at=NOW,
+        )
+        for n in range(number)
+    )
+
+
+def test_a_fragment_leads_further_on_only_the_way_that_it_was_asked(say, get):
+    for n in range(160):
+        say(n)
+    older = get(f"/ui/fragments/thread/{C}/?before={id_of(100)}")
+    newer = get(f"/ui/fragments/thread/{C}/?after={id_of(50)}")
+    assert (numbers(older), numbers(newer)) == (list(range(50, 100)), list(range(51, 101)))
+    assert [bool(link(older, name)) for name in ("before", "after")] == [True, False]
+    assert [bool(link(newer, name)) for name in ("before", "after")] == [False, True]
+    assert "opened-line" not in older + newer
+
+
+def test_fragments_that_follow_one_another_are_laid_out_as_one_page(say, get):
+    for n in range(110):
+        say(n, seconds=n * 50 + n % 3 * 15)
+    newer = get(f"/ui/fragments/thread/{C}/?after={id_of(49)}")
+    everything = get(f"/ui/{C}/print/")
+    begin = everything.index(f'id="message-{id_of(51)}"')
+    end = everything.index(f'id="message-{id_of(99)}"')
+    assert "message--joined" in newer
+    assert everything[begin:end] in newer
+    assert layout_of(newer, 50) == layout_of(everything, 50)
+
+
+def layout_of(html, n):
+    return re.search(rf'<li class="([^"]*)" id="message-{id_of(n)}"', html)[1]
+
+
+def test_a_page_asks_the_same_few_queries_however_long_its_thread(say, client):
+    asked = []
+    for size in (10, 70, 130):
+        for n in range(size - 60 if size > 10 else 0, size):
+            say(n)
+        for address in ("", f"?message={id_of(5)}", f"?before={id_of(9)}", f"?after={id_of(3)}"):
+            with CaptureQueriesContext(connection) as queries:
+                assert client.get(f"/ui/{C}/{address}").status_code == 200
+            asked.append(len(queries))
+    assert max(asked) <= 9
+
+
+@pytest.mark.parametrize("name", ["message", "before", "after"])
+@pytest.mark.parametrize("value", [UNKNOWN, M, "", "x", "0" * 5000, "%00"])
+def test_an_unknown_message_is_a_404_that_says_what_to_do(say, deliver, client, name, value):
+    say(1)
+    elsewhere = "0e1d2c3b-4a59-4687-9706-f5e4d3c2b1a0"
+    deliver(make_event("NEW_CONVERSATION", id=elsewhere))
+    deliver(make_event("NEW_MESSAGE", id=M, conversation_id=elsewhere))
+    answer = client.get(f"/ui/{C}/?{name}={value}", headers={"accept-language": "en"})
+    html = answer.content.decode()
+    assert answer.status_code == 404
+    assert "This conversation has no such message." in html
+    assert f'<a href="/ui/{C}/">Open it at its newest message</a>' in html
+    assert client.get(f"/ui/fragments/thread/{C}/?{name}={value}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("where", "shown"), [(("before", 0), range(50)), (("after", 119), range(94, 120))]
+)
+def test_beyond_an_end_of_the_thread_a_page_shows_that_end(say, get, where, shown):
+    for n in range(120):
+        say(n)
+    (name, end), others = where, {"before", "after"} - {where[0]}
+    html = get(f"/ui/{C}/?{name}={id_of(end)}")
+    assert numbers(html) == list(shown)
+    assert not link(html, name)
+    assert all(link(html, other) for other in others)
+    assert numbers(get(f"/ui/fragments/thread/{C}/?{name}={id_of(end)}")) == []
+
+
+def test_print_has_every_message(say, get):
+    for n in range(130):
+        say(n)
+    html = get(f"/ui/{C}/print/")
+    assert numbers(html) == list(range(130))
+    assert not link(html, "before")
+
+
+# History
+
+
+def test_the_history_says_what_was_refused_when_and_why(say, deliver, client):
+    say(1)
+    deliver(make_event("CLOSE_CONVERSATION", id=C))
+    deliver(make_event("NEW_MESSAGE", id=id_of(2)), after=timedelta(hours=1))
+    deliver(make_event("NEW_MESSAGE", id=id_of(1), content="Outra"), after=timedelta(hours=2))
+    html = client.get(f"/ui/{C}/", headers={"accept-language": "en"}).content.decode()
+    history = html[html.index('<ul class="history-items">') :]
+    assert re.findall(r'datetime="([^"]*)"[^>]*>[^<]*</time>\s*<span>(.*?)</span>', history)[
+        :2
+    ] == [
+        ("2025-02-21T14:00:00Z", "The id already stands for something else; the first stays."),
+        ("2025-02-21T13:00:00Z", "The conversation was closed."),
+    ]
+
+
+@pytest.mark.parametrize(("refused", "shown"), [(1, "1"), (50, "50"), (51, "50+")])
+def test_the_history_counts_as_far_as_it_reaches(say, deliver, client, refused, shown):
+    deliver(make_event("CLOSE_CONVERSATION", id=C))
+    for n in range(refused):
+        deliver(make_event("NEW_MESSAGE", id=id_of(n)))
+    html = client.get(f"/ui/{C}/", headers={"accept-language": "en"}).content.decode()
+    assert f">{shown} refused</summary>" in html
+    history = html[html.index('<ul class="history-items">') :]
+    assert history[: history.index("</ul>")].count("<li>") == min(refused, 50)
+
+
+def test_the_history_is_not_polled(say, deliver, client, held):
+    say(1)
+    deliver(make_event("CLOSE_CONVERSATION", id=C))
+    asked = held(f"/ui/{C}/")
+    deliver(make_event("NEW_MESSAGE", id=id_of(2)))
+    with CaptureQueriesContext(connection) as queries:
+        fragments = client.get("/ui/fragments/poll/", asked)
+    assert "history" not in fragments.content.decode()
+    assert not any("chat_delivery" in query["sql"] for query in queries)
+
+
+# What arrives
+
+
+def test_a_burst_comes_in_parts_and_whole(say, client, held):
+    asked = held(f"/ui/{C}/")
+    for n in range(250):
+        say(n)
+    first = client.get("/ui/fragments/poll/", asked).content.decode()
+    asked |= {"stamp": "", "arrival": re.findall(r'data-arrival="(\d+)"', first)[-1]}
+    second = client.get("/ui/fragments/poll/", asked).content.decode()
+    assert numbers(first) + numbers(second) == list(range(250))
+    assert 'name="stamp" value=""' in first
+    assert 'name="stamp" value=""' not in second
+
+
+def test_a_page_that_ends_early_is_brought_no_messages(say, client, held):
+    for n in range(120):
+        say(n)
+    asked = held(f"/ui/{C}/?message={id_of(20)}")
+    say(120)
+    fragments = client.get("/ui/fragments/poll/", asked).content.decode()
+    assert numbers(fragments) == []
+    assert 'data-count="121"' in fragments
+
+
+@pytest.mark.sqlite
+def test_the_history_is_read_from_an_index_of_what_was_refused(say):
+    say(1)
+    plan = Delivery.objects.refused_for(C)[:50].explain()
+    assert "delivery_refused" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_a_thread_links_to_what_can_be_taken_away(say, client):
+    say(1)
+    page = client.get(f"/ui/{C}/").content.decode()
+    for address in (
+        f"/conversations/{C}/transcript.txt/",
+        f"/conversations/{C}/transcript.csv/",
+        f"/ui/{C}/print/",
+        f"/ui/deliveries/?conversation={C}",
+    ):
+        assert f'href="{address}"' in page
+        assert client.get(address).status_code == 200
+
+
+def test_what_came_early_and_was_applied_later_is_no_refusal(deliver, client):
+    deliver(make_event("NEW_MESSAGE", id=M))
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    page = client.get(f"/ui/{C}/").content.decode()
+    assert f'id="message-{M}"' in page
+    assert "history-items" not in page

@@ -1,0 +1,200 @@
+"""Which programs may read: those with a token that holds. A login will do as well."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError
+from django.db.models import QuerySet
+from django.test import Client
+
+from chat.models import Token
+from tests.conftest import NOW, C, make_event
+from tests.servers import assert_problem
+
+READS = [
+    *("/conversations", f"/conversations/{C}", f"/conversations/{C}/messages"),
+    *(f"/conversations/{C}/transcript.txt", f"/conversations/{C}/transcript.csv"),
+    *("/deliveries", "/stats", "/schema", "/docs", "/metrics"),
+]
+
+
+@pytest.fixture(autouse=True)
+def closed(settings, deliver):
+    settings.LOGIN_REQUIRED = True
+    deliver(make_event("NEW_CONVERSATION", id=C))
+
+
+@pytest.fixture
+def token():
+    return Token.objects.issue(name="prometheus", at=NOW)
+
+
+def read(path="/conversations", *, authorization=None, **headers):
+    if authorization:
+        headers["Authorization"] = authorization
+    return Client(headers=headers).get(path)
+
+
+def bearer(token, path="/conversations"):
+    return read(path, authorization=f"Bearer {token}")
+
+
+# Reading
+
+
+@pytest.mark.parametrize("path", [*READS, *(f"{path}/" for path in READS)])
+def test_json_is_for_those_who_have_a_token_or_a_login(path, token, admin_client):
+    assert_problem(read(path), 401, "not_authenticated")
+    assert bearer(token, path).status_code == 200
+    assert admin_client.get(path).status_code == 200
+
+
+def test_an_answer_to_nobody_says_how_to_ask(token):
+    assert read()["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        *("Bearer", "Bearer ", "Bearer x", "Bearer {0}x", "Bearer {0},{0}", "Basic {0}", "{0}"),
+        *("Token {0}", "Bearer Bearer {0}", "Bearer \0", "Bearer é", "Bearer " + "x" * 9_000),
+    ],
+)
+def test_what_is_no_token_of_ours_is_nothing(token, authorization):
+    assert_problem(read(authorization=authorization.format(token)), 401, "not_authenticated")
+
+
+def test_the_scheme_may_be_spelt_in_either_case(token):
+    assert read(authorization=f"bearer  {token}").status_code == 200
+
+
+def test_an_unknown_path_is_still_not_found():
+    assert_problem(read("/no/such/path"), 404, "not_found")
+
+
+def test_what_has_not_changed_is_told_to_those_only_who_may_read_it(token):
+    etag = bearer(token, f"/conversations/{C}")["ETag"]
+    assert read(f"/conversations/{C}", if_none_match=etag).status_code == 401
+
+
+@pytest.mark.parametrize("page", ["/ui/", "/admin/", "/ui/fragments/poll/"])
+def test_a_token_opens_no_page(token, page):
+    assert bearer(token, page).status_code in {302, 401}
+
+
+@pytest.mark.parametrize("authorization", ["Bearer x", "Basic eDp5", "Bearer {0}"])
+def test_the_webhook_looks_at_no_token(post, token, authorization, django_assert_max_num_queries):
+    sent = make_event("NEW_CONVERSATION", id=C)
+    with django_assert_max_num_queries(20) as queries:
+        answer = post(sent, headers={"Authorization": authorization.format(token)})
+    assert answer.json()["outcome"] == "duplicate"
+    assert not [query for query in queries if "token" in query["sql"]]
+
+
+def test_in_development_nobody_is_asked(settings):
+    settings.LOGIN_REQUIRED = False
+    assert read().status_code == 200
+
+
+# What is kept
+
+
+def test_only_a_hash_is_kept(token):
+    kept = Token.objects.values().get()
+    assert token.startswith("realmate_")
+    assert token not in str(kept)
+    assert len(token) >= 9 + 43
+    assert kept["name"] == "prometheus"
+
+
+def test_its_use_is_noted_once_a_minute(token):
+    kept = Token.objects.get()
+    noted = []
+    for seconds in (0, 59, 60, 61):
+        kept.refresh_from_db()
+        kept.note_use(at=NOW + timedelta(seconds=seconds))
+        noted.append((Token.objects.get().last_used_at - NOW).seconds)
+    assert noted == [0, 0, 60, 60]
+
+
+def test_what_it_costs(token, django_assert_num_queries):
+    bearer(token)
+    with django_assert_num_queries(1):
+        assert bearer(token, "/schema").status_code == 200
+
+
+def test_a_database_that_takes_no_writes_can_still_be_read(token, monkeypatch):
+    def fail(*args, **kwargs):
+        raise DatabaseError("read-only")
+
+    monkeypatch.setattr(QuerySet, "update", fail)
+    assert bearer(token).status_code == 200
+    assert Token.objects.get().last_used_at is None
+
+
+# Giving and taking
+
+
+def test_a_token_is_printed_once_and_then_works(capsys):
+    call_command("createtoken", "grafana")
+    assert bearer(capsys.readouterr().out.strip()).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["prometheus", "", "x" * 101])
+def test_a_name_is_for_one_that_holds(token, name):
+    with pytest.raises(CommandError):
+        call_command("createtoken", name)
+    assert Token.objects.count() == 1
+
+
+def test_a_token_that_is_revoked_is_nothing_and_its_name_free(token, capsys):
+    call_command("revoketoken", "prometheus")
+    assert bearer(token).status_code == 401
+    call_command("createtoken", "prometheus")
+    assert bearer(capsys.readouterr().out.split()[-1]).status_code == 200
+
+
+def test_there_is_nothing_to_revoke_under_another_name(token):
+    with pytest.raises(CommandError):
+        call_command("revoketoken", "prometheuss")
+    assert bearer(token).status_code == 200
+
+
+def revoke(client):
+    form = {"action": "revoke", "_selected_action": [Token.objects.get().pk]}
+    return client.post("/admin/chat/token/", form, follow=True)
+
+
+def test_staff_revoke_in_the_admin(token, admin_client):
+    assert "Revoked: 1." in revoke(admin_client).content.decode()
+    assert bearer(token).status_code == 401
+
+
+def test_staff_see_no_hash(token, admin_client):
+    kept = Token.objects.get()
+    page = admin_client.get(f"/admin/chat/token/{kept.pk}/change/").content.decode()
+    assert "prometheus" in page
+    assert kept.digest not in page
+
+
+@pytest.mark.parametrize("allowed", [["view_token"], []])
+@pytest.mark.parametrize("is_staff", [True, False])
+def test_nobody_else_revokes(token, client, django_user_model, is_staff, allowed):
+    ana = django_user_model.objects.create_user("ana", is_staff=is_staff)
+    ana.user_permissions.set(Permission.objects.filter(codename__in=allowed))
+    client.force_login(ana)
+    revoke(client)
+    assert bearer(token).status_code == 200
+
+
+# What a login costs
+
+
+@pytest.mark.parametrize(("path", "queries"), [("/schema", 2), (f"/conversations/{C}", 4)])
+def test_a_read_by_login_costs_its_session_and_its_user(
+    admin_client, path, queries, django_assert_num_queries
+):
+    with django_assert_num_queries(queries):
+        assert admin_client.get(path).status_code == 200
