@@ -1,4 +1,4 @@
-"""How many NEW_MESSAGE events a second the webhook takes in, each in a durable commit of its own.
+"""How many NEW_MESSAGE events a second the webhook takes in, each answered after a durable commit.
 
     .venv/bin/python -m bench.webhook [--connections 16 64] [--seconds 8] [--rounds 3]
                                       [--processes 2] [--threads 128] [--database URL]

@@ -9,11 +9,8 @@ from uuid import uuid4
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from chat.batches import EVENTS_A_BATCH, batches
-from chat.events import Request, Result, read, settle, take_in
+from chat.events import Reading, Request, Result, read, settle, take_in
 from chat.held import Held
-from chat.payloads import Event, InvalidPayload
-
-Reading = tuple[Event | InvalidPayload, Request]
 
 
 def ingest_many(
@@ -55,13 +52,13 @@ def readings(deliveries: Iterable[tuple[bytes, datetime]]) -> Iterator[Reading]:
 def settle_batch(batch: list[Reading]) -> list[Result]:
     """Together; after a race or a deadlock with another writer, one by one."""
     try:
-        return settle_together(batch)
+        return settle_at_once(batch)
     except (IntegrityError, OperationalError):
-        return [settle(event, request) for event, request in batch]
+        return [settle(reading) for reading in batch]
 
 
 @transaction.atomic(durable=True)
-def settle_together(batch: list[Reading]) -> list[Result]:
+def settle_at_once(batch: list[Reading]) -> list[Result]:
     held = Held(event.subject for event, _ in batch)
     results = [take_in(event, request, held) for event, request in batch]
     held.write()

@@ -1,12 +1,14 @@
 """What each event does. `ingest()` is the only way in; nothing here knows HTTP."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
+from chat.groups import Group
 from chat.held import Held
 from chat.models import KEPT_OF_INVALID_BODY, Conversation, Delivery, Direction, Message, ids_in
 from chat.payloads import (
@@ -71,6 +73,9 @@ class Request:
         return self.replays.received_at if self.replays else self.received_at
 
 
+Reading = tuple[Event | InvalidPayload, Request]
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What became of a delivery: applied, a duplicate, or refused with the refusal that says why."""
@@ -105,7 +110,8 @@ def ingest(
         webhook_id=webhook_id,
         replays=replays,
     )
-    return settle(read(body), request)
+    reading = read(body), request
+    return settle_in_group(reading) if connection.vendor == "sqlite" else settle(reading)
 
 
 def read(body: bytes) -> Event | InvalidPayload:
@@ -127,18 +133,28 @@ def apply_again(delivery: Delivery, *, at: datetime, request_id: UUID | None = N
     )
 
 
-def settle(event: Event | InvalidPayload, request: Request) -> Result:
+def settle(reading: Reading) -> Result:
     for _ in range(ATTEMPTS - 1):
         try:
-            return settle_once(event, request)
+            return settle_once(reading)
         except IntegrityError:
             continue
-    return settle_once(event, request)
+    return settle_once(reading)
+
+
+def settle_once(reading: Reading) -> Result:
+    [result] = settle_together(lambda: [reading])
+    return result
 
 
 @transaction.atomic(durable=True)
-def settle_once(event: Event | InvalidPayload, request: Request) -> Result:
-    return take_in(event, request, Stored())
+def settle_together(waiting: Callable[[], list[Reading]]) -> list[Result]:
+    """One after the other, each as if alone; who waits is asked when the database is ours."""
+    return [take_in(event, request, Stored()) for event, request in waiting()]
+
+
+# SQLite has one writer, and who waits for it may as well share its commit.
+settle_in_group = Group(settle_together, alone=settle)
 
 
 def take_in(event: Event | InvalidPayload, request: Request, stored: Stored) -> Result:
