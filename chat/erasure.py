@@ -79,8 +79,7 @@ def scrub(id: UUID, *, rewrite: bool = False) -> Iterator[int]:
     mentioned = Delivery.objects.unreadable_about(id)
     Delivery.objects.filter(pk__in=mentioned).update(body=b"")
     if connection.vendor == "postgresql":
-        wait_for_older_transactions()
-        vacuum("FULL, ANALYZE" if rewrite else "ANALYZE")
+        vacuum_all(rewrite=rewrite)
         return
     yield from merge_the_search_index()
     empty_the_wal()
@@ -96,21 +95,27 @@ def wait_for_older_transactions() -> None:
     until(lambda: not row_of(OLDER, [now])[0])
 
 
+# Who writes in another database of the server counts: every snapshot's horizon has all of them.
 OLDER = """
 SELECT COUNT(*) FROM (
-    SELECT unnest(ARRAY[backend_xid, backend_xmin]) FROM pg_stat_activity
+    SELECT backend_xid FROM pg_stat_activity WHERE pid <> pg_backend_pid()
+    UNION ALL SELECT backend_xmin FROM pg_stat_activity
     WHERE (datname = current_database() OR datname IS NULL) AND pid <> pg_backend_pid()
-    UNION ALL SELECT xmin FROM pg_replication_slots
-    UNION ALL SELECT transaction FROM pg_prepared_xacts WHERE database = current_database()
+    UNION ALL SELECT unnest(ARRAY[xmin, catalog_xmin]) FROM pg_replication_slots
+    UNION ALL SELECT transaction FROM pg_prepared_xacts
 ) AS in_use(xid) WHERE age(xid) > age(%s::xid)
 """
 
 
-def vacuum(options: str) -> None:
-    """With the samples of columns that the planner keeps, which are made anew and may be text."""
+def vacuum_all(*, rewrite: bool) -> None:
+    """With the samples of columns that the planner keeps: they are made anew, and may be text. The old
+    ones die only then, so that whoever came meanwhile is waited for as well.
+    """
+    how = "FULL, " if rewrite else ""
     models = (Conversation, Message, MessageWords, Delivery)
-    tables = [*(model._meta.db_table for model in models), "pg_statistic"]
-    execute(f"VACUUM ({options}) {', '.join(tables)}")
+    for tables in [model._meta.db_table for model in models], ["pg_statistic"]:
+        wait_for_older_transactions()
+        execute(f"VACUUM ({how}ANALYZE) {', '.join(tables)}")
 
 
 def merge_the_search_index() -> Iterator[int]:

@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
 
+from chat import erasure
 from chat.bulk import ingest_many
 from chat.models import Conversation, Delivery, Message, MessageWords
 from chat.statistics import read_statistics
@@ -146,6 +147,36 @@ def test_the_planner_keeps_no_sample_of_the_text(told):
     assert "guardado" in samples()
     erase()
     assert "guardado" not in samples()
+
+
+@pytest.mark.postgresql
+def test_who_writes_in_another_database_of_the_server_is_waited_for(told, monkeypatch):
+    monkeypatch.setattr("chat.erasure.LOOKS", 1)
+    parameters = connection.get_connection_params() | {"dbname": "postgres"}
+    with closing(connection.Database.connect(**parameters)) as elsewhere:
+        elsewhere.execute("SELECT pg_current_xact_id()")
+        with pytest.raises(CommandError, match="run this again"):
+            erase()
+    erase()
+
+
+@pytest.mark.postgresql
+def test_the_planners_old_samples_are_not_left_to_who_came_while_new_ones_were_made(
+    told, monkeypatch
+):
+    monkeypatch.setattr("chat.erasure.LOOKS", 1)
+    execute = erasure.execute
+    with closing(connections.create_connection("default")) as second, second.cursor() as cursor:
+
+        def meanwhile(statement):
+            if "chat_message" in statement:
+                cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                cursor.execute("SELECT 1")
+            execute(statement)
+
+        monkeypatch.setattr(erasure, "execute", meanwhile)
+        with pytest.raises(CommandError, match="run this again"):
+            erase()
 
 
 @pytest.fixture
