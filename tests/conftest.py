@@ -14,7 +14,7 @@ import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from chat.events import Result, ingest
 
@@ -144,6 +144,7 @@ def chromium():
     # Playwright's loop runs in this thread, where Django then takes every query for an async one.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     flags = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
+    expect.set_options(timeout=20_000)  # where all is well nothing waits for so long
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=flags)
         yield browser

@@ -27,7 +27,7 @@ def test_from_the_login_to_the_logout_and_what_another_tab_then_says(
     other.get_by_role("button", name="Log out").click()
     expect(other.get_by_role("heading", level=1)).to_have_text("Log in")
 
-    expect(page.get_by_role("alert")).to_contain_text("Your session is over.", timeout=10_000)
+    expect(page.get_by_role("alert")).to_contain_text("Your session is over.")
     expect(row(C)).to_be_visible()
     page.get_by_role("link", name="Log in").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")

@@ -173,11 +173,17 @@ def test_without_javascript_links_lead_to_the_first_message_and_back(browse, say
     page.goto(f"/ui/{C}/")
     shown = numbers_without_javascript(page)
     while page.get_by_role("link", name="Older messages").count():
-        page.get_by_role("link", name="Older messages").click()
+        follow(page, "Older messages")
         shown = numbers_without_javascript(page) + shown
     assert shown == list(range(1, 121))
-    page.get_by_role("link", name="Newer messages").click()
+    follow(page, "Newer messages")
     assert numbers_without_javascript(page) == list(range(21, 71))
+
+
+def follow(page, name):
+    """Clicks the link and waits for its page: a click alone returns before that is parsed."""
+    with page.expect_navigation():
+        page.get_by_role("link", name=name).click()
 
 
 def numbers_without_javascript(page):
