@@ -296,6 +296,14 @@ def test_a_table_that_is_missing_there(on_postgresql, cluster, table):
     assert_a_passing_fault(on_postgresql, renamed(cluster.execute, table))
 
 
+@contextmanager
+def full_to_the_last_page(cluster, folder):
+    """Where many add rows at once, PostgreSQL adds pages for those to come, and these need no disk."""
+    cluster.execute("VACUUM FULL chat_delivery")
+    with full(folder):
+        yield
+
+
 @pytest.mark.postgresql
 def test_a_tablespace_that_is_full(on_postgresql, cluster):
     folder = cluster.folder / "tablespace"
@@ -313,7 +321,7 @@ def test_a_tablespace_that_is_full(on_postgresql, cluster):
             "ALTER TABLE chat_delivery SET TABLESPACE pg_default",
             "DROP TABLESPACE small",
         )
-        assert_a_passing_fault(on_postgresql, full(folder))
+        assert_a_passing_fault(on_postgresql, full_to_the_last_page(cluster, folder))
 
 
 @pytest.mark.postgresql
