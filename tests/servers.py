@@ -213,7 +213,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_for(server: Server, process: subprocess.Popen, *, seconds: float = 15) -> None:
+def wait_for(server: Server, process: subprocess.Popen, *, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
