@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from uuid import uuid4
 
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection
 
 from chat.batches import EVENTS_A_BATCH, batches
-from chat.events import Reading, Request, Result, read, settle, take_in
-from chat.held import Held
+from chat.events import Reading, Request, Result, read, settle, settle_together
 
 
 def ingest_many(
@@ -52,17 +51,9 @@ def readings(deliveries: Iterable[tuple[bytes, datetime]]) -> Iterator[Reading]:
 def settle_batch(batch: list[Reading]) -> list[Result]:
     """Together; after a race or a deadlock with another writer, one by one."""
     try:
-        return settle_at_once(batch)
+        return settle_together(lambda: batch)
     except (IntegrityError, OperationalError):
         return [settle(reading) for reading in batch]
-
-
-@transaction.atomic(durable=True)
-def settle_at_once(batch: list[Reading]) -> list[Result]:
-    held = Held(event.subject for event, _ in batch)
-    results = [take_in(event, request, held) for event, request in batch]
-    held.write()
-    return results
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
 from chat.groups import Group
-from chat.held import Held
 from chat.models import KEPT_OF_INVALID_BODY, Conversation, Delivery, Direction, Message, ids_in
 from chat.payloads import (
     CloseConversation,
@@ -149,8 +148,12 @@ def settle_once(reading: Reading) -> Result:
 
 @transaction.atomic(durable=True)
 def settle_together(waiting: Callable[[], list[Reading]]) -> list[Result]:
-    """One after the other, each as if alone; who waits is asked when the database is ours."""
-    return [take_in(event, request, Stored()) for event, request in waiting()]
+    """In one transaction, each as if alone; who waits is asked when the database is ours."""
+    readings = waiting()
+    stored = Stored(event.subject for event, _ in readings)
+    results = [take_in(event, request, stored) for event, request in readings]
+    stored.write()
+    return results
 
 
 # SQLite has one writer, and who waits for it may as well share its commit.
@@ -280,12 +283,11 @@ def apply_early_events(conversation_id: UUID, request: Request, stored: Stored) 
     if not settings.EARLY_EVENTS_HOURS:
         return
     since = request.delivered_at - timedelta(hours=settings.EARLY_EVENTS_HOURS)
-    held = stored if isinstance(stored, Held) else Held(awaited={conversation_id})
-    for early in held.early(conversation_id, since=since):
+    for early in stored.early(conversation_id, since=since):
         replay = replace(
             request, body=bytes(early.body), webhook_id=early.webhook_id, replays=early
         )
-        record(outcome_of_early(early, held), replay, held)
+        record(outcome_of_early(early, stored), replay, stored)
 
 
 def outcome_of_early(early: Delivery, stored: Stored) -> Result:

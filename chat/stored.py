@@ -1,38 +1,54 @@
 """What is stored, as the rules in events.py read and write it, in the caller's transaction."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from uuid import UUID
 
 from chat.models import (
     CHANGED_BY_A_MESSAGE,
     CHANGED_BY_CLOSING,
+    EARLY,
     Conversation,
     Delivery,
     Message,
     MessageWords,
 )
 from chat.models.statements import Lookup, insert, update
+from chat.payloads import Subject
 
+OPENING = Delivery.Type.NEW_CONVERSATION
 find_message = Lookup(Message.objects.all())
 
 
 class Stored:
-    """The database, at once. held.py has another, which writes many events together."""
+    """What events are about: read at once, and held in memory until all that they do is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, subjects: Iterable[Subject]) -> None:
         self.conversations: dict[UUID, Conversation | None] = {}
         self.messages: dict[UUID, Message | None] = {}
+        self.awaited: set[UUID] = set()  # conversations for which something has come before
+        self.forget()
+        self.look_up(list(subjects))
+
+    def look_up(self, subjects: list[Subject]) -> None:
+        """Conversations are locked until the transaction ends, absent ones too."""
+        ids = {subject.conversation_id for subject in subjects if subject.conversation_id}
+        self.conversations = dict.fromkeys(ids) | Conversation.objects.all_locked(ids)
+        self.look_up_messages(subject.message_id for subject in subjects)
+        opened = {subject.conversation_id for subject in subjects if subject.type == OPENING}
+        absent = {id for id in opened if id and self.conversations[id] is None}
+        if absent:
+            self.awaited = Delivery.objects.awaiting(absent)
+
+    def look_up_messages(self, message_ids: Iterable[UUID | None]) -> None:
+        ids = {id for id in message_ids if id}
+        self.messages |= dict.fromkeys(ids)
+        self.messages |= find_message.among(ids)
 
     def conversation(self, id: UUID) -> Conversation | None:
-        """Locked until the transaction ends, an absent one too; looked up once."""
-        if id not in self.conversations:
-            self.conversations[id] = Conversation.objects.locked(id)
         return self.conversations[id]
 
     def message(self, id: UUID) -> Message | None:
-        if id not in self.messages:
-            self.messages[id] = find_message(id)
         return self.messages[id]
 
     def has_erased(self, conversation_id: UUID | None, message_id: UUID | None) -> bool:
@@ -48,24 +64,65 @@ class Stored:
         conversations = Conversation.objects.filter(pk__in=ids, erased_at__isnull=False)
         return conversations.exists() or Message.objects.filter(id__in=ids, content="").exists()
 
+    def forget(self) -> None:
+        self.opened: dict[UUID, Conversation] = {}
+        self.changed: dict[UUID, set[str]] = {}
+        self.asked_who_waits: set[UUID] = set()
+        self.added: list[Message] = []
+        self.logged: list[Delivery] = []
+
+    def early(self, conversation_id: UUID, *, since: datetime) -> Iterator[Delivery]:
+        """What came before its conversation; what is made of it is written a batch at a time."""
+        if conversation_id not in self.awaited:
+            return
+        self.write()  # they may have come in this batch
+        for batch in Delivery.objects.take_early(conversation_id, since=since):
+            self.look_up_messages(delivery.message_id for delivery in batch)
+            yield from batch
+            self.write()
+
     def open(self, conversation: Conversation) -> None:
-        insert(conversation)
+        self.conversations[conversation.id] = conversation
+        self.opened[conversation.id] = conversation
 
     def close(self, conversation: Conversation) -> None:
-        update(conversation, CHANGED_BY_CLOSING)
+        self.change(conversation, CHANGED_BY_CLOSING)
+
+    def change(self, conversation: Conversation, names: Iterable[str]) -> None:
+        if conversation.id not in self.opened:
+            self.changed.setdefault(conversation.id, set()).update(names)
 
     def add(self, message: Message, conversation: Conversation) -> None:
-        """With its words, and with what its conversation now shows."""
-        insert(message)
-        insert(MessageWords.of(message))
-        if message.late:
-            conversation.see_who_waits()
-        update(conversation, CHANGED_BY_A_MESSAGE)
+        self.messages[message.id] = message
+        self.added.append(message)
+        if message.late and conversation.may_wait_otherwise(message):
+            self.asked_who_waits.add(conversation.id)
+        self.change(conversation, CHANGED_BY_A_MESSAGE)
 
     def note_writing_after_closing(self, conversation_id: UUID, *, at: datetime) -> None:
-        noted = Conversation.objects.filter(pk=conversation_id)
-        # A replay may be older than what was noted.
-        noted.exclude(wrote_after_closing_at__gte=at).update(wrote_after_closing_at=at)
+        conversation = self.conversation(conversation_id)
+        if conversation is not None:
+            conversation.wrote_after_closing_at = max(at, conversation.wrote_after_closing_at or at)
+            self.change(conversation, ["wrote_after_closing_at"])
 
     def log(self, delivery: Delivery) -> None:
-        insert(delivery)
+        self.logged.append(delivery)
+        if delivery.code == EARLY and delivery.conversation_id:
+            self.awaited.add(delivery.conversation_id)
+
+    def write(self) -> None:
+        """Messages before their conversations, whose waiting_since may be read from them.
+
+        Both engines ask for the conversation of a message only at the commit.
+        """
+        insert(*self.added)
+        insert(*map(MessageWords.of, self.added))
+        for id in self.asked_who_waits:
+            if conversation := self.conversations[id]:
+                conversation.see_who_waits()
+        insert(*self.opened.values())
+        for id, names in self.changed.items():
+            if conversation := self.conversations[id]:
+                update(conversation, sorted(names))
+        insert(*self.logged)
+        self.forget()

@@ -169,6 +169,21 @@ def test_an_ordinary_batch_costs_a_few_queries_however_long_it_is(
         assert set(load(OPEN, *messages, CLOSE)) == {"applied"}
 
 
+def test_a_batch_may_have_more_rows_than_a_statement_takes(db, monkeypatch):
+    monkeypatch.setattr("chat.models.statements.MOST_ROWS", 2)
+    first, *later = [
+        make_event("NEW_MESSAGE", id=f"{n:08}-4dca-4af3-9f32-61bc745926e2", content=f"Texto {n}")
+        for n in range(6)
+    ]
+    load(OPEN, first)
+    assert load(*later, first) == ["applied"] * 5 + ["duplicate"]
+    stored = Message.objects.order_by("arrival")
+    assert [message.content for message in stored] == [f"Texto {n}" for n in range(6)]
+    hits = [MessageWords.objects.search(str(n)).get() for n in range(6)]
+    assert [hit.message_id for hit in hits] == [message.arrival for message in stored]
+    assert Delivery.objects.count() == 8
+
+
 def test_a_batch_ends_where_its_bodies_take_too_much_memory(db, monkeypatch):
     monkeypatch.setattr("chat.batches.BYTES_A_BATCH", 1)
     results = ingest_many(bodies(OPEN, CLOSE))
@@ -219,9 +234,12 @@ def test_a_race_that_a_constraint_decides_is_run_again_one_by_one():
 
 def store_and_wait(event, stored, may_commit):
     body, at = bodies(event)[0]
+    read_event = read(body)
     try:
         with transaction.atomic():
-            take_in(read(body), Request(body=body, received_at=at, request_id=uuid4()), Stored())
+            rows = Stored([read_event.subject])
+            take_in(read_event, Request(body=body, received_at=at, request_id=uuid4()), rows)
+            rows.write()
             stored.set()
             may_commit.wait(10)
     finally:

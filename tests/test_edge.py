@@ -433,6 +433,13 @@ def test_queries_of_a_late_message(queries, post):
         assert post(MESSAGE).status_code == 201
 
 
+def test_queries_of_a_late_message_for_which_nobody_waits(queries, post):
+    post(OPENING)
+    post(make_event("NEW_MESSAGE", id=C, at="2025-02-21T11:00:00", direction="SENT"))
+    with queries(8):
+        assert post(MESSAGE).status_code == 201
+
+
 def test_queries_of_a_closing(queries, post):
     post(OPENING)
     with queries(5):

@@ -66,8 +66,8 @@ BUGS = {
     ),
     "the row of the log is outside the transaction": Bug(
         "chat/stored.py",
-        "        insert(delivery)",
-        "        __import__('django').db.transaction.on_commit(lambda: insert(delivery))",
+        "        insert(*self.logged)",
+        "        __import__('django').db.transaction.on_commit(lambda rows=self.logged: insert(*rows))",
         ["tests/test_every_statement.py"],
     ),
     "a naive time is read in the local zone": Bug(
@@ -80,8 +80,8 @@ BUGS = {
     ),
     "a conversation is not locked": Bug(
         "chat/models/conversations.py",
-        "find_and_lock = Lookup(Conversation.objects.select_for_update())",
-        "find_and_lock = Lookup(Conversation.objects.all())",
+        "find_and_lock = Lookup(Conversation.objects.select_for_update()",
+        "find_and_lock = Lookup(Conversation.objects",
         ["tests/test_races.py"],
     ),
     "early events are applied twice": Bug(

@@ -19,7 +19,7 @@ from chat.models.messages import Direction, Message
 from chat.models.statements import Lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
 PREVIEW_LENGTH = 200
 COUNTED_TO = 1_000
@@ -139,22 +139,11 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         NEW_CONVERSATION it came before cannot pass each other unseen. SQLite has one writer, and
         a write transaction is that lock already.
         """
-        rows = self.select_for_update().order_by("pk")
-        found = rows.in_bulk(ids)
+        found = find_and_lock.among(ids)
         absent = [id for id in ids if id not in found]
         if lock_ids(absent, of="conversation"):
-            found |= rows.in_bulk(absent)
+            found |= find_and_lock.among(absent)
         return found
-
-    def overwrite(self, conversations: Iterable[Conversation]) -> None:
-        """Write many that are stored already, in one statement: all but the key."""
-        fields = [field for field in self.model._meta.concrete_fields if not field.generated]
-        self.bulk_create(
-            conversations,
-            update_conflicts=True,
-            unique_fields=["id"],
-            update_fields=[field.name for field in fields if not field.primary_key],
-        )
 
 
 class CountOf(models.Subquery):
@@ -302,6 +291,17 @@ class Conversation(models.Model):
         if not message.late:
             self._end_with(message)
 
+    def may_wait_otherwise(self, late: Message) -> bool:
+        """Whether a message that is not the last can move waiting_since.
+
+        Where nobody waits, the last one is SENT, and stands below it.
+        """
+        if self.waiting_since is None:
+            return False
+        if late.direction == Direction.SENT:
+            return late.timestamp >= self.waiting_since
+        return late.timestamp < self.waiting_since
+
     def see_who_waits(self) -> None:
         """Read waiting_since again, from the stored messages: a late one is not the last."""
         self.waiting_since = None if self.is_closed else self.messages.waiting_since()
@@ -326,7 +326,7 @@ CHANGED_BY_A_MESSAGE = [
     and field.name
     not in ("id", "state", "opened_at", "closed_at", "wrote_after_closing_at", "erased_at")
 ]
-find_and_lock = Lookup(Conversation.objects.select_for_update())
+find_and_lock = Lookup(Conversation.objects.select_for_update().order_by("pk"))
 
 
 def preview_of(content: str) -> str:

@@ -11,13 +11,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
-from django.db.models.sql import InsertQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Iterable, Iterator
 
 Row = TypeVar("Row", bound=models.Model)
+Item = TypeVar("Item")
 Fields = list["models.Field[Any, Any]"]
+
+# How many one statement reads or writes. Of each number there is a statement, kept for good.
+MOST_ROWS = 64
 
 
 class Lookup(Generic[Row]):
@@ -33,47 +36,67 @@ class Lookup(Generic[Row]):
         self._compiled = cache(self._compile)
 
     def __call__(self, id: Any) -> Row | None:
-        sql, compiler, converters = self._compiled(connection.vendor)
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [self._id.get_db_prep_value(id, connection)])
-            found = cursor.fetchone()
-        if found is None:
-            return None
-        [values] = compiler.apply_converters([found], converters)
-        row: Row = self._rows.model.from_db(connection.alias, self._names, values)
-        return row
+        return next(iter(self._found([id])), None)
 
-    def _compile(self, vendor: str) -> tuple[str, Any, Any]:
-        any_id = self._id.to_python("0" * 32)
-        query = self._rows.filter(**{self._id.name: any_id}).order_by().query
+    def among(self, ids: Iterable[Any]) -> dict[Any, Row]:
+        """`rows.filter(id__in=ids)`, each by its id. Where the rows have an order, in that of the ids."""
+        found: dict[Any, Row] = {}
+        for part in in_parts(sorted(ids)):
+            found |= {getattr(row, self._id.attname): row for row in self._found(part)}
+        return found
+
+    def _found(self, ids: list[Any]) -> list[Row]:
+        sql, compiler, converters = self._compiled(len(ids), connection.vendor)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [self._id.get_db_prep_value(id, connection) for id in ids])
+            found = cursor.fetchall()
+        model, alias = self._rows.model, connection.alias
+        return [
+            model.from_db(alias, self._names, values)
+            for values in compiler.apply_converters(found, converters)
+        ]
+
+    def _compile(self, count: int, vendor: str) -> tuple[str, Any, Any]:
+        any_ids = [self._id.to_python(f"{number:032x}") for number in range(count)]
+        query = self._rows.filter(**{f"{self._id.name}__in": any_ids}).query
         compiler = query.get_compiler(connection=connection)
         sql = compiler.as_sql()[0]
         return sql, compiler, compiler.get_converters([column for column, *_ in compiler.select])
 
 
-def insert(row: models.Model) -> None:
-    """`row.save(force_insert=True)`. A key that the database gives is set."""
-    fields, sql = _insert_of(type(row), connection.vendor)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, _values(row, fields))
-        if row.pk is None:
-            row.pk = cursor.fetchone()[0]
+def in_parts(items: list[Item]) -> Iterator[list[Item]]:
+    for start in range(0, len(items), MOST_ROWS):
+        yield items[start : start + MOST_ROWS]
+
+
+def insert(*rows: models.Model) -> None:
+    """`row.save(force_insert=True)` of each, all of one model. A key that the database gives is set."""
+    for part in in_parts(list(rows)):
+        fields, sql = _insert_of(type(part[0]), len(part), connection.vendor)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [value for row in part for value in _values(row, fields)])
+            if part[0].pk is None:
+                for row, [key] in zip(part, cursor.fetchall(), strict=True):
+                    row.pk = key
 
 
 @cache
-def _insert_of(model: type[models.Model], vendor: str) -> tuple[Fields, str]:
+def _insert_of(model: type[models.Model], count: int, vendor: str) -> tuple[Fields, str]:
     given = [field for field in model._meta.concrete_fields if not field.generated]
     fields = [field for field in given if not isinstance(field, models.AutoField)]
-    query = InsertQuery(model)
-    query.insert_values(fields, [model()], raw=True)
-    compiler = query.get_compiler(connection=connection)
-    if len(fields) < len(given):
-        compiler.returning_fields = [model._meta.pk]
-    [(sql, _)] = compiler.as_sql()
-    return fields, sql
+    columns = ", ".join(quoted(field) for field in fields)
+    row = ", ".join(_placeholder(field) for field in fields)
+    table, rows = connection.ops.quote_name(model._meta.db_table), ", ".join([f"({row})"] * count)
+    returning = f" RETURNING {quoted(model._meta.pk)}" if len(fields) < len(given) else ""
+    return fields, f"INSERT INTO {table} ({columns}) VALUES {rows}{returning}"  # noqa: S608
 
 
-def update(row: models.Model, names: Collection[str]) -> None:
+def _placeholder(field: models.Field[Any, Any]) -> str:
+    of_its_own = getattr(field, "get_placeholder", None)
+    return str(of_its_own(None, None, connection)) if of_its_own else "%s"
+
+
+def update(row: models.Model, names: Iterable[str]) -> None:
     """`row.save(force_update=True, update_fields=names)`, of a row that was found just now."""
     fields, sql = _update_of(type(row), tuple(names), connection.vendor)
     with connection.cursor() as cursor:
