@@ -9,7 +9,6 @@ tutorial would write.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -63,10 +62,8 @@ def figures(options: argparse.Namespace) -> Iterator[Figure]:
 
 def measured(runs: int) -> tuple[float, float]:
     """Medians in ms, of ours and of the floor."""
-    import django
+    import realmate.wsgi  # noqa: F401 - sets Django up, as a worker of the server does it
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "realmate.settings")
-    django.setup()
     fill()
     ours, floor = questions()
     assert json.loads(ours()).keys() == json.loads(floor()).keys()
