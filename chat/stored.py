@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from uuid import UUID
 
+from chat.batches import batches
 from chat.models import (
     CHANGED_BY_A_MESSAGE,
     CHANGED_BY_CLOSING,
@@ -66,7 +67,8 @@ class Stored:
 
     def forget(self) -> None:
         self.opened: dict[UUID, Conversation] = {}
-        self.changed: dict[UUID, set[str]] = {}
+        self.changed: dict[UUID, Conversation] = {}
+        self.changed_fields: set[str] = set()
         self.asked_who_waits: set[UUID] = set()
         self.added: list[Message] = []
         self.logged: list[Delivery] = []
@@ -88,9 +90,10 @@ class Stored:
     def close(self, conversation: Conversation) -> None:
         self.change(conversation, CHANGED_BY_CLOSING)
 
-    def change(self, conversation: Conversation, names: Iterable[str]) -> None:
+    def change(self, conversation: Conversation, fields: Iterable[str]) -> None:
         if conversation.id not in self.opened:
-            self.changed.setdefault(conversation.id, set()).update(names)
+            self.changed[conversation.id] = conversation
+            self.changed_fields.update(fields)
 
     def add(self, message: Message, conversation: Conversation) -> None:
         self.messages[message.id] = message
@@ -115,14 +118,14 @@ class Stored:
 
         Both engines ask for the conversation of a message only at the commit.
         """
-        insert(*self.added)
-        insert(*map(MessageWords.of, self.added))
+        for messages in batches(self.added, lambda message: len(message.content)):
+            insert(*messages)
+            insert(*map(MessageWords.of, messages))
         for id in self.asked_who_waits:
             if conversation := self.conversations[id]:
                 conversation.see_who_waits()
         insert(*self.opened.values())
-        for id, names in self.changed.items():
-            if conversation := self.conversations[id]:
-                update(conversation, sorted(names))
-        insert(*self.logged)
+        update(*self.changed.values(), names=sorted(self.changed_fields))
+        for deliveries in batches(self.logged, lambda delivery: len(delivery.body)):
+            insert(*deliveries)
         self.forget()

@@ -7,11 +7,12 @@ from uuid import uuid4
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat.bulk import ingest_many
-from chat.events import Request, ingest, read, take_in
+from chat.events import Request, ingest, read, settle_together, take_in
 from chat.models import Conversation, Delivery, Message, MessageWords
 from chat.stored import Stored
 from tests.conftest import IN_CI, NOW, C, M, make_event
@@ -167,6 +168,30 @@ def test_an_ordinary_batch_costs_a_few_queries_however_long_it_is(
     ]
     with django_assert_max_num_queries(16):
         assert set(load(OPEN, *messages, CLOSE)) == {"applied"}
+
+
+def test_a_batch_over_many_stored_conversations_costs_no_more(db, django_assert_max_num_queries):
+    ids = [f"{n:08}-8d80-4ce9-84ba-7af66f369f6a" for n in range(60)]
+    load(*(make_event("NEW_CONVERSATION", id=id) for id in ids))
+    messages = [
+        make_event("NEW_MESSAGE", id=id.replace("a", "b"), conversation_id=id) for id in ids
+    ]
+    with django_assert_max_num_queries(16):
+        assert set(load(*messages)) == {"applied"}
+    assert list(Conversation.objects.values_list("message_count", flat=True)) == [1] * 60
+
+
+def test_what_is_written_at_once_has_a_limit(transactional_db, monkeypatch):
+    events = [OPEN, make_event("NEW_MESSAGE", id=M), make_event("NEW_MESSAGE", id=M2)]
+    batch = [
+        (read(body), Request(body=body, received_at=at, request_id=uuid4()))
+        for body, at in bodies(*events)
+    ]
+    monkeypatch.setattr("chat.batches.BYTES_A_BATCH", 1)
+    with CaptureQueriesContext(connection) as asked:
+        settle_together(lambda: batch)
+    inserts = [query["sql"] for query in asked if "INSERT" in query["sql"]]
+    assert len(inserts) == 1 + 2 + 2 + 3
 
 
 def test_a_batch_may_have_more_rows_than_a_statement_takes(db, monkeypatch):

@@ -34,6 +34,7 @@ class Lookup(Generic[Row]):
         self._id = field_of(rows.model, by)
         self._names = [field.attname for field in rows.model._meta.concrete_fields]
         self._compiled = cache(self._compile)
+        self._readers = cache(self._reader)
 
     def __call__(self, id: Any) -> Row | None:
         return next(iter(self._found([id])), None)
@@ -46,7 +47,8 @@ class Lookup(Generic[Row]):
         return found
 
     def _found(self, ids: list[Any]) -> list[Row]:
-        sql, compiler, converters = self._compiled(len(ids), connection.vendor)
+        sql = self._compiled(len(ids), connection.vendor)
+        compiler, converters = self._readers(connection.vendor)
         with connection.cursor() as cursor:
             cursor.execute(sql, [self._id.get_db_prep_value(id, connection) for id in ids])
             found = cursor.fetchall()
@@ -56,12 +58,19 @@ class Lookup(Generic[Row]):
             for values in compiler.apply_converters(found, converters)
         ]
 
-    def _compile(self, count: int, vendor: str) -> tuple[str, Any, Any]:
-        any_ids = [self._id.to_python(f"{number:032x}") for number in range(count)]
+    def _compile(self, count: int, vendor: str) -> str:
+        return str(self._compiler(count).as_sql()[0])
+
+    def _reader(self, vendor: str) -> tuple[Any, Any]:
+        """One for all: it keeps the connection open of the thread that asked for it first."""
+        compiler = self._compiler(1)
+        compiler.as_sql()
+        return compiler, compiler.get_converters([column for column, *_ in compiler.select])
+
+    def _compiler(self, count: int) -> Any:
+        any_ids = [self._id.to_python(f"{number:032}") for number in range(count)]
         query = self._rows.filter(**{f"{self._id.name}__in": any_ids}).query
-        compiler = query.get_compiler(connection=connection)
-        sql = compiler.as_sql()[0]
-        return sql, compiler, compiler.get_converters([column for column, *_ in compiler.select])
+        return query.get_compiler(connection=connection)
 
 
 def in_parts(items: list[Item]) -> Iterator[list[Item]]:
@@ -96,11 +105,13 @@ def _placeholder(field: models.Field[Any, Any]) -> str:
     return str(of_its_own(None, None, connection)) if of_its_own else "%s"
 
 
-def update(row: models.Model, names: Iterable[str]) -> None:
-    """`row.save(force_update=True, update_fields=names)`, of a row that was found just now."""
-    fields, sql = _update_of(type(row), tuple(names), connection.vendor)
+def update(*rows: models.Model, names: Iterable[str]) -> None:
+    """`row.save(force_update=True, update_fields=names)` of each, all of one model and found just now."""
+    if not rows:
+        return
+    fields, sql = _update_of(type(rows[0]), tuple(names), connection.vendor)
     with connection.cursor() as cursor:
-        cursor.execute(sql, _values(row, fields))
+        cursor.executemany(sql, [_values(row, fields) for row in rows])
 
 
 @cache
