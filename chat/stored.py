@@ -78,10 +78,13 @@ class Stored:
         if conversation_id not in self.awaited:
             return
         self.write()  # they may have come in this batch
+        held = set(self.messages)
         for batch in Delivery.objects.take_early(conversation_id, since=since):
             self.look_up_messages(delivery.message_id for delivery in batch)
             yield from batch
             self.write()
+            for id in self.messages.keys() - held:  # with a text of up to 4 MiB each
+                del self.messages[id]
 
     def open(self, conversation: Conversation) -> None:
         self.conversations[conversation.id] = conversation

@@ -66,8 +66,8 @@ BUGS = {
     ),
     "the row of the log is outside the transaction": Bug(
         "chat/stored.py",
-        "        insert(*self.logged)",
-        "        __import__('django').db.transaction.on_commit(lambda rows=self.logged: insert(*rows))",
+        "            insert(*deliveries)",
+        "            __import__('django').db.transaction.on_commit(lambda rows=deliveries: insert(*rows))",
         ["tests/test_every_statement.py"],
     ),
     "a naive time is read in the local zone": Bug(

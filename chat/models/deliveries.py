@@ -38,7 +38,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         early = self.filter(conversation_id__in=conversation_ids, code=EARLY).values_list(
             "conversation_id", flat=True
         )
-        return {id for id in early if id}
+        return {id for id in early.distinct() if id}
 
     def refused_for(self, conversation_id: UUID) -> DeliveryQuerySet:
         """What was refused for a conversation, and never taken since; the latest first, no bodies."""

@@ -110,8 +110,12 @@ def update(*rows: models.Model, names: Iterable[str]) -> None:
     if not rows:
         return
     fields, sql = _update_of(type(rows[0]), tuple(names), connection.vendor)
+    values = [_values(row, fields) for row in rows]
     with connection.cursor() as cursor:
-        cursor.executemany(sql, [_values(row, fields) for row in rows])
+        if len(rows) == 1:
+            cursor.execute(sql, values[0])
+        else:
+            cursor.executemany(sql, values)
 
 
 @cache
