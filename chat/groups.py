@@ -1,5 +1,6 @@
 """Group commit: what many threads want written, written together by one of them."""
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,6 +8,8 @@ from threading import Event, Lock
 from typing import Generic, TypeVar
 
 from django.db import OperationalError
+
+logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")
@@ -75,8 +78,8 @@ class Group(Generic[Item, Output]):
             calls = calls or self._take()
             for call in calls:
                 call.error = error
-        except Exception:  # noqa: S110 - who has caused it meets it again, alone
-            pass
+        except Exception:  # who has caused it meets it again, alone
+            logger.warning("A group of %d is served one by one", len(calls), exc_info=True)
         else:
             for call, output in zip(calls, outputs, strict=True):
                 call.output = output

@@ -112,7 +112,7 @@ def test_an_error_of_the_database_is_everybodys(threads):
     assert work.alone_with == []
 
 
-def test_an_error_of_one_event_costs_the_others_nothing(threads):
+def test_an_error_of_one_event_costs_the_others_nothing_and_is_logged(threads, caplog):
     def spoiled(items):
         if "c" in items:
             raise DataError("no such value")
@@ -123,6 +123,9 @@ def test_an_error_of_one_event_costs_the_others_nothing(threads):
     first, second, third, fourth = results(ends)
     assert (first, second, fourth) == ("a!", "b alone", "d alone")
     assert isinstance(third, DataError)
+    (line,) = caplog.records
+    assert line.getMessage() == "A group of 3 is served one by one"
+    assert (line.levelname, line.exc_info[0]) == ("WARNING", DataError)
 
 
 @pytest.mark.parametrize("error", [OperationalError("locked"), DataError("spoiled")])
