@@ -9,7 +9,6 @@ kept in bench/databases. --quick leaves out what needs that.
 import argparse
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,9 +18,9 @@ from pathlib import Path
 import psycopg
 from tqdm import tqdm
 
-from bench import detail, growth, inbox, poll, webhook
+from bench import detail, growth, inbox, memory, poll, webhook
 from bench.report import Figure, table
-from bench.service import ROOT
+from bench.service import ROOT, need_wrk
 
 RESULTS = Path(__file__).parent / "results.md"
 POSTGRESQL = os.environ.get(
@@ -43,8 +42,7 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="without a million messages")
-    if shutil.which("wrk") is None:
-        parser.error("wrk is not installed (Debian: apt-get install wrk)")
+    need_wrk(parser)
     return parser.parse_args()
 
 
@@ -53,6 +51,7 @@ def questions(*, quick: bool) -> list[tuple[str, Callable[[], Iterator[Figure]]]
         ("webhook", lambda: webhook.figures(webhook.parse_options([]))),
         ("PostgreSQL", postgresql),
         ("poll", lambda: poll.figures(poll.parse_options([]))),
+        ("memory", lambda: memory.figures(memory.parse_options([]))),
         ("detail", lambda: detail.figures(detail.parse_options([]))),
     ]
     large: list[tuple[str, Callable[[], Iterator[Figure]]]] = [

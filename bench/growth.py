@@ -1,4 +1,4 @@
-"""Whether the webhook is as fast, and as small, with a million stored messages as with few.
+"""Whether the webhook is as fast with a million stored messages as with few.
 
     .venv/bin/python -m bench.growth [--rounds 3] [--seconds 10]
 
@@ -15,7 +15,6 @@ from bench.report import Figure, table
 
 MANY = 100_000
 LARGEST_LOSS = 0.15
-LARGEST_GROWTH = 1.10
 
 
 def main() -> None:
@@ -44,7 +43,6 @@ def figures(options: argparse.Namespace) -> Iterator[Figure]:
         f"≥ {1 - LARGEST_LOSS:.2f}",
         ratio >= 1 - LARGEST_LOSS,
     )
-    yield memory(few, load)
 
 
 def build(url: str, conversations: int) -> None:
@@ -53,23 +51,6 @@ def build(url: str, conversations: int) -> None:
 
 def rate(url: str, load: argparse.Namespace) -> float:
     return webhook.measured(url, 16, load)["rate"]
-
-
-def memory(url: str, load: argparse.Namespace) -> Figure:
-    """Of a worker, after the first load and after five more."""
-    with webhook.server(url, load) as service:
-        webhook.wrk(service.address, 16, load.seconds)
-        before = service.memory_mib()
-        answered = sum(webhook.wrk(service.address, 16, load.seconds)["answered"] for _ in range(5))
-        after = service.memory_mib()
-    return Figure(
-        f"memory of a worker after {answered:,.0f} events more",
-        f"{after:.0f} MiB",
-        f"{before:.0f} MiB",
-        after / before,
-        f"≤ {LARGEST_GROWTH:.2f}",
-        after / before <= LARGEST_GROWTH,
-    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ the same round. Needs wrk (Debian: apt-get install wrk).
 
 import argparse
 import re
-import shutil
 import statistics
 import tempfile
 import urllib.request
@@ -20,7 +19,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from bench.report import Figure, asked_a_second, table
-from bench.service import PROCESSES, THREADS, log_in, manage, serving, set_up
+from bench.service import PROCESSES, THREADS, log_in, manage, need_wrk, serving, set_up
 
 CONVERSATIONS = 200
 LEAST_SHARE = 0.25
@@ -83,8 +82,7 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--threads", type=int, default=THREADS, help="of each process")
-    if shutil.which("wrk") is None:
-        parser.error("wrk is not installed (Debian: apt-get install wrk)")
+    need_wrk(parser)
     return parser.parse_args(arguments)
 
 

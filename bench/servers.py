@@ -10,7 +10,6 @@ many clients send a body a byte at a time, and one sends a whole one. Compared i
 import argparse
 import importlib.util
 import json
-import shutil
 import socket
 import statistics
 import subprocess
@@ -28,7 +27,7 @@ from uuid import uuid4
 
 from bench import webhook
 from bench.report import Figure, table
-from bench.service import Service, serving, set_up
+from bench.service import Service, need_wrk, serving, set_up
 
 GRANIAN = "realmate.server realmate.wsgi:application"
 GUNICORN = "gunicorn -k gthread -w2 --threads 64 -b 127.0.0.1:{port} realmate.wsgi:application"
@@ -54,8 +53,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=6)
     parser.add_argument("--slow", type=int, default=50, help="clients that drip")
-    if shutil.which("wrk") is None:
-        parser.error("wrk is not installed (Debian: apt-get install wrk)")
+    need_wrk(parser)
     return parser.parse_args()
 
 

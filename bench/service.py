@@ -1,7 +1,9 @@
 """What every bench needs: the production settings and server, and a database that is migrated."""
 
+import argparse
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +24,11 @@ PROCESSES, THREADS = (
     int(SETTINGS[name]) for name in ("GRANIAN_WORKERS", "GRANIAN_BLOCKING_THREADS")
 )
 MANAGE = [sys.executable, ROOT / "manage.py"]
+
+
+def need_wrk(parser: argparse.ArgumentParser) -> None:
+    if shutil.which("wrk") is None:
+        parser.error("wrk is not installed (Debian: apt-get install wrk)")
 
 
 def environment(database_url: str) -> dict[str, str]:

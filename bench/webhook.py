@@ -10,7 +10,6 @@ Needs wrk (Debian: apt-get install wrk).
 
 import argparse
 import json
-import shutil
 import sqlite3
 import statistics
 import subprocess
@@ -27,7 +26,7 @@ from uuid import uuid4
 import psycopg
 
 from bench.report import Figure, table
-from bench.service import PROCESSES, ROOT, THREADS, Service, serving, set_up
+from bench.service import PROCESSES, ROOT, THREADS, Service, need_wrk, serving, set_up
 
 CONVERSATIONS = 100
 LEAST_RATIO, SLOWEST_P99_MS, SLOWEST_MS = 0.30, 25, 1_000
@@ -45,8 +44,7 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--threads", type=int, default=THREADS, help="of each process")
     parser.add_argument("--database", default="", help="URL; a new SQLite file unless given")
-    if shutil.which("wrk") is None:
-        parser.error("wrk is not installed (Debian: apt-get install wrk)")
+    need_wrk(parser)
     return parser.parse_args(arguments)
 
 
