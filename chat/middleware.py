@@ -16,13 +16,12 @@ from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
-from django.middleware.locale import LocaleMiddleware
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
-from django.utils.translation import activate, get_language, get_language_from_request, override
+from django.utils.translation import activate, get_language_from_request, override
 
 from chat.metrics import observe
 from chat.models import Token
@@ -150,38 +149,39 @@ def has_a_token(request: HttpRequest) -> bool:
     return token is not None
 
 
-class PagesInTheReadersLanguage(LocaleMiddleware):
+class PagesInTheReadersLanguage:
     """Pages speak the reader's language: of ?lang, which is remembered, else of the browser.
 
     JSON is in English whatever Accept-Language says.
     """
 
-    def process_request(self, request: HttpRequest) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
         if not is_for_people(request):
             activate("en")
-        elif language := chosen_language(request):
-            activate(language)
-            request.LANGUAGE_CODE = language
-        else:
-            super().process_request(request)
-
-    def process_response(
-        self, request: HttpRequest, response: HttpResponseBase
-    ) -> HttpResponseBase:
-        if not is_for_people(request):
-            return response
-        if language := chosen_language(request):
-            response.set_cookie(
-                settings.LANGUAGE_COOKIE_NAME,
-                language,
-                max_age=settings.LANGUAGE_COOKIE_AGE,
-                secure=request.is_secure(),
-                httponly=True,
-                samesite="Lax",
-            )
-        response.headers.setdefault("Content-Language", get_language())
+            return self.get_response(request)
+        chosen = chosen_language(request)
+        request.LANGUAGE_CODE = chosen or get_language_from_request(request)
+        activate(request.LANGUAGE_CODE)
+        response = self.get_response(request)
+        if chosen:
+            remember_language(response, chosen, is_secure=request.is_secure())
+        response.headers.setdefault("Content-Language", request.LANGUAGE_CODE)
         patch_vary_headers(response, ("Accept-Language", "Cookie"))
         return response
+
+
+def remember_language(response: HttpResponse, language: str, *, is_secure: bool) -> None:
+    response.set_cookie(
+        settings.LANGUAGE_COOKIE_NAME,
+        language,
+        max_age=settings.LANGUAGE_COOKIE_AGE,
+        secure=is_secure,
+        httponly=True,
+        samesite="Lax",
+    )
 
 
 def chosen_language(request: HttpRequest) -> str | None:

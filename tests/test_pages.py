@@ -76,6 +76,34 @@ def test_a_list_that_has_become_longer_than_its_page_is_told_of_more(deliver, cl
     assert 'id="more"' in client.get("/ui/fragments/poll/", asked).content.decode()
 
 
+OTHER, LATER = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00", "2025-02-21T11:00:00"
+
+
+@pytest.mark.parametrize(
+    ("address", "event", "status"),
+    [
+        ("/ui/", make_event("NEW_CONVERSATION", id=OTHER, at=LATER), 200),
+        ("/ui/", make_event("NEW_MESSAGE", id=M, at=LATER), 200),  # refused, and said so
+        ("/ui/", make_event("NEW_CONVERSATION", id=C), 204),
+        ("/ui/", make_event("CLOSE_CONVERSATION", id=C), 204),
+        ("/ui/?filter=open", make_event("NEW_MESSAGE", id=M, at=LATER), 204),
+        (f"/ui/{C}/?filter=open", make_event("NEW_MESSAGE", id=M, at=LATER), 200),
+        (f"/ui/{C}/?filter=open", make_event("NEW_CONVERSATION", id=OTHER, at=LATER), 200),
+        (f"/ui/{C}/?q=x", make_event("NEW_MESSAGE", id=M, at=LATER), 200),
+        (f"/ui/{C}/?q=x", make_event("NEW_CONVERSATION", id=OTHER, at=LATER), 204),
+    ],
+)
+def test_the_poll_tells_of_what_is_shown_and_of_nothing_else(
+    deliver, client, held, address, event, status
+):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    deliver(make_event("CLOSE_CONVERSATION", id=C))
+    asked = held(address)
+    assert client.get("/ui/fragments/poll/", asked).status_code == 204
+    deliver(event)
+    assert client.get("/ui/fragments/poll/", asked).status_code == status
+
+
 def test_times_are_marked_up_in_utc_and_shown_in_the_display_zone(deliver, get):
     deliver(make_event("NEW_CONVERSATION", id=C, at="2025-02-21T01:20:41"))
     page = get(f"/ui/{C}/")
