@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from html import escape
+from html import escape, unescape
 
 from django.utils.safestring import SafeString, mark_safe
 
@@ -13,6 +13,7 @@ MAX_MARKED = 1_000
 
 MONO = re.compile(r"```(.+?)```", re.S)
 URL = re.compile(r"https?://[^\s<>\"`]+", re.I)
+TAG = re.compile(r"<[^>]*>")
 TAGS = {"*": "strong", "_": "em", "~": "s"}
 # A mark opens after a non-word and before a non-space, and closes the other way round.
 OPENING = re.compile(r"(?<![\w*_~])[*_~](?=\S)")
@@ -32,6 +33,11 @@ def markup(text: str) -> SafeString:
             for number, part in enumerate(parts)
         )
     )
+
+
+def unmarked(text: str) -> str:
+    """The same text without the signs that `markup` turns into its looks."""
+    return unescape(TAG.sub("", markup(text)))
 
 
 def with_links(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.utils import timezone
 
 from chat.models import Delivery, User
 from tests.conftest import C, M, make_event
@@ -41,6 +42,7 @@ UNSEEN = """() => {
         .filter(([ratio]) => ratio < 3);
 }"""
 CLOSED = "0e1d2c3b-4a59-4687-9706-f5e4d3c2b1a0"
+RECENT, R1, R2 = (f"00000000-0000-4000-8000-00000000002{n}" for n in range(3))
 NOWHERE = "00000000-0000-4000-8000-000000000009"
 
 PAGES = {
@@ -81,6 +83,12 @@ def stored(deliver):
     deliver(make_event("NEW_CONVERSATION", id=CLOSED))
     deliver(make_event("CLOSE_CONVERSATION", id=CLOSED))
     deliver(make_event("NEW_MESSAGE", id=NOWHERE, conversation_id=CLOSED))
+    now = timezone.now().isoformat()  # for the statistics, which are of the last days
+    deliver(make_event("NEW_CONVERSATION", id=RECENT, at=now))
+    for id, direction in ((R1, "RECEIVED"), (R2, "SENT")):
+        deliver(
+            make_event("NEW_MESSAGE", id=id, conversation_id=RECENT, direction=direction, at=now)
+        )
     deliver(b"{")
 
 
@@ -139,6 +147,28 @@ def test_no_page_is_wider_than_a_small_screen(stored, reader):
         for address in SMALL:
             reader.goto(address)
             assert reader.evaluate("document.documentElement.scrollWidth") == width, address
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (320, 640)])
+def test_the_end_key_leads_to_the_end_of_a_page_and_no_further(stored, reader, size):
+    reader.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    for address in SMALL:
+        reader.goto(address)
+        reader.keyboard.press("End")
+        reader.wait_for_function(IS_AT_ITS_END)
+        assert reader.evaluate(RAIL_IS_SEEN), address
+
+
+IS_AT_ITS_END = """() => {
+  const main = document.querySelector("main").getBoundingClientRect();
+  const last = document.querySelector("main > :last-child").getBoundingClientRect();
+  const { scrollHeight } = document.documentElement;
+  return last.bottom <= innerHeight + 1 && scrollHeight <= Math.max(innerHeight, scrollY + main.bottom + 60);
+}"""
+RAIL_IS_SEEN = """() => {
+  const { top, bottom } = document.querySelector(".rail").getBoundingClientRect();
+  return top >= -1 && bottom <= innerHeight + 1;
+}"""
 
 
 def test_axe_finds_nothing_in_what_opens(stored, reader):

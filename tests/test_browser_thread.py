@@ -446,7 +446,7 @@ def test_without_javascript_times_are_of_a_zone_that_is_named(browse, say):
     expect(page.locator("noscript p")).to_contain_text("America/Sao_Paulo")
     expect(page.locator("noscript p")).to_be_visible()
     expect(page.locator(".message-time")).to_have_text("23:30")
-    expect(page.locator(".day")).to_have_text("Quinta-feira, 20 de Fevereiro de 2025")
+    expect(page.locator(".day")).to_have_text("Quinta-feira, 20 de fevereiro de 2025")
 
 
 def test_messages_of_one_side_within_a_minute_stand_together(browse, say):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.markup import MAX_FORMATTED, TAGS, markup, with_marks, without_closing_signs
+from chat.markup import MAX_FORMATTED, TAGS, markup, unmarked, with_marks, without_closing_signs
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,11 @@ from chat.markup import MAX_FORMATTED, TAGS, markup, with_marks, without_closing
 )
 def test_marks(text, html):
     assert markup(text) == html
+
+
+def test_a_preview_says_a_text_without_its_marks():
+    text = "*Oi*, _você_: ```x``` <b> 2 * 3 https://a.br/x?a&b"
+    assert unmarked(text) == "Oi, você: x <b> 2 * 3 https://a.br/x?a&b"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +98,7 @@ def test_any_text_keeps_its_letters_and_gives_well_nested_html(text):
     reader = Reader()
     reader.feed(markup(text))
     reader.close()
+    assert unmarked(text) == reader.text
     assert reader.open == []
     assert re.sub(r"[*_~`]", "", reader.text) == re.sub(r"[*_~`]", "", text)
 

@@ -76,6 +76,28 @@ def test_a_list_that_has_become_longer_than_its_page_is_told_of_more(deliver, cl
     assert 'id="more"' in client.get("/ui/fragments/poll/", asked).content.decode()
 
 
+def test_a_row_shows_a_text_without_its_marks_and_a_script_as_text(deliver, get):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    deliver(make_event("NEW_MESSAGE", id=M, content="*Oi* <script>"))
+    assert '<span dir="auto">Oi &lt;script&gt;</span>' in get("/ui/")
+
+
+def test_who_wrote_after_closing_is_said_to_where_others_stand_too(deliver, get):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    deliver(make_event("CLOSE_CONVERSATION", id=C))
+    deliver(make_event("NEW_MESSAGE", id=M))
+    assert "tag--alert" in get("/ui/")
+    shown = get("/ui/?filter=wrote-after-closing")
+    assert f'id="row-{C}"' in shown
+    assert "tag--alert" not in shown
+
+
+def test_a_conversation_without_messages_says_so(deliver, get):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    state = part(get(f"/ui/{C}/"), '<p class="thread-state"', "</p>")
+    assert "nenhuma mensagem" in state
+
+
 OTHER, LATER = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00", "2025-02-21T11:00:00"
 
 
@@ -117,7 +139,7 @@ def test_times_are_marked_up_in_utc_and_shown_in_the_display_zone(deliver, get):
     ("language", "forms"),
     [
         ("en", ["02/20/2025, 10:20 PM", "Thursday, February 20, 2025", "10:21 PM"]),
-        ("pt-BR", ["20/02/2025, 22:20", "Quinta-feira, 20 de Fevereiro de 2025", "22:21"]),
+        ("pt-BR", ["20/02/2025, 22:20", "Quinta-feira, 20 de fevereiro de 2025", "22:21"]),
     ],
 )
 def test_times_have_the_form_that_the_script_gives_them(deliver, get, language, forms):

@@ -9,11 +9,12 @@ from django import template
 from django.template import Context
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
 from django.utils.timezone import localtime, now
-from django.utils.translation import gettext, pgettext
+from django.utils.translation import get_language, gettext, pgettext
 
 from chat.listing import Listing
-from chat.markup import markup
+from chat.markup import markup, unmarked
 from chat.models import COUNTED_TO
 from chat.reasons import reason
 
@@ -21,6 +22,7 @@ HUES = 12
 
 register = template.Library()
 register.filter(markup)
+register.filter(unmarked)
 register.filter(reason)
 
 
@@ -34,20 +36,31 @@ def utc_iso(at: datetime, precision: str = "seconds") -> str:
 def time(at: datetime, format: str, *, css: str = "") -> SafeString:
     """A moment in the server's zone, until static/chat/times.js writes it in the reader's."""
     kind = f' class="{css}"' if css else ""
-    text = age(at) if format == "age" else date_format(localtime(at), written(format))
+    text = written(at, format)
     return mark_safe(  # noqa: S308 - of our own words and a moment
         f'<time{kind} datetime="{utc_iso(at)}" data-format="{format}">{text}</time>'
     )
 
 
-def written(format: str) -> str:
+def written(at: datetime, format: str) -> str:
     """The form that times.js gives it, as near as Django comes."""
     match format:
-        case "clock":
-            return pgettext("a time of day, as Django's date format", "g:i A")
+        case "age":
+            return age(at)
         case "day":
-            return pgettext("a whole day, as Django's date format", "l, F j, Y")
-    return pgettext("a date and time, as Django's date format", "m/d/Y, g:i A")
+            return day(at)
+        case "clock":
+            form = pgettext("a time of day, as Django's date format", "g:i A")
+        case _:
+            form = pgettext("a date and time, as Django's date format", "m/d/Y, g:i A")
+    return date_format(localtime(at), form)
+
+
+def day(at: datetime) -> str:
+    """Begins like a sentence. Days and months are names, with a capital letter, in English alone."""
+    form = pgettext("a whole day, as Django's date format", "l, F j, Y")
+    text = date_format(localtime(at), form)
+    return text if get_language() == "en" else capfirst(text.lower())
 
 
 def age(since: datetime) -> str:

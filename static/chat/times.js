@@ -30,7 +30,7 @@ const formats = {
   },
   day(at) {
     const days = daysAgo(at);
-    return days === 0 || days === 1 ? sentence(nearDay.format(-days, "day")) : longDate.format(at);
+    return sentence(days === 0 || days === 1 ? nearDay.format(-days, "day") : longDate.format(at));
   },
   // As the template filter `age`: in the largest unit, never negative.
   age(at) {
