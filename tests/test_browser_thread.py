@@ -171,6 +171,7 @@ def test_without_javascript_links_lead_to_the_first_message_and_back(browse, say
         say(n)
     page = browse(java_script_enabled=False)
     page.goto(f"/ui/{C}/")
+    expect(page.locator(".message").last).to_be_in_viewport(ratio=1)
     shown = numbers_without_javascript(page)
     while page.get_by_role("link", name="Older messages").count():
         follow(page, "Older messages")
