@@ -7,6 +7,7 @@ connection and its cache; a leak would go on growing. Needs wrk (Debian: apt-get
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,8 +56,11 @@ def figures(options: argparse.Namespace) -> Iterator[Figure]:
 
 
 def feed(service: Service, bar: "tqdm[None]", *, until: float) -> None:
+    """Exits when an event is refused, or none is answered."""
     while bar.n < until:
         load = webhook.wrk(service.address, 16, LOAD_SECONDS)
+        if load["refused"] or not load["answered"]:
+            sys.exit(f"answered {load['answered']}, not 2xx {load['refused']}")
         bar.set_postfix_str(f"{service.memory_mib():.0f} MiB")
         bar.update(load["answered"])
 

@@ -79,6 +79,7 @@ class Group(Generic[Item, Output]):
             for call in calls:
                 call.error = error
         except Exception:  # who has caused it meets it again, alone
+            calls = calls or self._take()
             logger.warning("A group of %d is served one by one", len(calls), exc_info=True)
         else:
             for call, output in zip(calls, outputs, strict=True):

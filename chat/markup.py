@@ -36,7 +36,10 @@ def markup(text: str) -> SafeString:
 
 
 def unmarked(text: str) -> str:
-    """The same text without the signs that `markup` turns into its looks."""
+    """The same text without the signs that `markup` turns into its looks.
+
+    Of a preview, which is cut and on one line, these may be others than of the whole text.
+    """
     return unescape(TAG.sub("", markup(text)))
 
 

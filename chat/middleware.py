@@ -21,7 +21,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
-from django.utils.translation import activate, get_language_from_request, override
+from django.utils.translation import activate, get_language, get_language_from_request, override
 
 from chat.metrics import observe
 from chat.models import Token
@@ -163,8 +163,8 @@ class PagesInTheReadersLanguage:
             activate("en")
             return self.get_response(request)
         chosen = chosen_language(request)
-        request.LANGUAGE_CODE = chosen or get_language_from_request(request)
-        activate(request.LANGUAGE_CODE)
+        activate(chosen or get_language_from_request(request))
+        request.LANGUAGE_CODE = get_language()
         response = self.get_response(request)
         if chosen:
             remember_language(response, chosen, is_secure=request.is_secure())

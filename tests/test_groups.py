@@ -129,7 +129,7 @@ def test_an_error_of_one_event_costs_the_others_nothing_and_is_logged(threads, c
 
 
 @pytest.mark.parametrize("error", [OperationalError("locked"), DataError("spoiled")])
-def test_nobody_waits_for_a_leader_that_failed_before_it_asked_who_waits(threads, error):
+def test_nobody_waits_for_a_leader_that_failed_before_it_asked_who_waits(threads, error, caplog):
     failing, begun = threading.Event(), threading.Event()
 
     def together(waiting):
@@ -150,6 +150,7 @@ def test_nobody_waits_for_a_leader_that_failed_before_it_asked_who_waits(threads
         assert [str(end) for end in found] == ["locked", "locked"]
     else:
         assert found == ["a alone", "b alone"]
+        assert caplog.messages == ["A group of 2 is served one by one"]
     assert group("c") == "c"
 
 
