@@ -78,7 +78,7 @@ def took(ask: Callable[[], Any]) -> float:
 
 
 def fill() -> None:
-    from chat.bulk import ingest_many
+    from chat.events.bulk import ingest_many
 
     at = datetime(2025, 2, 21, tzinfo=UTC)
 
@@ -106,7 +106,7 @@ def questions() -> tuple[Callable[[], Any], Callable[[], Any]]:
     from rest_framework import serializers
     from rest_framework.generics import RetrieveAPIView
 
-    from chat.api import ConversationDetail
+    from chat.api.reads import ConversationDetail
     from chat.models import Conversation, Message
 
     class MessageSerializer(serializers.ModelSerializer[Message]):

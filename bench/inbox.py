@@ -97,7 +97,7 @@ def times_of(database_url: str, conversations: int, options: argparse.Namespace)
 
 def build(conversations: int) -> None:
     """Unless it is built already."""
-    from chat.bulk import ingest_many
+    from chat.events.bulk import ingest_many
     from chat.models import Conversation
 
     if not Conversation.objects.exclude(id=LONG).exists():
@@ -199,7 +199,7 @@ def reader() -> Callable[..., Callable[[], Any]]:
 
 
 def deep_cursor() -> str:
-    from chat.keyset import cursor_of
+    from chat.database.keyset import cursor_of
     from chat.models import Conversation, Filter, Sort, ordering_of
 
     ordering = ordering_of(Filter.ALL, Sort.LATEST)

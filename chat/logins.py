@@ -10,8 +10,8 @@ from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
+from chat.database.statements import Lookup
 from chat.models import User
-from chat.models.statements import Lookup
 
 find_session = Lookup(Session.objects.all(), by="session_key")
 find_user = Lookup(User.objects.all())

@@ -1,40 +1,27 @@
-"""The edge: every answer has a request id, and every error the one shape of its place."""
+"""The edge: request ids, the shape of every error, security headers, languages, logins and CSRF."""
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
-from csp.constants import HEADER
-from csp.middleware import CSPMiddleware
-from csp.utils import build_policy
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
-from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
 from django.utils.translation import activate, get_language, get_language_from_request, override
 
 from chat.metrics import observe
-from chat.models import Token
-from chat.problems import (
-    CHALLENGE,
-    MEDIA_TYPE,
-    REQUEST_ID,
-    RETRY_AFTER_SECONDS,
-    STATUS,
-    code_for,
-    problem,
-    request_id,
-)
+from chat.problems import MEDIA_TYPE, REQUEST_ID, problem, request_id
+from chat.refusals import NotAuthenticated, Refusal, refusal_for
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +31,10 @@ FRAGMENTS = "/ui/fragments/"
 
 
 class EdgeMiddleware:
-    """Outermost, and below it Django turns every exception into an answer: a bad Host, an unknown
-    path, a bug of ours (logged there, with its traceback). Here they take the shape that is
-    promised, with DEBUG on too.
+    """Gives each request an id, and each error answer its promised shape, with DEBUG on too.
+
+    It is the outermost middleware. Below it Django has turned every exception into an answer: a bad
+    Host, an unknown path, a bug of ours (logged there with its traceback).
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -59,7 +47,7 @@ class EdgeMiddleware:
         try:
             response = self.get_response(request)
         except TooManyFieldsSent:
-            # With DEBUG on, Django's own page about it reads the query again.
+            # With DEBUG on, Django's own page about this error parses the query again.
             response = HttpResponse(status=400)
         if response.status_code >= 400 and not is_ours(response):
             response = in_our_shape(request, response)
@@ -71,43 +59,38 @@ class EdgeMiddleware:
 
 
 def log_error(request: HttpRequest, response: HttpResponse) -> None:
-    """One line for whatever was refused or failed: codes and ids, never what was sent or asked for."""
+    """Log one line for each refused or failed request: codes and ids, never its body or query."""
     line = {
         "request_id": str(request_id(request)),
         "method": request.method,
         "path": escape_uri_path(request.path)[:LONGEST_PATH],
         "status": response.status_code,
-        "code": getattr(response, "code", code_for(response.status_code)),
+        "code": getattr(response, "code", refusal_for(response.status_code).code),
     }
     logger.warning("%(method)s %(path)s %(status)s %(code)s", line, extra=line)
 
 
 def drop_cookies_with_nul(request: HttpRequest) -> None:
-    """A quoted cookie can spell one, and PostgreSQL fails when asked for a session under it."""
+    """PostgreSQL fails on a session key with NUL, which a quoted cookie can spell."""
     for name in [name for name, value in request.COOKIES.items() if "\0" in value]:
         del request.COOKIES[name]
 
 
-class OnePolicy:
-    """What pages of ours may load, and that no other site may load ours: the same on every answer.
-
-    django-csp would make its header anew for each.
-    """
+class SecurityPolicy:
+    """Content-Security-Policy and Cross-Origin-Resource-Policy on every answer that sets none."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        parts = CSPMiddleware(get_response).get_policy_parts(HttpRequest(), HttpResponse())
-        self.policy = build_policy(**asdict(parts))
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        response.headers.setdefault(HEADER, self.policy)
+        response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         return response
 
 
 class CompressPages(GZipMiddleware):
-    """Pages only: a machine's answer is small, or streams. Django pads them against BREACH."""
+    """Compresses pages only: JSON answers are small, or streamed. Django pads pages against BREACH."""
 
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
@@ -115,45 +98,56 @@ class CompressPages(GZipMiddleware):
         return super().process_response(request, response) if is_for_people(request) else response
 
 
-class ReadersOnly(LoginRequiredMiddleware):
-    """Outside development whoever reads has logged in, but for what urls.py opens to all.
+class LoginForPages(LoginRequiredMiddleware):
+    """Outside development every page needs a login, unless urls.py opens it.
 
-    Only a page leads to the login: a fragment's script would put it into the page, a machine cannot
-    use it, and where a form was sent to there is nothing to come back to.
+    REST framework's views have authentication of their own. Only a GET of a page leads to the login
+    with its address as `next`: htmx would swap a redirected login into a fragment's place, and a
+    form's address takes no GET.
     """
 
     def process_view(
-        self, request: HttpRequest, view_func: Callable[..., Any], *arguments: Any
+        self, request: HttpRequest, view_func: Callable[..., Any], *view_args: Any
     ) -> HttpResponseBase | None:
-        is_open = not settings.LOGIN_REQUIRED or not getattr(view_func, "login_required", True)
-        if is_open or request.user.is_authenticated:
+        # Django's own asks for the user, and so for the session, of open views too.
+        if not settings.LOGIN_REQUIRED or not getattr(view_func, "login_required", True):
             return None
-        if not is_for_people(request):
-            return None if has_a_token(request) else problem(request, "not_authenticated")
+        return super().process_view(request, view_func, *view_args)
+
+    def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> Any:
         if request.path.startswith(FRAGMENTS):
-            return HttpResponse(status=401, headers={"WWW-Authenticate": CHALLENGE})
+            return HttpResponse(status=401, headers=dict(NotAuthenticated.headers))
         if request.method not in {"GET", "HEAD"}:
             return redirect("login")
-        return self.handle_no_permission(request, view_func)
+        return super().handle_no_permission(request, view_func)
 
     def get_login_url(self, view_func: Callable[..., Any]) -> str:
-        """One for all: the admin's own would be a second one to keep."""
+        """One login for all: the admin's own would be a second one to keep."""
         return settings.LOGIN_URL
 
 
-def has_a_token(request: HttpRequest) -> bool:
-    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    token = Token.objects.of(text.strip()) if scheme.lower() == "bearer" else None
-    if token:
-        token.note_use(at=timezone.now())
-    return token is not None
+class CsrfForAllowedMethods(CsrfViewMiddleware):
+    """Django's CSRF protection, after the check of the method.
+
+    A method that urls.py does not declare for a view changes nothing: its answer is 405 or 404, and
+    not a 403 about a missing token.
+    """
+
+    def process_view(
+        self,
+        request: HttpRequest,
+        callback: Callable[..., HttpResponseBase],
+        callback_args: tuple[Any, ...],
+        callback_kwargs: dict[str, Any],
+    ) -> Any:
+        methods = getattr(callback, "methods", None)
+        if methods is not None and request.method not in methods:
+            return None
+        return super().process_view(request, callback, callback_args, callback_kwargs)
 
 
 class PagesInTheReadersLanguage:
-    """Pages speak the reader's language: of ?lang, which is remembered, else of the browser.
-
-    JSON is in English whatever Accept-Language says.
-    """
+    """Pages speak the language of ?lang, which is remembered, or the browser's. JSON is in English."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -185,7 +179,7 @@ def remember_language(response: HttpResponse, language: str, *, is_secure: bool)
 
 
 def chosen_language(request: HttpRequest) -> str | None:
-    """The language of ?lang, where it is one of ours; any other value chooses nothing."""
+    """The language of ?lang, or None if the service does not speak it."""
     wanted = request.GET.get("lang", "").lower()
     return wanted if wanted in dict(settings.LANGUAGES) else None
 
@@ -195,9 +189,9 @@ def is_ours(response: HttpResponse) -> bool:
 
 
 def in_our_shape(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """With the headers that the layers below gave it: Allow, and those that keep a browser safe."""
-    code = code_for(response.status_code)
-    ours = error_page(request, code) if is_for_people(request) else problem(request, code)
+    """Replace an error answer of Django's or a library's, and keep headers such as Allow."""
+    refusal = refusal_for(response.status_code)
+    ours = error_page(request, refusal) if is_for_people(request) else problem(request, refusal)
     for name, value in response.items():
         if name != "Content-Length":
             ours.headers.setdefault(name, value)
@@ -208,18 +202,16 @@ def is_for_people(request: HttpRequest) -> bool:
     return f"{request.path}/".startswith(PLACES_OF_PEOPLE)
 
 
-def error_page(request: HttpRequest, code: str) -> HttpResponse:
-    """Without the request's context: what failed may be the session, or the whole database."""
+def error_page(request: HttpRequest, refusal: type[Refusal]) -> HttpResponse:
+    """The page without the request's context, because the session or the database may have failed."""
     try:
         known = getattr(request, "LANGUAGE_CODE", None)
         with override(known or get_language_from_request(request)):
-            page = render_to_string("error.html", {"code": code, "status": STATUS[code]})
+            page = render_to_string("error.html", {"refusal": refusal, "status": refusal.status})
     except Exception:
         logger.exception(
             "The error page fails too; are its static files collected?", extra={"request": request}
         )
-        return problem(request, code)
-    response = HttpResponse(page, status=STATUS[code])
-    if code == "try_again":
-        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return response
+        return problem(request, refusal)
+    headers = {} if refusal is NotAuthenticated else dict(refusal.headers)
+    return HttpResponse(page, status=refusal.status, headers=headers)

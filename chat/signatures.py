@@ -1,11 +1,11 @@
-"""Whether a delivery is a sender's: the two schemes of signing. Knows bytes and headers, no requests."""
+"""The two schemes by which senders sign deliveries. Knows bytes and headers, not requests."""
 
 import hmac
 import re
 from abc import ABC, abstractmethod
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from uuid import uuid4
@@ -17,14 +17,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 Headers = Mapping[str, str]
 
 
-def is_from_a_sender(body: bytes, headers: Headers) -> bool:
-    """Whether one of WEBHOOK_SECRETS signed this body, or nobody is asked to sign. Never raises."""
-    scheme = configured()
-    return settings.WEBHOOK_ALLOW_UNSIGNED if scheme is None else scheme.accepts(body, headers)
-
-
 def configured() -> "Scheme | None":
-    """The scheme that the settings ask for, with its secrets; None without secrets."""
+    """The scheme of WEBHOOK_SCHEME with the secrets of WEBHOOK_SECRETS; None without secrets."""
     secrets = tuple(settings.WEBHOOK_SECRETS)
     return scheme_with(settings.WEBHOOK_SCHEME, secrets) if secrets else None
 
@@ -35,7 +29,7 @@ def scheme_with(name: str, secrets: tuple[str, ...]) -> "Scheme":
 
 
 class Scheme(ABC):
-    """A way of signing. Any of the secrets may have signed; the first one signs."""
+    """A way of signing. Any of its secrets is accepted; the first one signs."""
 
     @abstractmethod
     def __init__(self, secrets: Sequence[str]) -> None: ...
@@ -43,23 +37,29 @@ class Scheme(ABC):
     @staticmethod
     @abstractmethod
     def complaint(secret: str) -> str:
-        """What is wrong with a secret, without a word of it; empty when nothing is."""
+        """Say what is wrong with a secret, without quoting it; an empty string when it is good."""
+
+    @abstractmethod
+    def accepts_headers(self, headers: Headers) -> bool:
+        """Whether some body could carry these headers: well-formed, and not too old. Never raises."""
 
     @abstractmethod
     def accepts(self, body: bytes, headers: Headers) -> bool:
-        """In a time that tells nothing about the right signature. Never raises."""
+        """Whether one of the secrets signed this body, compared in constant time. Never raises."""
 
     @abstractmethod
     def sign(self, body: bytes, *, id: str, at: datetime) -> dict[str, str]:
-        """The headers of a delivery at this instant. Raises ValueError for a body that it cannot sign."""
+        """Return the headers of a delivery at this instant. Raises ValueError for a body it cannot sign."""
 
 
 class Standard(Scheme):
-    """Standard Webhooks (standardwebhooks.com): within five minutes of the time that is signed."""
+    """Standard Webhooks (standardwebhooks.com). The signed time may be five minutes off."""
 
-    # The library stops at an entry that is no base64, and would not see a right one after it.
+    # The library stops at the first entry that is not base64, and misses a valid one after it.
     ENTRY = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
     NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    TIMESTAMP = re.compile(r"[0-9]{1,12}(\.[0-9]+)?")
+    TOLERANCE = timedelta(minutes=5)
     SHORTEST_KEY_BYTES = 24
 
     def __init__(self, secrets: Sequence[str]) -> None:
@@ -77,6 +77,14 @@ class Standard(Scheme):
         shortest = Standard.SHORTEST_KEY_BYTES
         return f"is shorter than {shortest} bytes" if size < shortest else ""
 
+    def accepts_headers(self, headers: Headers) -> bool:
+        id, timestamp, signature = (headers.get(name, "") for name in self.NAMES)
+        if not id or not self.TIMESTAMP.fullmatch(timestamp):
+            return False
+        off = abs(timezone.now().timestamp() - float(timestamp))
+        entries = signature.split(" ")
+        return off <= self.TOLERANCE.total_seconds() and any(map(self.ENTRY.fullmatch, entries))
+
     def accepts(self, body: bytes, headers: Headers) -> bool:
         given = {name: headers.get(name, "") for name in self.NAMES}
         entries = given["webhook-signature"].split(" ")
@@ -91,15 +99,16 @@ class Standard(Scheme):
 def is_verified(key: Webhook, body: bytes, headers: dict[str, str]) -> bool:
     try:
         key.verify(body, headers, json_parse=False)
-    except (WebhookVerificationError, ValueError):  # ValueError: what is no UTF-8, body or id
+    except (WebhookVerificationError, ValueError):  # ValueError: body or id is not UTF-8
         return False
     return True
 
 
 class Hub(Scheme):
-    """`X-Hub-Signature-256: sha256=<hex>`, as Meta and GitHub sign. It has no time: a replay passes."""
+    """`X-Hub-Signature-256: sha256=<hex>`, as Meta and GitHub sign. Without a time, a replay passes."""
 
     NAME = "X-Hub-Signature-256"
+    SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
     SHORTEST_SECRET = 16
 
     def __init__(self, secrets: Sequence[str]) -> None:
@@ -109,6 +118,9 @@ class Hub(Scheme):
     def complaint(secret: str) -> str:
         shortest = Hub.SHORTEST_SECRET
         return f"is shorter than {shortest} characters" if len(secret) < shortest else ""
+
+    def accepts_headers(self, headers: Headers) -> bool:
+        return self.SIGNATURE.fullmatch(headers.get(self.NAME, "")) is not None
 
     def accepts(self, body: bytes, headers: Headers) -> bool:
         # As bytes: compare_digest raises for text that is not ASCII.
@@ -126,19 +138,19 @@ def hub_signature(key: bytes, body: bytes) -> bytes:
 SCHEMES: dict[str, type[Scheme]] = {"standard": Standard, "hub": Hub}
 
 
-# The sender's name of a delivery
+# The sender's id of a delivery
 
 UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 LONGEST_ID = 255
 
 
 def webhook_id(headers: Headers) -> str:
-    """As much of it as the log keeps; empty when it has none."""
+    """The `webhook-id`, as much of it as the log keeps; empty when there is none."""
     return UNPRINTABLE.sub("?", headers.get("webhook-id", ""))[:LONGEST_ID]
 
 
 def signed(scheme: Scheme | None, body: bytes, *, id: str) -> dict[str, str]:
-    """The headers with which a sender delivers now; without a scheme, unsigned."""
+    """Return the headers of a delivery now; without a scheme, unsigned."""
     headers = scheme.sign(body, id=id, at=timezone.now()) if scheme else {}
     return {"Content-Type": "application/json"} | headers
 

@@ -1,69 +1,85 @@
-"""The map of both: JSON for machines, HTML for people. Every path stands with its slash and without."""
+"""The map of all addresses: JSON for machines, HTML for people."""
 
 from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpResponseBase
 from django.urls import URLPattern, path, re_path
-from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
 
-from chat import api
-from chat.views import account, deliveries, docs, inbox, page, stats
+from chat.api import docs, probes, reads
+from chat.api.webhook import Webhook
+from chat.problems import nothing_here
+from chat.views import account, deliveries, inbox, page, stats
 
 View = Callable[..., HttpResponseBase]
 
+READ = ("GET", "HEAD")
+POST = ("POST",)
+FORM = (*READ, *POST)
 
-def place(
-    route: str, view: View, name: str | None = None, *, is_open: bool = False
-) -> list[URLPattern]:
-    """Both forms of a path, as one place: a redirect would lose the body of a POST.
 
-    A wrong method is a 405 and a wrong path a 404, which Django's CSRF check would answer with a 403
-    first. So its middleware checks none of them, and a view that takes a form checks for itself:
-    csrf_protect, inside the check of the method.
-    """
+def both(route: str, view: View, name: str | None = None) -> list[URLPattern]:
+    """A path with its slash and without. A redirect would lose the body of a POST."""
     options: dict[str, Any] = {"name": name}
-    ours = answering(view, is_open=is_open)
-    return [path(f"{route}/", ours, **options), path(route, ours)]
+    return [path(f"{route}/", view, **options), path(route, view)]
 
 
-def answering(view: View, *, is_open: bool) -> View:
-    """Only what is said to be open answers those who are not logged in."""
-    ours = csrf_exempt(view)
-    ours.login_required = not is_open  # type: ignore[attr-defined]
-    return ours
+def api(route: str, view: View, name: str | None = None) -> list[URLPattern]:
+    """A REST framework view. It knows its methods, its readers, and when to check CSRF."""
+    return both(route, view, name)
 
 
-# What is asked most stands first.
+def ui(
+    route: str,
+    view: View,
+    name: str | None = None,
+    *,
+    methods: tuple[str, ...] = READ,
+    is_open: bool = False,
+) -> list[URLPattern]:
+    """A page or a fragment. It answers `methods` only, and only people with a login unless open."""
+    return both(route, declared(require_http_methods(methods)(view), methods, is_open), name)
+
+
+def declared(view: View, methods: tuple[str, ...], is_open: bool) -> View:
+    """Tell CsrfForAllowedMethods and LoginForPages what the map says about a view."""
+    view.methods = methods  # type: ignore[attr-defined]
+    view.login_required = not is_open  # type: ignore[attr-defined]
+    return view
+
+
+# The busiest addresses stand first.
 urlpatterns = [
-    *place("webhook", api.webhook, is_open=True),
-    *place("ui/fragments/poll", inbox.poll, "poll"),
-    path("", answering(page.home, is_open=True)),
-    *place("conversations", api.ConversationList.as_view()),
-    *place("conversations/<str:id>", api.ConversationDetail.as_view(), "conversation"),
-    *place("conversations/<str:id>/messages", api.MessagePage.as_view()),
-    *place("conversations/<str:id>/transcript.txt", api.Transcript.as_view(), "transcript-txt"),
-    *place("conversations/<str:id>/transcript.csv", api.TranscriptCSV.as_view(), "transcript-csv"),
-    *place("schema", api.openapi),
-    *place("docs", docs.docs, "docs"),
-    *place("healthz", api.healthz, is_open=True),
-    *place("readyz", api.readyz, is_open=True),
-    *place("ui", inbox.inbox, "inbox"),
-    *place("ui/search", inbox.search, "search"),
-    *place("ui/fragments/list", inbox.list_rows, "list-rows"),
-    *place("ui/fragments/thread/<str:id>", inbox.thread_messages, "thread-messages"),
-    *place("ui/<str:id>/print", inbox.print_thread, "print"),
-    *place("deliveries", api.Deliveries.as_view()),
-    *place("stats", api.Stats.as_view()),
-    *place("metrics", api.Metrics.as_view()),
-    *place("ui/stats", stats.stats, "stats"),
-    *place("ui/deliveries", deliveries.deliveries, "deliveries"),
-    *place("ui/deliveries/<str:number>", deliveries.delivery, "delivery"),
-    *place("ui/deliveries/<str:number>/apply", deliveries.apply_again, "apply-again"),
-    *place("ui/login", account.log_in, "login", is_open=True),
-    *place("ui/logout", account.log_out, "logout", is_open=True),
-    *place("ui/account", account.account, "account"),
-    *place("ui/<str:id>", inbox.inbox, "thread"),
-    re_path(r"^ui/", answering(page.nothing_here, is_open=False)),
-    re_path(r"", answering(api.nothing_here, is_open=True)),
+    *api("webhook", Webhook.as_view()),
+    *ui("ui/fragments/poll", inbox.poll, "poll"),
+    path("", declared(require_http_methods(READ)(page.home), READ, is_open=True)),
+    *api("conversations", reads.ConversationList.as_view()),
+    *api("conversations/<str:id>", reads.ConversationDetail.as_view(), "conversation"),
+    *api("conversations/<str:id>/messages", reads.MessagePage.as_view()),
+    *api("conversations/<str:id>/transcript.txt", reads.Transcript.as_view(), "transcript-txt"),
+    *api("conversations/<str:id>/transcript.csv", reads.TranscriptCSV.as_view(), "transcript-csv"),
+    *api("schema", docs.OpenAPI.as_view()),
+    *api("docs", docs.Docs.as_view(), "docs"),
+    *api("healthz", probes.Healthz.as_view()),
+    *api("readyz", probes.Readyz.as_view()),
+    *ui("ui", inbox.inbox, "inbox"),
+    *ui("ui/search", inbox.search, "search"),
+    *ui("ui/fragments/list", inbox.list_rows, "list-rows"),
+    *ui("ui/fragments/thread/<str:id>", inbox.thread_messages, "thread-messages"),
+    *ui("ui/<str:id>/print", inbox.print_thread, "print"),
+    *api("deliveries", reads.DeliveryList.as_view()),
+    *api("stats", reads.Stats.as_view()),
+    *api("metrics", probes.Metrics.as_view()),
+    *ui("ui/stats", stats.stats, "stats"),
+    *ui("ui/deliveries", deliveries.deliveries, "deliveries"),
+    *ui("ui/deliveries/<str:number>", deliveries.delivery, "delivery"),
+    *ui("ui/deliveries/<str:number>/apply", deliveries.apply_again, "apply-again", methods=POST),
+    *ui("ui/login", account.log_in, "login", methods=FORM, is_open=True),
+    *ui("ui/logout", account.log_out, "logout", methods=POST, is_open=True),
+    *ui("ui/account", account.account, "account", methods=FORM),
+    *ui("ui/<str:id>", inbox.inbox, "thread"),
+    # Nothing is here for any method, so no method needs a CSRF token.
+    re_path(r"^ui/", declared(page.nothing_here, (), is_open=False)),
+    re_path(r"", declared(nothing_here, (), is_open=True)),
 ]

@@ -10,6 +10,8 @@ from django.db import OperationalError
 from django.http import HttpRequest
 from pythonjsonlogger.json import JsonFormatter
 
+from chat.problems import REQUEST_ID
+
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 # What the machine is to blame for: a full disk, a lock, a server gone. These name no data.
@@ -25,7 +27,7 @@ class JSONLines(JsonFormatter):
         super().add_fields(log_data, record, message_dict)
         request = log_data.pop("request", None)
         if isinstance(request, HttpRequest):
-            log_data["request_id"] = str(request.META.get("realmate.request_id", ""))
+            log_data["request_id"] = str(request.META.get(REQUEST_ID, ""))
             log_data["method"] = request.method
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802 - logging's name

@@ -152,16 +152,16 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "chat.middleware.EdgeMiddleware",
-    "chat.middleware.OnePolicy",
+    "chat.middleware.SecurityPolicy",
     "django.middleware.security.SecurityMiddleware",
     "chat.middleware.CompressPages",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "chat.middleware.PagesInTheReadersLanguage",
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "chat.middleware.CsrfForAllowedMethods",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "chat.middleware.ReadersOnly",
+    "chat.middleware.LoginForPages",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -270,8 +270,12 @@ SESSION_COOKIE_AGE = 12 * 3600
 # Machines are never redirected: a client that follows with a GET, or not at all, loses its request.
 SECURE_REDIRECT_EXEMPT = [r"^(?!(ui|admin)(/|$))"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SECURE_SSL_REDIRECT else 0
-# HSTS for hosts below ours, or for good in the browsers' own list, is for their owner to decide.
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+SILENCED_SYSTEM_CHECKS = [
+    "security.W003",  # CSRF is checked by a subclass of Django's middleware
+    # HSTS for subdomains, or in the browsers' preload list: the owner of the domain decides.
+    "security.W005",
+    "security.W021",
+]
 
 USE_TZ = True
 TIME_ZONE = DISPLAY_TIME_ZONE
@@ -281,19 +285,10 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 
 # Nothing from another host, and no script or style inside a page.
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": ["'none'"],
-        "script-src": ["'self'"],
-        "style-src": ["'self'"],
-        "img-src": ["'self'"],
-        "font-src": ["'self'"],
-        "connect-src": ["'self'"],
-        "form-action": ["'self'"],
-        "base-uri": ["'none'"],
-        "frame-ancestors": ["'none'"],
-    }
-}
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -310,10 +305,14 @@ STORAGES = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
-    "UNAUTHENTICATED_USER": None,
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "chat.api.authentication.BearerToken",  # the first one names the challenge of a 401
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["chat.api.authentication.IsReader"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "chat.api.rendering.AlwaysJSON",
+    "DEFAULT_RENDERER_CLASSES": ["chat.api.rendering.PydanticRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "chat.problems.problem_for",
 }
 

@@ -16,7 +16,7 @@ from django.db import connection
 from django.test import Client
 from playwright.sync_api import expect, sync_playwright
 
-from chat.events import Result, ingest
+from chat.events.ingest import Result, ingest
 
 C = "6a41b347-8d80-4ce9-84ba-7af66f369f6a"
 M = "49108c71-4dca-4af3-9f32-61bc745926e2"

@@ -17,7 +17,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from chat import backup
+from chat.upkeep import backup
 from tests.conftest import C, M, make_event
 from tests.databases import beside
 from tests.servers import ROOT, serving

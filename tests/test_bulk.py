@@ -11,10 +11,16 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chat.bulk import ingest_many
-from chat.events import Request, ingest, read, settle_together, take_in
+from chat.events.bulk import ingest_many
+from chat.events.ingest import (
+    Envelope,
+    ingest,
+    ingest_into,
+    ingest_together,
+    parse_body,
+)
+from chat.events.unit_of_work import UnitOfWork
 from chat.models import Conversation, Delivery, Message, MessageWords
-from chat.stored import Stored
 from tests.conftest import IN_CI, NOW, C, M, make_event
 
 M2 = "16b63b04-60de-4257-b1a1-20a5154abc6d"
@@ -184,18 +190,18 @@ def test_a_batch_over_many_stored_conversations_costs_no_more(db, django_assert_
 def test_what_is_written_at_once_has_a_limit(transactional_db, monkeypatch):
     events = [OPEN, make_event("NEW_MESSAGE", id=M), make_event("NEW_MESSAGE", id=M2)]
     batch = [
-        (read(body), Request(body=body, received_at=at, request_id=uuid4()))
+        parse_body(Envelope(body=body, received_at=at, request_id=uuid4()))
         for body, at in bodies(*events)
     ]
-    monkeypatch.setattr("chat.batches.BYTES_A_BATCH", 1)
+    monkeypatch.setattr("chat.database.batches.BYTES_A_BATCH", 1)
     with CaptureQueriesContext(connection) as asked:
-        settle_together(lambda: batch)
+        ingest_together(lambda: batch)
     inserts = [query["sql"] for query in asked if "INSERT" in query["sql"]]
     assert len(inserts) == 1 + 2 + 2 + 3
 
 
 def test_a_batch_may_have_more_rows_than_a_statement_takes(db, monkeypatch):
-    monkeypatch.setattr("chat.models.statements.MOST_ROWS", 2)
+    monkeypatch.setattr("chat.database.statements.MOST_ROWS", 2)
     first, *later = [
         make_event("NEW_MESSAGE", id=f"{n:08}-4dca-4af3-9f32-61bc745926e2", content=f"Texto {n}")
         for n in range(6)
@@ -210,7 +216,7 @@ def test_a_batch_may_have_more_rows_than_a_statement_takes(db, monkeypatch):
 
 
 def test_a_batch_ends_where_its_bodies_take_too_much_memory(db, monkeypatch):
-    monkeypatch.setattr("chat.batches.BYTES_A_BATCH", 1)
+    monkeypatch.setattr("chat.database.batches.BYTES_A_BATCH", 1)
     results = ingest_many(bodies(OPEN, CLOSE))
     next(results)
     assert Conversation.objects.get().state == "OPEN"
@@ -259,12 +265,12 @@ def test_a_race_that_a_constraint_decides_is_run_again_one_by_one():
 
 def store_and_wait(event, stored, may_commit):
     body, at = bodies(event)[0]
-    read_event = read(body)
+    parsed = parse_body(Envelope(body=body, received_at=at, request_id=uuid4()))
     try:
         with transaction.atomic():
-            rows = Stored([read_event.subject])
-            take_in(read_event, Request(body=body, received_at=at, request_id=uuid4()), rows)
-            rows.write()
+            work = UnitOfWork([parsed.event.subject])
+            ingest_into(work, parsed)
+            work.write()
             stored.set()
             may_commit.wait(10)
     finally:

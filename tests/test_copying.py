@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.backends.base.base import NO_DB_ALIAS
 
-from chat import copying
 from chat.models import Conversation, Delivery, Message, MessageWords, User
+from chat.upkeep import copying
 from tests.conftest import C, M
 from tests.databases import beside
 

@@ -310,7 +310,9 @@ def test_however_many_there_are_the_statements_stay_few(deliver, django_assert_m
 
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_what_is_written_in_parts_goes_by_the_same_rules(deliver, monkeypatch, most):
-    monkeypatch.setattr("chat.batches.BYTES_A_BATCH", most * len(json.dumps(message())) - 50)
+    monkeypatch.setattr(
+        "chat.database.batches.BYTES_A_BATCH", most * len(json.dumps(message())) - 50
+    )
     events = [message(M2, 43), message(M, 42), close(44), message(M, 42), message(M3, 46)]
     for event in events:
         deliver(event)

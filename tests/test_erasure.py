@@ -11,10 +11,10 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
 
-from chat import erasure
-from chat.bulk import ingest_many
+from chat.events.bulk import ingest_many
 from chat.models import Conversation, Delivery, Message, MessageWords
 from chat.statistics import read_statistics
+from chat.upkeep import erasure
 from tests.conftest import NOW, C, M
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -85,7 +85,7 @@ def test_the_text_is_nowhere_in_the_files(told, deliver, event):
 
 @pytest.mark.sqlite
 def test_a_reader_that_never_ends_is_told(told, monkeypatch, second_connection):
-    monkeypatch.setattr("chat.erasure.LOOKS", 1)
+    monkeypatch.setattr("chat.upkeep.erasure.LOOKS", 1)
     second_connection.execute("BEGIN")
     second_connection.execute("SELECT COUNT(*) FROM chat_message").fetchone()
     with pytest.raises(CommandError, match="run this again"):
@@ -104,7 +104,7 @@ def test_a_reader_that_never_ends_is_told(told, monkeypatch, second_connection):
     ],
 )
 def test_who_began_before_and_does_not_end_is_told(told, monkeypatch, level, work):
-    monkeypatch.setattr("chat.erasure.LOOKS", 1)
+    monkeypatch.setattr("chat.upkeep.erasure.LOOKS", 1)
     with closing(connections.create_connection("default")) as second:
         with second.cursor() as cursor:
             cursor.execute(f"BEGIN ISOLATION LEVEL {level}")
@@ -151,7 +151,7 @@ def test_the_planner_keeps_no_sample_of_the_text(told):
 
 @pytest.mark.postgresql
 def test_who_writes_in_another_database_of_the_server_is_waited_for(told, monkeypatch):
-    monkeypatch.setattr("chat.erasure.LOOKS", 1)
+    monkeypatch.setattr("chat.upkeep.erasure.LOOKS", 1)
     parameters = connection.get_connection_params() | {"dbname": "postgres"}
     with closing(connection.Database.connect(**parameters)) as elsewhere:
         elsewhere.execute("SELECT pg_current_xact_id()")
@@ -164,7 +164,7 @@ def test_who_writes_in_another_database_of_the_server_is_waited_for(told, monkey
 def test_the_planners_old_samples_are_not_left_to_who_came_while_new_ones_were_made(
     told, monkeypatch
 ):
-    monkeypatch.setattr("chat.erasure.LOOKS", 1)
+    monkeypatch.setattr("chat.upkeep.erasure.LOOKS", 1)
     execute = erasure.execute
     with closing(connections.create_connection("default")) as second, second.cursor() as cursor:
 

@@ -11,9 +11,9 @@ import pytest
 from django.db import DataError, OperationalError, connections, transaction
 from django.utils import timezone
 
-from chat import events
-from chat.events import Outcome, ingest
-from chat.groups import Group
+from chat.database.group_commit import GroupCommit
+from chat.events import rules
+from chat.events.ingest import ingest, ingest_in_group
 from chat.models import Delivery, Message
 from tests.conftest import C, make_event
 
@@ -72,7 +72,7 @@ def results(ends):
 
 def test_who_waits_is_served_together(threads):
     work = Work()
-    ends = first_then(Group(work.together, work.alone), work, threads, "abcd")
+    ends = first_then(GroupCommit(work.together, work.alone), work, threads, "abcd")
     assert not any(end.done() for end in ends)
     work.may_end.set()
     assert results(ends) == ["a!", "b!", "c!", "d!"]
@@ -91,7 +91,7 @@ def test_one_leads_at_a_time_and_each_item_is_served_once(threads):
         leading.release()
         return items
 
-    group = Group(together, alone=lambda item: f"{item} alone")
+    group = GroupCommit(together, alone=lambda item: f"{item} alone")
     assert list(threads.map(group, range(2_000))) == list(range(2_000))
     assert sorted(served) == list(range(2_000))
 
@@ -102,7 +102,7 @@ def test_an_error_of_the_database_is_everybodys(threads):
             raise OperationalError("database or disk is full")
 
     work = Work(fails=full)
-    ends = first_then(Group(work.together, work.alone), work, threads, "abcd")
+    ends = first_then(GroupCommit(work.together, work.alone), work, threads, "abcd")
     work.may_end.set()
     first, *others = results(ends)
     assert first == "a!"
@@ -118,7 +118,7 @@ def test_an_error_of_one_event_costs_the_others_nothing_and_is_logged(threads, c
             raise DataError("no such value")
 
     work = Work(fails=spoiled)
-    ends = first_then(Group(work.together, work.alone), work, threads, "abcd")
+    ends = first_then(GroupCommit(work.together, work.alone), work, threads, "abcd")
     work.may_end.set()
     first, second, third, fourth = results(ends)
     assert (first, second, fourth) == ("a!", "b alone", "d alone")
@@ -139,7 +139,7 @@ def test_nobody_waits_for_a_leader_that_failed_before_it_asked_who_waits(threads
             raise error
         return waiting()
 
-    group = Group(together, alone=lambda item: f"{item} alone")
+    group = GroupCommit(together, alone=lambda item: f"{item} alone")
     ends = [threads.submit(group, "a")]
     assert begun.wait(SECONDS)
     ends.append(threads.submit(group, "b"))
@@ -160,7 +160,7 @@ def test_nobody_waits_for_a_leader_that_was_ended(threads):
             raise SystemExit
 
     work = Work(fails=exits)
-    group = Group(work.together, work.alone)
+    group = GroupCommit(work.together, work.alone)
     ends = first_then(group, work, threads, "abc")
     work.may_end.set()
     first, *others = results(ends)
@@ -170,7 +170,7 @@ def test_nobody_waits_for_a_leader_that_was_ended(threads):
 
 def test_a_child_does_not_wait_for_its_parents_leader(threads):
     work = Work()
-    group = Group(work.together, work.alone)
+    group = GroupCommit(work.together, work.alone)
     leading = threads.submit(group, "a")
     assert work.begun.wait(SECONDS)
     child = os.fork()
@@ -204,7 +204,7 @@ def ingested_together(threads):
     def run(happening):
         with transaction.atomic():
             ends = [threads.submit(take_in, event) for event in happening]
-            until(lambda: len(events.settle_in_group._waiting) == len(happening))
+            until(lambda: len(ingest_in_group._waiting) == len(happening))
         return results(ends)
 
     return run
@@ -214,14 +214,14 @@ def ingested_together(threads):
 def commits(monkeypatch):
     """How many events each transaction took in."""
     taken = []
-    real = events.settle_in_group._together
+    real = ingest_in_group._together
 
     def counting(waiting):
         results = real(waiting)
         taken.append(len(results))
         return results
 
-    monkeypatch.setattr(events.settle_in_group, "_together", counting)
+    monkeypatch.setattr(ingest_in_group, "_together", counting)
     return taken
 
 
@@ -233,7 +233,7 @@ def test_events_that_wait_share_a_commit(ingested_together, commits):
     found = ingested_together(happening)
     assert commits == [1, 8]
     assert sorted(result.outcome for result in found) == sorted(
-        [Outcome.APPLIED] * 6 + [Outcome.DUPLICATE, Outcome.REFUSED]
+        [Delivery.Outcome.APPLIED] * 6 + [Delivery.Outcome.DUPLICATE, Delivery.Outcome.REFUSED]
     )
     assert Message.objects.count() == 6
     assert Delivery.objects.count() == 9
@@ -243,17 +243,19 @@ def test_events_that_wait_share_a_commit(ingested_together, commits):
 @pytest.mark.django_db(transaction=True)
 def test_an_event_that_cannot_be_stored_fails_alone(ingested_together, commits, monkeypatch):
     take_in(make_event("NEW_CONVERSATION", id=C))
-    apply = events.apply
+    apply = rules.apply
 
-    def spoiled(event, stored, **times):
-        outcome = apply(event, stored, **times)
+    def spoiled(event, work, **times):
+        outcome = apply(event, work, **times)
         if event.data.content == "3":
             raise DataError("string or blob too big")
         return outcome
 
-    monkeypatch.setattr(events, "apply", spoiled)
+    monkeypatch.setattr("chat.events.ingest.apply", spoiled)
     found = ingested_together([message(n) for n in range(6)])
     assert isinstance(found[3], DataError)
-    assert [result.outcome for result in found if result is not found[3]] == [Outcome.APPLIED] * 5
+    assert [result.outcome for result in found if result is not found[3]] == [
+        Delivery.Outcome.APPLIED
+    ] * 5
     assert sorted(Message.objects.values_list("content", flat=True)) == ["0", "1", "2", "4", "5"]
-    assert Delivery.objects.filter(outcome=Outcome.APPLIED).count() == 6
+    assert Delivery.objects.filter(outcome=Delivery.Outcome.APPLIED).count() == 6

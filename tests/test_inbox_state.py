@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 
-from chat.listing import NOBODY, Listing, shown_sql
 from chat.models import Conversation, Filter, Message
+from chat.views.listing import NOBODY, Listing, shown_sql
 from tests.conftest import NOW, C, M, make_event
 
 OTHER_C = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00"

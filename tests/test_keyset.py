@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 import pytest
 from django.db import connection, transaction
 
-from chat.keyset import BadCursor, page_of, rows_of
+from chat.database.keyset import BadCursor, page_of, rows_of
 from chat.models import Conversation, Filter, Sort, ordering_of
 from tests.conftest import C, make_event
 

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.markup import MAX_FORMATTED, TAGS, markup, unmarked, with_marks, without_closing_signs
+from chat.views.markup import (
+    MAX_FORMATTED,
+    TAGS,
+    markup,
+    unmarked,
+    with_marks,
+    without_closing_signs,
+)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from chat.events import ingest
+from chat.events.ingest import ingest
 from chat.models import Conversation, Delivery, Message, MessageWords
 from tests.conftest import NOW
 

@@ -7,9 +7,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from chat import pruning
-from chat.events import apply_again, ingest
+from chat.events.ingest import apply_again, ingest
 from chat.models import Conversation, Delivery, Message
+from chat.upkeep import pruning
 from tests.conftest import C, M, make_event
 
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,8 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.client import ClientHandler
 
+from chat.database.locks import lock_ids
 from chat.models import Conversation, Delivery, Message
-from chat.models.locks import lock_ids
 from tests.conftest import M, make_event
 
 pytestmark = pytest.mark.django_db(transaction=True)

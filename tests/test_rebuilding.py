@@ -8,10 +8,10 @@ from django.core.management import CommandError, call_command
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.utils import timezone
 
-from chat import copying, rebuilding
-from chat.bulk import ingest_many
-from chat.events import apply_again
+from chat.events.bulk import ingest_many
+from chat.events.ingest import apply_again
 from chat.models import Conversation, Delivery, Message
+from chat.upkeep import copying, rebuilding
 from tests.conftest import NOW, C, M
 from tests.databases import beside
 

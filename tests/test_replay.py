@@ -87,7 +87,7 @@ def test_what_another_replay_has_brought_is_not_applied_twice(deliver, event, mo
     """An opening that is understood now brings the early events that waited for it."""
     deliver(event("NEW_MESSAGE", id=M))
     with monkeypatch.context() as older:
-        older.setattr("chat.payloads.YEARS", range(2026, 3000))
+        older.setattr("chat.events.payloads.YEARS", range(2026, 3000))
         deliver(event("NEW_CONVERSATION", id=C))
     replay()
     assert Delivery.objects.filter(type="NEW_MESSAGE", outcome="applied").count() == 1

@@ -6,7 +6,7 @@ from collections import namedtuple
 import pytest
 from django.db import DatabaseError, OperationalError, connection
 
-from chat.events import ingest
+from chat.events.ingest import ingest
 from chat.models import Conversation, Delivery, Message
 from tests.conftest import NOW, C, M, make_event
 

@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 from django.urls import get_resolver
 
-from chat.problems import STATUS
+from chat.refusals import REFUSALS
 from tests.conftest import C, M, make_event
 from tests.servers import through_wsgi
 
@@ -47,7 +47,7 @@ def test_the_page_has_all_of_it_in_english_and_runs_nothing_of_its_own(schema):
         assert f"{path}</code>" in page
         for parameter in methods.get("get", {}).get("parameters", []):
             assert parameter["description"] in page
-    for code in STATUS:
+    for code in REFUSALS:
         assert code in page
     for name in schema["components"]["schemas"]:
         assert f"<h3>{name}</h3>" in page
@@ -109,10 +109,12 @@ def test_every_problem_is_described_where_it_can_come(schema):
     ]
     for operation in operations:
         for status, codes in codes_of(operation).items():
-            assert {STATUS[code] for code in codes} == {status}
+            assert {REFUSALS[code].status for code in codes} == {status}
             for code in codes:
                 assert f"{code}: " in operation["responses"][str(status)]["description"]
-    assert schema["components"]["schemas"]["ProblemOut"]["properties"]["code"]["enum"] == [*STATUS]
+    assert schema["components"]["schemas"]["ProblemOut"]["properties"]["code"]["enum"] == [
+        *REFUSALS
+    ]
 
 
 PARAMETERS = {

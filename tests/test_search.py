@@ -3,8 +3,9 @@
 import pytest
 from django.db import connection
 
-from chat.folding import Piece, fold, snippet, terms_of, words_of
+from chat.folding import fold, terms_of, words_of
 from chat.models import Message, MessageWords
+from chat.views.snippets import Piece, snippet
 from tests.conftest import C, make_event
 
 

@@ -42,39 +42,39 @@ class Bug:
 
 BUGS = {
     "closed is checked before duplicate": Bug(
-        "chat/events.py",
+        "chat/events/rules.py",
         "    if first is not None:\n        return compare(first, event)\n",
         "    if conversation and conversation.is_closed:\n        raise ConversationClosed\n"
         "    if first is not None:\n        return compare(first, event)\n",
     ),
     "a NEW_CONVERSATION opens again": Bug(
-        "chat/events.py",
+        "chat/events/rules.py",
         "        raise IdConflict\n    return Outcome.DUPLICATE\n\n\ndef add_message",
         "        raise IdConflict\n    conversation.state, conversation.closed_at = 'OPEN', None\n"
-        "    stored.close(conversation)\n    return Outcome.DUPLICATE\n\n\ndef add_message",
+        "    work.close(conversation)\n    return Outcome.DUPLICATE\n\n\ndef add_message",
     ),
     "a conflict is answered 200": Bug(
-        "chat/events.py",
+        "chat/events/rules.py",
         "    ):\n        raise IdConflict\n",
         "    ):\n        return Outcome.DUPLICATE\n",
     ),
     "the first closed_at is overwritten": Bug(
-        "chat/events.py",
+        "chat/events/rules.py",
         "    if conversation.is_closed:\n        return Outcome.DUPLICATE\n",
         "    if conversation.is_closed:\n        conversation.closed_at = event.timestamp\n"
-        "        stored.close(conversation)\n        return Outcome.DUPLICATE\n",
+        "        work.close(conversation)\n        return Outcome.DUPLICATE\n",
     ),
     "the row of the log is outside the transaction": Bug(
-        "chat/stored.py",
-        "            insert(*deliveries)",
+        "chat/events/unit_of_work.py",
+        "            insert(*deliveries, using=self.using)",
         "            __import__('django').db.transaction.on_commit(lambda rows=deliveries: insert(*rows))",
         ["tests/test_every_statement.py"],
     ),
     "a naive time is read in the local zone": Bug(
-        "chat/payloads.py", "settings.EVENT_TIME_ZONE", "settings.DISPLAY_TIME_ZONE"
+        "chat/events/payloads.py", "settings.EVENT_TIME_ZONE", "settings.DISPLAY_TIME_ZONE"
     ),
     "texts are stripped": Bug(
-        "chat/payloads.py",
+        "chat/events/payloads.py",
         "    return value\n\n\nSURROGATE",
         "    return value.strip()\n\n\nSURROGATE",
     ),
@@ -85,9 +85,9 @@ BUGS = {
         ["tests/test_races.py"],
     ),
     "early events are applied twice": Bug(
-        "chat/events.py",
-        "        apply_early_events(event.data.id, request, stored)\n",
-        "        apply_early_events(event.data.id, request, stored)\n" * 2,
+        "chat/events/ingest.py",
+        "        apply_early_events(event.data.id, envelope, work)\n",
+        "        apply_early_events(event.data.id, envelope, work)\n" * 2,
     ),
     "a commit is not synced": Bug(
         "realmate/settings.py",

@@ -15,9 +15,9 @@ from django.core.management import CommandError, call_command
 from django.core.servers.basehttp import WSGIRequestHandler
 from django.db import OperationalError, connection
 
+from chat.management.simulation import postings
+from chat.management.simulation.history import DAYS, history
 from chat.models import Conversation, Delivery, Message, MessageWords
-from chat.simulation import postings
-from chat.simulation.history import DAYS, history
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOON = datetime(2025, 2, 21, 15, 0, tzinfo=UTC)

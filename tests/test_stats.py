@@ -8,9 +8,9 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone, translation
 
-from chat.charts import DURATIONS, Series, bar_chart
-from chat.durations import in_words
 from chat.statistics import read_statistics
+from chat.views.charts import DURATIONS, Series, bar_chart
+from chat.views.durations import in_words
 from tests.conftest import NOW, C, make_event
 
 OTHER = "0e1d2c3b-4a59-4687-9706-f5e4d3c2b1a0"

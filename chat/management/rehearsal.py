@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 
-from chat.payloads import parse_id
+from chat.events.payloads import parse_id
 
 NOTHING_DONE = "Nothing was done. With --yes it is."
 

@@ -13,10 +13,10 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from chat.keyset import Ordering
-from chat.models.locks import lock_ids
-from chat.models.messages import Direction, Message
-from chat.models.statements import Lookup
+from chat.database.keyset import Ordering
+from chat.database.locks import lock_ids
+from chat.database.statements import Lookup
+from chat.models.messages import Direction, Message, MessageQuerySet
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -127,10 +127,7 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
 
     def locked(self, id: UUID) -> Conversation | None:
         """The conversation, locked until the transaction ends; an absent one is locked too."""
-        found = find_and_lock(id)
-        if found is None and lock_ids([id], of="conversation"):
-            found = find_and_lock(id)
-        return found
+        return self.all_locked([id]).get(id)
 
     def all_locked(self, ids: Collection[UUID]) -> dict[UUID, Conversation]:
         """Those of these conversations that exist, all locked until the transaction ends.
@@ -139,10 +136,10 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         NEW_CONVERSATION it came before cannot pass each other unseen. SQLite has one writer, and
         a write transaction is that lock already.
         """
-        found = find_and_lock.among(ids)
+        found = find_and_lock.among(ids, using=self.db)
         absent = [id for id in ids if id not in found]
-        if lock_ids(absent, of="conversation"):
-            found |= find_and_lock.among(absent)
+        if lock_ids(absent, of="conversation", using=self.db):
+            found |= find_and_lock.among(absent, using=self.db)
         return found
 
 
@@ -302,9 +299,10 @@ class Conversation(models.Model):
             return late.timestamp >= self.waiting_since
         return late.timestamp < self.waiting_since
 
-    def see_who_waits(self) -> None:
-        """Read waiting_since again, from the stored messages: a late one is not the last."""
-        self.waiting_since = None if self.is_closed else self.messages.waiting_since()
+    def read_waiting_since(self, messages: MessageQuerySet) -> None:
+        """Read `waiting_since` from the stored messages, because a late message is not the last."""
+        thread = messages.filter(conversation=self.pk)
+        self.waiting_since = None if self.is_closed else thread.waiting_since()
 
     def _end_with(self, message: Message) -> None:
         self.last_message_at = message.timestamp

@@ -14,19 +14,19 @@ from django.db.models.functions import Coalesce, Length, Substr
 from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
-from chat.batches import batches
-from chat.models.locks import lock_ids
+from chat.database.batches import batches
+from chat.database.locks import lock_ids
 from chat.models.messages import Message
+from chat.refusals import ConversationNotFound, InvalidEvent, InvalidJSON
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 KEPT_OF_INVALID_BODY = 64 * 1024
 SHOWN_OF_BODY = 64 * 1024
-# The code of what came before its conversation.
-EARLY = "conversation_not_found"
-# Refusals whose reason may be gone later: its conversation has come, or we read events otherwise.
-INVALID = ("invalid_event", "invalid_json")
+EARLY = ConversationNotFound.code
+INVALID = (InvalidEvent.code, InvalidJSON.code)
+# Refusals that a later replay may not meet: the conversation came, or the rules have changed.
 MAY_CHANGE = (EARLY, *INVALID)
 WRITTEN_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 NUMBER = re.compile(r"[1-9][0-9]{0,17}")  # within any database's big integer
@@ -80,7 +80,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
             replays=None,
         )
         found = list(early.as_they_happened().values_list("pk", "message_id", Length("body")))
-        lock_ids([message_id for __, message_id, __ in found if message_id], of="message")
+        message_ids = [message_id for __, message_id, __ in found if message_id]
+        lock_ids(message_ids, of="message", using=self.db)
         for batch in batches(found, size_of=itemgetter(2)):
             deliveries = self.in_bulk([pk for pk, __, __ in batch])
             yield [deliveries[pk] for pk, __, __ in batch]

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Cast
 
-from chat.keyset import Ordering, after
+from chat.database.keyset import Ordering, after
 
 
 class Direction(models.TextChoices):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
+from chat.database.keyset import Page, cursor_of, decoded
 from chat.folding import terms_of, words_of
-from chat.keyset import Page, cursor_of, decoded
 from chat.models.messages import Message
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-    from chat.keyset import Ordering
+    from chat.database.keyset import Ordering
     from chat.models.conversations import Conversation, ConversationQuerySet
 
 NEWEST_FIRST: Ordering = ("-arrival",)

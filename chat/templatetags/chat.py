@@ -13,17 +13,17 @@ from django.utils.text import capfirst
 from django.utils.timezone import localtime, now
 from django.utils.translation import get_language, gettext, pgettext
 
-from chat.listing import Listing
-from chat.markup import markup, unmarked
 from chat.models import COUNTED_TO
-from chat.reasons import reason
+from chat.refusals import reason_of
+from chat.views.listing import Listing
+from chat.views.markup import markup, unmarked
 
 HUES = 12
 
 register = template.Library()
 register.filter(markup)
 register.filter(unmarked)
-register.filter(reason)
+register.filter("reason", reason_of)
 
 
 @register.filter

@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
 
 from chat.views.page import page
 
@@ -49,7 +48,7 @@ class Account(PasswordChangeView):
 def locked_out(request: HttpRequest, *of_axes: Any) -> HttpResponse:
     """In place of the login, once a password was guessed at too often."""
     minutes = settings.LOGIN_LOCKOUT_MINUTES
-    response = page(request, "chat/locked_out.html", {"minutes": minutes, "status": 429})
+    response = page(request, "chat/locked_out.html", {"minutes": minutes}, status=429)
     response["Retry-After"] = str(minutes * 60)
     return response
 
@@ -67,10 +66,6 @@ def client_address(request: HttpRequest) -> str | None:
         return None
 
 
-has_a_form = require_http_methods(["GET", "HEAD", "POST"])
-
-log_in = has_a_form(
-    LoginView.as_view(template_name="chat/login.html", redirect_authenticated_user=True)
-)
-log_out = require_POST(LogOut.as_view())
-account = has_a_form(never_cache(Account.as_view()))
+log_in = LoginView.as_view(template_name="chat/login.html", redirect_authenticated_user=True)
+log_out = LogOut.as_view()
+account = never_cache(Account.as_view())

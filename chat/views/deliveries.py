@@ -1,28 +1,107 @@
 """The log of deliveries, and applying one of them again."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_protect
-from django.views.decorators.http import require_POST, require_safe
 
-from chat import events
-from chat.bodies import readable
-from chat.forms import DeliveriesForm
+from chat.database.keyset import BadCursor, Page, decoded, page_of
+from chat.events import ingest
+from chat.events.payloads import parse_id
 from chat.models import SHOWN_OF_BODY, Delivery
 from chat.problems import request_id
-from chat.reasons import notice
+from chat.refusals import OF_EVENTS, reason_of
+from chat.views.bodies import readable
 from chat.views.page import nothing_here, page
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
+
+NEWEST_FIRST = ("-id",)
+DELIVERIES_PAGE = 50
+# None of them repeats what was sent.
+NOT_LISTED = {"invalid_choice": _("Choose one from the list.")}
+
+
+def any_or(choices: Any) -> list[tuple[str, Any]]:
+    return [("", _("Any")), *choices]
+
+
+class DeliveriesForm(forms.Form):
+    """Which deliveries, and after which. Asks no database."""
+
+    outcome = forms.ChoiceField(
+        label=_("Outcome"),
+        required=False,
+        choices=any_or(Delivery.Outcome.choices),
+        error_messages=NOT_LISTED,
+    )
+    code = forms.ChoiceField(
+        label=_("Reason"),
+        required=False,
+        choices=any_or((refusal.code, refusal.reason) for refusal in OF_EVENTS),
+        error_messages=NOT_LISTED,
+    )
+    type = forms.ChoiceField(
+        label=_("Type"),
+        required=False,
+        choices=any_or(Delivery.Type.choices),
+        error_messages=NOT_LISTED,
+    )
+    conversation = forms.CharField(
+        label=_("Conversation"),
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    cursor = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    FILTERS = ("outcome", "code", "type", "conversation")
+
+    def clean_conversation(self) -> UUID | None:
+        given = self.cleaned_data["conversation"]
+        id = parse_id(given)
+        if given and id is None:
+            raise forms.ValidationError(
+                _("Give the whole id, in the form 8-4-4-4-12."), code="invalid_id"
+            )
+        return id
+
+    def clean_cursor(self) -> str:
+        cursor: str = self.cleaned_data["cursor"]
+        try:
+            if cursor:
+                decoded(cursor, Delivery, NEWEST_FIRST)
+        except BadCursor:
+            raise forms.ValidationError(
+                _("This page cannot be found. Start from the newest."), code="invalid_cursor"
+            ) from None
+        return cursor
+
+    def page(self) -> Page[Delivery]:
+        """Of a valid form: the deliveries that it asks for, the newest first."""
+        asked = {name: self.cleaned_data[name] for name in self.FILTERS}
+        return page_of(
+            Delivery.objects.for_list().matching(**asked),
+            NEWEST_FIRST,
+            size=DELIVERIES_PAGE,
+            cursor=self.cleaned_data["cursor"],
+        )
+
+    @property
+    def narrows(self) -> bool:
+        """Whether anything is asked for but the newest of all."""
+        return any(self.data.get(name) for name in (*self.FILTERS, "cursor"))
 
 
 @never_cache
-@require_safe
 def deliveries(request: HttpRequest) -> HttpResponse:
     """The log. A bad filter is a 400 with the form, which says what is wrong."""
     form = DeliveriesForm(request.GET)
@@ -32,11 +111,10 @@ def deliveries(request: HttpRequest) -> HttpResponse:
         worth = Delivery.objects.worth_applying_again()
         ids = [delivery.pk for delivery in listed.rows]
         context["worth_applying_again"] = set(worth.filter(pk__in=ids).values_list("pk", flat=True))
-    return page(request, "chat/deliveries.html", context | {"status": 200 if listed else 400})
+    return page(request, "chat/deliveries.html", context, status=200 if listed else 400)
 
 
 @never_cache
-@require_safe
 def delivery(request: HttpRequest, number: str) -> HttpResponse:
     found = Delivery.objects.numbered(number)
     if found is None:
@@ -52,8 +130,6 @@ def delivery(request: HttpRequest, number: str) -> HttpResponse:
     return page(request, "chat/delivery.html", context)
 
 
-@require_POST
-@csrf_protect
 def apply_again(request: HttpRequest, number: str) -> HttpResponse:
     if not request.user.is_staff:
         raise PermissionDenied
@@ -61,9 +137,22 @@ def apply_again(request: HttpRequest, number: str) -> HttpResponse:
     if found is None:
         return nothing_here(request)
     if not found.is_worth_applying_again:
-        messages.warning(request, _("Nothing was done: applying this again cannot help."))
+        messages.warning(request, gettext("Nothing was done: applying this again cannot help."))
         return redirect("delivery", number)
-    result = events.apply_again(found, at=timezone.now(), request_id=request_id(request))
+    result = ingest.apply_again(found, at=timezone.now(), request_id=request_id(request))
     level = messages.WARNING if result.refusal else messages.SUCCESS
     messages.add_message(request, level, notice(result.outcome, result.code))
     return redirect("delivery", number)
+
+
+NOTICES: dict[str, "StrPromise"] = {
+    Delivery.Outcome.APPLIED: _("Applied: it has taken effect now."),
+    Delivery.Outcome.DUPLICATE: _("It had taken effect already; nothing has changed."),
+}
+
+
+def notice(outcome: str, code: str) -> str:
+    """Say what applying a delivery again has done."""
+    if code:
+        return gettext("Refused again: %(reason)s") % {"reason": reason_of(code)}
+    return str(NOTICES[outcome])

@@ -9,11 +9,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
 
-from chat.folding import snippet, terms_of
-from chat.keyset import BadCursor, page_of
-from chat.listing import INBOX_PAGE, Listing
+from chat.database.keyset import BadCursor, page_of
+from chat.events.payloads import parse_id
+from chat.folding import terms_of
 from chat.models import (
     Conversation,
     Delivery,
@@ -24,9 +23,10 @@ from chat.models import (
     Sort,
     ThreadPage,
 )
-from chat.payloads import parse_id
-from chat.thread import entries
+from chat.views.listing import INBOX_PAGE, Listing
 from chat.views.page import page
+from chat.views.snippets import snippet
+from chat.views.thread import entries
 
 THREAD_PAGE = 50
 SEARCH_PAGE = 30
@@ -34,65 +34,73 @@ MOST_ROWS = 500
 MOST_NEWS = 200
 MOST_ARRIVAL = 2**63 - 1
 MOST_HISTORY = 50
-# What an address names a message for.
-SIDES: dict[str, Side] = {"message": "around", "before": "before", "after": "after"}
+# The parameters that name a message, and which side of it they ask for.
+SIDE_OF_PARAMETER: dict[str, Side] = {"message": "around", "before": "before", "after": "after"}
 
 
 # Pages
 
 
 @never_cache
-@require_safe
 def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
-    """Both panes. An unknown conversation or message is a 404, a bad list a 400; each shows the rest."""
+    """Both panes. A bad list is a 400, an unknown conversation or message a 404; each shows the rest."""
     query = request.GET.get("q", "")
     conversation = Conversation.objects.find(parse_id(id))
-    context: dict[str, Any] = {"query": query, "selected": conversation, "status": 200}
-    context |= {"section": "inbox", "selected_id": conversation.pk if conversation else None}
-    if id and conversation is None:
-        context["status"] = 404
-    if conversation is not None:
-        thread_page = thread_page_of(request, conversation, is_whole=True)
-        context["status"] = 200 if thread_page else 404
-        context |= thread_context(conversation, thread_page or ThreadPage([]))
-        context |= history_context(conversation)
-        context["highlighted"] = parse_id(request.GET.get("message"))
-    try:
-        context |= left_context(request, query, conversation)
-    except ValueError:
-        context |= list_context(Listing()) | {"status": 400, "is_bad_list": True}
-    return page(request, "chat/inbox.html", context)
+    stamp, left, is_good = left_pane(request, query, conversation)
+    right, is_found = thread_pane(request, id, conversation)
+    context = {"query": query, "section": "inbox", "stamp": stamp} | left | right
+    status = 400 if not is_good else 200 if is_found else 404
+    return page(request, "chat/inbox.html", context, status=status)
 
 
-def left_context(
+def left_pane(
     request: HttpRequest, query: str, conversation: Conversation | None
-) -> dict[str, Any]:
-    """The list, or what a search found. Raises ValueError for an address that is none of ours."""
+) -> tuple[str, dict[str, Any], bool]:
+    """The stamp and the context of the list or the search, and whether the address names one of ours."""
+    id = conversation.pk if conversation else None
     if query:
-        return {"stamp": stamp(Listing(), 0, conversation)} | search_context(request, query)
-    listing = Listing.of(request.GET)
-    return {"stamp": stamp(listing, INBOX_PAGE, conversation)} | list_context(listing)
+        stamp = Listing().stamp(0, id)
+        context = search_context(request, query)
+        return stamp, context, not context["is_bad_page"]
+    try:
+        listing = Listing.of(request.GET)
+        stamp = listing.stamp(INBOX_PAGE, id)
+        return stamp, list_context(listing), True
+    except ValueError:
+        return "", list_context(Listing()) | {"is_bad_list": True}, False
 
 
-def stamp(listing: Listing, size: int, conversation: Conversation | None) -> str:
-    return listing.stamp(size, conversation.pk if conversation else None)
+def thread_pane(
+    request: HttpRequest, id: str, conversation: Conversation | None
+) -> tuple[dict[str, Any], bool]:
+    """The context of the thread, and whether the address names a stored conversation and message."""
+    if conversation is None:
+        return {"is_missing": bool(id)}, not id
+    found = thread_page_of(request, conversation, is_whole=True)
+    context = thread_context(conversation, found or ThreadPage([]))
+    context |= history_context(conversation)
+    context |= {
+        "selected_id": conversation.pk,
+        "highlighted": parse_id(request.GET.get("message")),
+        "is_missing": found is None,
+    }
+    return context, found is not None
 
 
 @never_cache
-@require_safe
 def search(request: HttpRequest) -> HttpResponse:
-    """Hits in every message. An id that was pasted goes straight to what it stands for."""
+    """Hits in every message. A pasted id leads straight to its conversation or message."""
     query = request.GET.get("q", "")
-    if there := place_of(query.strip()):
-        return redirect(there)
-    context = {"query": query, "section": "inbox", "status": 200} | search_context(request, query)
-    return page(request, "chat/inbox.html", context)
+    if address := address_of(query.strip()):
+        return redirect(address)
+    context = {"query": query, "section": "inbox"} | search_context(request, query)
+    status = 400 if context["is_bad_page"] else 200
+    return page(request, "chat/inbox.html", context, status=status)
 
 
 @never_cache
-@require_safe
 def print_thread(request: HttpRequest, id: str) -> HttpResponse:
-    """All messages, and nothing around them."""
+    """All messages, without the panes around them."""
     conversation = conversation_or_404(id)
     everything = ThreadPage(list(conversation.messages.in_order()))
     return page(request, "chat/print.html", thread_context(conversation, everything))
@@ -101,11 +109,10 @@ def print_thread(request: HttpRequest, id: str) -> HttpResponse:
 # Fragments
 
 
-@require_safe
 def poll(request: HttpRequest) -> HttpResponse:
-    """What has changed since the stamp that the page holds; 204 when nothing has.
+    """Everything that has changed since the page's stamp; 204 when nothing has.
 
-    `counts` is sent now and then, to ask whether they are still right.
+    The page sends `counts` now and then, to ask whether the filters' numbers are still right.
     """
     try:
         listing, rows = Listing.of(request.GET), number(request.GET.get("rows"), most=MOST_ROWS)
@@ -114,23 +121,28 @@ def poll(request: HttpRequest) -> HttpResponse:
         stamp = listing.stamp(rows or 0, id)
     except ValueError:
         return HttpResponse(status=400)
-    held = request.GET.get("counts")
-    is_same = held is None or held == stamp_of_counts(Conversation.objects.counts())
-    if is_same and stamp == request.GET.get("stamp"):
+    counts = request.GET.get("counts")
+    are_counts_right = counts is None or counts == counts_in_short(Conversation.objects.counts())
+    if are_counts_right and stamp == request.GET.get("stamp"):
         return HttpResponse(status=204, headers={"Cache-Control": "no-store"})
     conversation = Conversation.objects.find(id)
-    context: dict[str, Any] = {"selected": conversation, "selected_id": id, "stamp": stamp}
+    news = news_of(conversation, arrival) if conversation else []
+    context: dict[str, Any] = {
+        "selected": conversation,
+        "selected_id": id,
+        "news": entries(ThreadPage(news)),
+        # There may be more news: without a stamp the next poll asks for it.
+        "stamp": stamp if len(news) < MOST_NEWS else "",
+    }
     if rows:
         context |= list_context(listing, rows=rows)
-    if conversation is not None:
-        context |= news_context(conversation, arrival)
     response = render(request, "chat/poll.html", context)
     add_never_cache_headers(response)
     return response
 
 
 def number(text: str | None, *, most: int) -> int | None:
-    """Raises ValueError for what is no number up to `most`; None for what is left out."""
+    """The number, or None without a text. Raises ValueError for anything but 0 to `most`."""
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
@@ -139,9 +151,8 @@ def number(text: str | None, *, most: int) -> int | None:
 
 
 @never_cache
-@require_safe
 def list_rows(request: HttpRequest) -> HttpResponse:
-    """The next rows of the list; `begins` is the cursor of its first, which their addresses keep."""
+    """The next rows of the list. `begins` is the cursor of its first row, which their addresses keep."""
     try:
         listing = Listing.of(request.GET)
         begins = replace(listing, cursor=request.GET.get("begins", ""))
@@ -153,9 +164,8 @@ def list_rows(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_safe
 def thread_messages(request: HttpRequest, id: str) -> HttpResponse:
-    """The messages before or after one of a thread that is shown, and the way further on."""
+    """The messages before or after one message of the thread, and the link to the next page."""
     conversation = conversation_or_404(id)
     thread_page = thread_page_of(request, conversation)
     if thread_page is None:
@@ -182,11 +192,11 @@ def list_context(listing: Listing, *, rows: int = INBOX_PAGE) -> dict[str, Any]:
         "page": listed,
         "filters": [(filter, counts[filter]) for filter in Filter],
         "sorts": Sort,
-        "counts": stamp_of_counts(counts),
+        "counts": counts_in_short(counts),
     }
 
 
-def stamp_of_counts(counts: dict[Filter, int]) -> str:
+def counts_in_short(counts: dict[Filter, int]) -> str:
     return "-".join(str(counts[filter]) for filter in Filter)
 
 
@@ -194,20 +204,25 @@ def stamp_of_counts(counts: dict[Filter, int]) -> str:
 
 
 def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
-    """Hits; a 400 where this page of them does not exist."""
+    """A page of hits with their snippets; `is_bad_page` when the cursor is not one of ours."""
     found = MessageWords.objects.search(query)
     cursor = request.GET.get("hits_cursor", "")
     try:
         hits = page_of(found, ("-message_id",), size=SEARCH_PAGE, cursor=cursor)
     except BadCursor:
-        return {"is_search": True, "status": 400}
+        return {"is_search": True, "is_bad_page": True}
     terms = terms_of(query)
     snippets = [(hit.message, snippet(hit.message.content, terms)) for hit in hits.rows]
-    return {"is_search": True, "hits": snippets, "next_hits": hits.next}
+    return {
+        "is_search": True,
+        "is_bad_page": False,
+        "hits": snippets,
+        "next_hits": hits.next,
+    }
 
 
-def place_of(query: str) -> str | None:
-    """The page of what has this id, or of the one conversation that is shown by these eight letters."""
+def address_of(query: str) -> str | None:
+    """The page of the message or conversation with this id, or of the one whose id begins so."""
     if conversation := Conversation.objects.find_short(query):
         return reverse("thread", args=[conversation.pk])
     id = parse_id(query)
@@ -233,13 +248,13 @@ def conversation_or_404(id: str) -> Conversation:
 def thread_page_of(
     request: HttpRequest, conversation: Conversation, *, is_whole: bool = False
 ) -> ThreadPage | None:
-    """The newest messages, or those around, before or after the one that the address names.
+    """The newest messages, or the ones around, before or after the message that the address names.
 
-    None where it names none of them. A whole page, which has nothing above or below it, shows the
-    end of the thread where there is nothing beyond it.
+    None if the conversation has no such message. A whole page (`is_whole`) is never empty: beyond
+    the end of the thread it shows the end.
     """
     messages = conversation.messages.all()
-    for name, side in SIDES.items():
+    for name, side in SIDE_OF_PARAMETER.items():
         if name in request.GET:
             id = parse_id(request.GET[name])
             found = messages.page_at(side, id, THREAD_PAGE)
@@ -260,25 +275,25 @@ def thread_context(conversation: Conversation, thread_page: ThreadPage) -> dict[
 
 
 def latest_arrival(conversation: Conversation, thread_page: ThreadPage) -> int:
-    """What arrives from now on has a higher one."""
+    """The arrival number of the newest message. Every later message has a higher one."""
     if thread_page.has_newer:
         thread_page = conversation.messages.newest(1)
     return max((message.arrival for message in thread_page.messages), default=0)
 
 
 def history_context(conversation: Conversation) -> dict[str, Any]:
-    """What was refused for it, the latest, and how much that is."""
+    """The latest deliveries that were refused for this conversation, and their number."""
     refused = list(Delivery.objects.refused_for(conversation.pk)[: MOST_HISTORY + 1])
     count = f"{MOST_HISTORY}+" if len(refused) > MOST_HISTORY else str(len(refused))
     return {"history": refused[:MOST_HISTORY], "history_count": count}
 
 
-def news_context(conversation: Conversation, arrival: int | None) -> dict[str, Any]:
-    """What arrived since; none where the page does not reach to the end of its thread."""
+def news_of(conversation: Conversation, arrival: int | None) -> list[Message]:
+    """The messages that arrived later, MOST_NEWS at most.
+
+    None if `arrival` is None: then the page does not show the end of the thread.
+    """
     if arrival is None:
-        return {"news": []}
-    news = list(conversation.messages.filter(arrival__gt=arrival).order_by("arrival")[:MOST_NEWS])
-    context: dict[str, Any] = {"news": entries(ThreadPage(news))}
-    if len(news) == MOST_NEWS:
-        context["stamp"] = ""  # there may be more: the next poll asks again at once
-    return context
+        return []
+    later = conversation.messages.filter(arrival__gt=arrival)
+    return list(later.order_by("arrival")[:MOST_NEWS])

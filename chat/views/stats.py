@@ -2,24 +2,43 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django import forms
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
 
-from chat.cards import cards_of, now_of
-from chat.forms import StatsForm
-from chat.statistics import statistics_of
+from chat.statistics import DEFAULT_PERIOD, PERIODS, statistics_of
+from chat.views.cards import cards_of, now_of
 from chat.views.page import page
+
+NAMES = _("Last 7 days"), _("Last 30 days"), _("Last 90 days")
+
+
+class StatsForm(forms.Form):
+    """The period of the statistics; a missing one is the default, any other value an error."""
+
+    days = forms.TypedChoiceField(
+        label=_("Period"),
+        coerce=int,
+        choices=list(zip(PERIODS, NAMES, strict=True)),
+        error_messages={
+            "invalid_choice": _("Choose one of the periods in the list."),
+            "required": _("Choose one of the periods in the list."),
+        },
+    )
+
+    @classmethod
+    def asked(cls, query: QueryDict) -> "StatsForm":
+        return cls({"days": query.get("days", DEFAULT_PERIOD)})
 
 
 @never_cache
-@require_safe
 def stats(request: HttpRequest) -> HttpResponse:
     """A bad period is a 400 that still shows the form."""
     form = StatsForm.asked(request.GET)
-    context: dict[str, Any] = {"form": form, "section": "stats", "status": 400}
-    if form.is_valid():
-        found = statistics_of(form.cleaned_data["days"])
-        figures = {"stats": found, "now": now_of(found), "cards": cards_of(found)}
-        context |= figures | {"status": 200}
+    context: dict[str, Any] = {"form": form, "section": "stats"}
+    if not form.is_valid():
+        return page(request, "chat/stats.html", context, status=400)
+    found = statistics_of(form.cleaned_data["days"])
+    context |= {"stats": found, "now": now_of(found), "cards": cards_of(found)}
     return page(request, "chat/stats.html", context)

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from chat import backup
 from chat.management.rehearsal import database_errors_named
+from chat.upkeep import backup
 
 
 class Command(BaseCommand):

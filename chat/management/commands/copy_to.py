@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from tqdm import tqdm
 
-from chat import copying
+from chat.upkeep import copying
 
 
 class Command(BaseCommand):

@@ -7,13 +7,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
-from chat import erasure
 from chat.management.rehearsal import (
     NOTHING_DONE,
     add_yes,
     conversation_id,
     database_errors_named,
 )
+from chat.upkeep import erasure
 
 
 class Command(BaseCommand):

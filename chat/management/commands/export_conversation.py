@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from chat import erasure, exporting
 from chat.management.rehearsal import conversation_id, database_errors_named
+from chat.upkeep import erasure, exporting
 
 
 class Command(BaseCommand):

@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
-from chat import pruning
 from chat.management.rehearsal import NOTHING_DONE, add_yes, database_errors_named
+from chat.upkeep import pruning
 
 
 class Command(BaseCommand):

@@ -13,8 +13,7 @@ from django.db.models import Count
 from django.utils import timezone
 from tqdm import tqdm
 
-from chat import copying, rebuilding
-from chat.events import Result, apply_again
+from chat.events.ingest import Result, apply_again
 from chat.management.rehearsal import (
     NOTHING_DONE,
     add_yes,
@@ -23,8 +22,10 @@ from chat.management.rehearsal import (
     moment,
 )
 from chat.models import MAY_CHANGE, Delivery, DeliveryQuerySet
-from chat.reasons import REASONS
+from chat.refusals import OF_EVENTS
+from chat.upkeep import copying, rebuilding
 
+CODES = [refusal.code for refusal in OF_EVENTS]
 FILTERS = ("code", "since", "until", "conversation", "id", "yes")
 
 
@@ -41,10 +42,9 @@ class Command(BaseCommand):
         add(
             "--code",
             action="append",
-            choices=list(REASONS),
+            choices=CODES,
             metavar="CODE",
-            help="only what was refused so; may be given several times. One of "
-            + ", ".join(REASONS),
+            help="only what was refused so; may be given several times. One of " + ", ".join(CODES),
         )
         add("--since", type=moment, help="only what came then or later: a date, or date and time")
         add("--until", type=moment, help="only what came before then")
@@ -104,8 +104,9 @@ class Command(BaseCommand):
             try:
                 with database_errors_named():
                     last = rebuilding.last_delivery()
-                    with rebuilding.scratch(url or f"sqlite:///{directory}/scratch.sqlite3"):
-                        self.compare(rebuilding.Check(last))
+                    scratch_url = url or f"sqlite:///{directory}/scratch.sqlite3"
+                    with copying.target(scratch_url) as scratch:
+                        self.compare(rebuilding.Check(last, scratch))
             except copying.NotEmpty:
                 raise CommandError("the scratch database is not empty") from None
             except ValueError as error:

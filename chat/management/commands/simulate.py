@@ -19,10 +19,10 @@ from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError
 from urllib3.util import parse_url
 
-from chat.bulk import ingest_many, much_to_load
+from chat.events.bulk import ingest_many, tuned_for_loading
+from chat.management.simulation import Posting, postings, utc_now
+from chat.management.simulation.history import history
 from chat.signatures import configured, new_webhook_id, signed
-from chat.simulation import Posting, postings, utc_now
-from chat.simulation.history import history
 
 DEFAULT_URL = "http://127.0.0.1:8000/webhook/"
 RATE = 5.0
@@ -91,7 +91,7 @@ class Command(BaseCommand):
         stream = history(conversations=conversations, until=utc_now(), seed=options["seed"])
         tally = Tally()
         try:
-            with much_to_load(), suppress(KeyboardInterrupt):  # what is loaded stays
+            with tuned_for_loading(), suppress(KeyboardInterrupt):  # what is loaded stays
                 self.load_all(stream, tally, total=conversations)
         except DatabaseError as error:
             raise CommandError(f"the database says: {error}; is it migrated?") from error

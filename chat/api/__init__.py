@@ -1,0 +1,1 @@
+"""JSON for machines: REST framework views, what they take, and what they answer."""

@@ -1,0 +1,270 @@
+"""The description of all this for machines: OpenAPI 3.1, made of the models that do the work."""
+
+from functools import cache
+from typing import Any, Literal
+from uuid import UUID
+
+from django.conf import settings
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+
+from chat.api.parameters import (
+    ConversationParameters,
+    DeliveryParameters,
+    MessageParameters,
+    Parameters,
+    StatsParameters,
+)
+from chat.api.serializers import (
+    ConversationListOut,
+    ConversationOut,
+    DeliveriesOut,
+    MessagePageOut,
+)
+from chat.events.payloads import EVENTS
+from chat.problems import MEDIA_TYPE
+from chat.refusals import REFUSALS, FieldError
+from chat.statistics import Statistics
+
+Schema = dict[str, Any]
+
+
+class OutcomeOut(BaseModel):
+    """A delivery that was taken: applied, or equal to what is stored already."""
+
+    outcome: Literal["applied", "duplicate"]
+    type: Literal["NEW_CONVERSATION", "NEW_MESSAGE", "CLOSE_CONVERSATION"]
+    id: UUID
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457. `code` says what is wrong; `errors` where, when it is in members of the body (the
+    pointers are RFC 6901's) or in query parameters (a pointer is `/` and the parameter's name).
+    """
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: UUID
+    errors: list[FieldError] = []
+
+
+class StatusOut(BaseModel):
+    """What a probe says when all is well."""
+
+    status: Literal["ok", "ready"]
+
+
+@cache
+def schema() -> Schema:
+    """The whole document. It changes with the code only."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Realmate",
+            "version": "1",
+            "description": "Every path stands with a slash at its end and without. Every answer "
+            "has an X-Request-Id. Times are RFC 3339 in UTC.",
+        },
+        "paths": paths(),
+        "components": {"schemas": components(), "securitySchemes": SECURITY_SCHEMES},
+    }
+
+
+# Paths
+
+
+def paths() -> Schema:
+    id_of_conversation = parameter("id", {"type": "string", "format": "uuid"}, place="path")
+    one = {"parameters": [id_of_conversation]}
+    unknown = "conversation_not_found"
+    return {
+        "/webhook/": {"post": webhook()},
+        "/conversations": {
+            "get": read(
+                "Conversations, by pages",
+                as_json(ConversationListOut),
+                codes=["bad_request"],
+                parameters=ConversationParameters,
+            )
+        },
+        "/conversations/{id}": one
+        | {"get": read("A conversation, whole", as_json(ConversationOut), codes=[unknown])},
+        "/conversations/{id}/messages": one
+        | {
+            "get": read(
+                "A conversation's messages, by pages: the newest, or at a message",
+                as_json(MessagePageOut),
+                codes=["bad_request", unknown],
+                parameters=MessageParameters,
+            )
+        },
+        "/conversations/{id}/transcript.txt": one
+        | {"get": read("A conversation as text", as_text("text/plain"), codes=[unknown])},
+        "/conversations/{id}/transcript.csv": one
+        | {"get": read("A conversation as a table", as_text("text/csv"), codes=[unknown])},
+        "/deliveries": {
+            "get": read(
+                "The log of what was delivered, by pages and without the bodies",
+                as_json(DeliveriesOut),
+                codes=["bad_request"],
+                parameters=DeliveryParameters,
+            )
+        },
+        "/stats": {
+            "get": read(
+                "Figures of the last days",
+                as_json(Statistics),
+                codes=["bad_request"],
+                parameters=StatsParameters,
+            )
+        },
+        "/metrics": {"get": read("Counters and durations, for Prometheus", METRICS)},
+        "/healthz": {"get": read("Whether the process answers", as_json(StatusOut), is_open=True)},
+        "/readyz": {"get": read("Whether it can take events", as_json(StatusOut), is_open=True)},
+        "/docs": {"get": read("This document, as a page", as_text("text/html"))},
+        "/schema": {"get": read("This document", {"application/json": {"schema": {}}})},
+    }
+
+
+def webhook() -> Schema:
+    events = [{"$ref": ref(model)} for model in EVENTS.values()]
+    types = {type: ref(model) for type, model in EVENTS.items()}
+    body = {"oneOf": events, "discriminator": {"propertyName": "type", "mapping": types}}
+    codes = """bad_request invalid_signature invalid_json invalid_event conversation_closed conversation_not_found
+        id_conflict length_required body_too_large unsupported_media_type"""
+    return {
+        "summary": "Deliver one event",
+        "description": "At least once and in any order. A 2xx is given after a durable commit; "
+        "whatever else is said by a problem's code.",
+        "security": [],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {
+            "200": answer("A closing applied, or a duplicate of what is stored", OUTCOME),
+            "201": answer("A conversation or a message applied", OUTCOME),
+        }
+        | problems(codes.split()),
+    }
+
+
+def read(
+    summary: str,
+    content: Schema,
+    *,
+    codes: list[str] | None = None,
+    parameters: type[Parameters] | None = None,
+    is_open: bool = False,
+) -> Schema:
+    codes = [*(codes or []), *([] if is_open else ["not_authenticated"])]
+    operation: Schema = {
+        "summary": summary,
+        "security": [] if is_open else [{name: []} for name in SECURITY_SCHEMES],
+        "responses": {"200": answer(summary, content)} | problems(codes),
+    }
+    if parameters:
+        operation["parameters"] = parameters_of(parameters)
+    return operation
+
+
+def parameters_of(model: type[Parameters]) -> list[Schema]:
+    fields = model.model_json_schema(schema_generator=Plain, ref_template=REF)["properties"]
+    return [parameter(name, dict(field)) for name, field in fields.items()]
+
+
+def parameter(name: str, field: Schema, *, place: str = "query") -> Schema:
+    """A parameter that is left out is None or empty to us; on the wire there is neither."""
+    description = field.pop("description", None)
+    if field.get("default") in (None, ""):
+        field.pop("default", None)
+    field |= field.pop("anyOf", [{}])[0]
+    described = {"description": description} if description else {}
+    return {"name": name, "in": place, "required": place == "path", "schema": field} | described
+
+
+# Answers
+
+
+def answer(description: str, content: Schema) -> Schema:
+    return {"description": description, "content": content}
+
+
+def as_json(model: type[BaseModel]) -> Schema:
+    return {"application/json": {"schema": {"$ref": ref(model)}}}
+
+
+def as_text(media_type: str) -> Schema:
+    return {f"{media_type}; charset=utf-8": {"schema": {"type": "string"}}}
+
+
+def problems(codes: list[str]) -> Schema:
+    """By status, the problems of an address; what any of them may answer is among them."""
+    by_status: dict[int, list[str]] = {}
+    for code in [*codes, "method_not_allowed", "try_again"]:
+        by_status.setdefault(REFUSALS[code].status, []).append(code)
+    return {str(status): problem_answer(by_status[status]) for status in sorted(by_status)}
+
+
+def problem_answer(codes: list[str]) -> Schema:
+    of_these = {"properties": {"code": {"enum": codes}}}
+    problem = {"allOf": [{"$ref": ref(ProblemOut)}, of_these]}
+    description = "\n\n".join(f"{code}: {REFUSALS[code].detail}" for code in codes)
+    return answer(description, {MEDIA_TYPE: {"schema": problem}})
+
+
+# Who may ask: a program by its token, a person's browser by the session of its login.
+SECURITY_SCHEMES: Schema = {
+    "token": {"type": "http", "scheme": "bearer", "description": "Of manage.py createtoken."},
+    "session": {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
+}
+
+# Components
+
+REF = "#/components/schemas/{model}"
+
+
+class Plain(GenerateJsonSchema):
+    """Without titles, which would repeat the names."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def ref(model: type[BaseModel]) -> str:
+    return REF.format(model=model.__name__)
+
+
+OUTCOME = as_json(OutcomeOut)
+METRICS: Schema = {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}
+PARAMETERS: list[type[Parameters]] = [
+    ConversationParameters,
+    DeliveryParameters,
+    MessageParameters,
+    StatsParameters,
+]
+TAKEN: list[type[BaseModel]] = [*EVENTS.values(), *PARAMETERS]
+GIVEN: list[type[BaseModel]] = [
+    OutcomeOut,
+    ConversationListOut,
+    ConversationOut,
+    DeliveriesOut,
+    MessagePageOut,
+    ProblemOut,
+    Statistics,
+    StatusOut,
+]
+
+
+def components() -> Schema:
+    taken: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in TAKEN]
+    given: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (model, "serialization") for model in GIVEN
+    ]
+    _, made = models_json_schema([*taken, *given], schema_generator=Plain, ref_template=REF)
+    schemas: Schema = made["$defs"]
+    schemas["ProblemOut"]["properties"]["code"]["enum"] = list(REFUSALS)
+    for model in PARAMETERS:
+        del schemas[model.__name__]
+    return schemas

@@ -1,0 +1,190 @@
+"""Conversations and deliveries out: the JSON that readers get."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, TypeAdapter
+from typing_extensions import TypedDict
+
+from chat.database.keyset import Page
+from chat.models import Conversation, Delivery, ThreadPage
+
+
+# A thread may have thousands: pydantic checks and writes a dict in two thirds of a model's time.
+class MessageOut(TypedDict):
+    """A message; its timestamp is RFC 3339 in UTC. Its content is empty exactly when it was erased."""
+
+    id: UUID
+    direction: Literal["SENT", "RECEIVED"]
+    content: str
+    timestamp: datetime
+
+
+class ConversationOut(BaseModel):
+    """A conversation with all its messages, by timestamp, then arrival. `closed_at` is null while OPEN."""
+
+    id: UUID
+    state: Literal["OPEN", "CLOSED"]
+    opened_at: datetime
+    closed_at: datetime | None
+    messages: list[MessageOut]
+
+
+CONVERSATION = TypeAdapter(ConversationOut)
+
+
+def conversation_json(conversation: Conversation) -> bytes:
+    rows = conversation.messages.in_order().as_text()
+    out = CONVERSATION.validate_python(
+        {
+            "id": conversation.id,
+            "state": conversation.state,
+            "opened_at": conversation.opened_at,
+            "closed_at": conversation.closed_at,
+            "messages": [
+                {"id": id, "direction": direction, "content": content, "timestamp": timestamp}
+                for id, direction, content, timestamp in rows
+            ],
+        }
+    )
+    return CONVERSATION.dump_json(out)
+
+
+class DeliveryOut(BaseModel):
+    """A delivery without its body. `code` says why it was refused; null when it was not."""
+
+    id: int
+    received_at: datetime
+    type: Delivery.Type | None
+    conversation_id: UUID | None
+    message_id: UUID | None
+    timestamp: datetime | None
+    outcome: Delivery.Outcome
+    code: str | None
+    request_id: UUID
+    webhook_id: str | None
+    replays: int | None
+    replayed_by: list[int]
+
+
+class DeliveriesOut(BaseModel):
+    """A page; `next` is the cursor of the one after it, null on the last."""
+
+    deliveries: list[DeliveryOut]
+    next: str | None
+
+
+def deliveries_out(page: Page[Delivery]) -> DeliveriesOut:
+    return DeliveriesOut(
+        deliveries=[delivery_out(delivery) for delivery in page.rows], next=page.next or None
+    )
+
+
+def delivery_out(delivery: Delivery) -> DeliveryOut:
+    return DeliveryOut(
+        id=delivery.pk,
+        received_at=delivery.received_at,
+        type=delivery.type,
+        conversation_id=delivery.conversation_id,
+        message_id=delivery.message_id,
+        timestamp=delivery.timestamp,
+        outcome=delivery.outcome,
+        code=delivery.code or None,
+        request_id=delivery.request_id,
+        webhook_id=delivery.webhook_id or None,
+        replays=delivery.replays_id,
+        replayed_by=[replay.pk for replay in delivery.replayed_by.all()],
+    )
+
+
+# Lists
+
+
+class LastMessageOut(BaseModel):
+    """The last message by timestamp, then arrival; the preview is its beginning on one line."""
+
+    direction: Literal["SENT", "RECEIVED"]
+    preview: str
+    timestamp: datetime
+
+
+class ConversationRowOut(BaseModel):
+    """A conversation as a list shows it. `waiting_since` is null when no reply is needed."""
+
+    id: UUID
+    state: Literal["OPEN", "CLOSED"]
+    opened_at: datetime
+    closed_at: datetime | None
+    needs_reply: bool
+    waiting_since: datetime | None
+    activity_at: datetime
+    message_count: int
+    last_message: LastMessageOut | None
+
+
+class ConversationListOut(BaseModel):
+    """A page of conversations, and the cursor of the page after it; null at the end."""
+
+    conversations: list[ConversationRowOut]
+    next: str | None
+
+
+class ThreadMessageOut(MessageOut):
+    """A message in a page of its thread; `late` when it stands above an earlier arrival."""
+
+    received_at: datetime
+    late: bool
+
+
+class MessagePageOut(BaseModel):
+    """A stretch of a thread, by timestamp, then arrival."""
+
+    messages: list[ThreadMessageOut]
+    has_older: bool
+    has_newer: bool
+
+
+def conversations_out(page: Page[Conversation]) -> ConversationListOut:
+    rows = [row_of(conversation) for conversation in page.rows]
+    return ConversationListOut(conversations=rows, next=page.next or None)
+
+
+def row_of(conversation: Conversation) -> ConversationRowOut:
+    return ConversationRowOut.model_validate(
+        {
+            "id": conversation.id,
+            "state": conversation.state,
+            "opened_at": conversation.opened_at,
+            "closed_at": conversation.closed_at,
+            "needs_reply": conversation.needs_reply,
+            "waiting_since": conversation.waiting_since,
+            "activity_at": conversation.activity_at,
+            "message_count": conversation.message_count,
+            "last_message": last_message_of(conversation),
+        }
+    )
+
+
+def last_message_of(conversation: Conversation) -> dict[str, object] | None:
+    if conversation.last_message_at is None:
+        return None
+    return {
+        "direction": conversation.last_message_direction,
+        "preview": conversation.last_message_preview,
+        "timestamp": conversation.last_message_at,
+    }
+
+
+def message_page_out(page: ThreadPage) -> MessagePageOut:
+    members = ThreadMessageOut.__annotations__
+    return MessagePageOut.model_validate(
+        {
+            "messages": [
+                {member: getattr(message, member) for member in members}
+                for message in page.messages
+            ],
+            "has_older": page.has_older,
+            "has_newer": page.has_newer,
+        }
+    )

@@ -1,0 +1,123 @@
+"""`POST /webhook/`: one event a request, answered after its durable commit."""
+
+from io import BufferedIOBase
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from chat.api.authentication import IsSender, SenderSignature, body_of
+from chat.api.base import JSONView
+from chat.events.ingest import Result, ingest
+from chat.metrics import DELIVERIES
+from chat.models import Delivery
+from chat.problems import request_id
+from chat.refusals import (
+    BadLength,
+    BodyTooLarge,
+    InvalidSignature,
+    LengthRequired,
+    Refusal,
+    UnsupportedMediaType,
+)
+from chat.signatures import webhook_id
+
+
+class RawBody(BaseParser):
+    """The body as bytes: signatures and the log need it exactly as it came."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        """Raises BodyTooLarge for a chunked body over MAX_BODY_BYTES."""
+        request: HttpRequest = stream
+        if "Transfer-Encoding" not in request.headers:
+            return request.body
+        chunked: BufferedIOBase = request.META["wsgi.input"]
+        body = chunked.read(settings.MAX_BODY_BYTES + 1)
+        if len(body) > settings.MAX_BODY_BYTES:
+            raise BodyTooLarge
+        return body
+
+
+class WebhookRequest(Request):
+    """Gives every body to the parser. REST framework takes a body without Content-Length as none."""
+
+    @property
+    def stream(self) -> Any:
+        return self._request
+
+    @property
+    def content_type(self) -> str:  # type: ignore[override] # an attribute in the stubs
+        """Without parameters."""
+        return self._request.content_type or ""
+
+
+class Webhook(JSONView):
+    """Deliver one event. The answer does not depend on Accept, Authorization or cookies."""
+
+    authentication_classes = [SenderSignature]
+    permission_classes = [IsSender]
+    parser_classes = [RawBody]
+    http_method_names = ["post"]
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        return WebhookRequest(
+            request,
+            parsers=self.get_parsers(),
+            authenticators=self.get_authenticators(),
+            negotiator=self.get_content_negotiator(),
+            parser_context=self.get_parser_context(request),
+        )
+
+    def perform_authentication(self, request: Request) -> None:
+        """Judge the headers of the body first: the signature is computed over a body that was read."""
+        refuse_unreadable(request)
+        super().perform_authentication(request)
+
+    def post(self, request: Request) -> HttpResponse:
+        result = ingest(
+            body_of(request),
+            received_at=timezone.now(),
+            request_id=request_id(request),
+            webhook_id=webhook_id(request.headers),
+        )
+        if result.refusal:
+            raise result.refusal
+        DELIVERIES.labels(result.outcome).inc()
+        subject = result.subject
+        answer = {"outcome": result.outcome, "type": subject.type, "id": subject.id}
+        return Response(answer, status=201 if has_created(result) else 200)
+
+    def handle_exception(self, exc: Exception) -> Any:
+        if isinstance(exc, Refusal):
+            DELIVERIES.labels(exc.code).inc()
+        return super().handle_exception(exc)
+
+    def permission_denied(self, request: Request, *args: Any, **kwargs: Any) -> NoReturn:
+        raise InvalidSignature
+
+
+def refuse_unreadable(request: Request) -> None:
+    """Raise the refusals that need only the headers of the body."""
+    if request.content_type != "application/json" or "Content-Encoding" in request.headers:
+        raise UnsupportedMediaType
+    if "Transfer-Encoding" in request.headers:
+        if not request.META.get("wsgi.input_terminated"):
+            raise LengthRequired
+        return
+    try:
+        declared = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        raise BadLength from None
+    if declared > settings.MAX_BODY_BYTES:
+        raise BodyTooLarge
+
+
+def has_created(result: Result) -> bool:
+    is_closing = result.subject.type == Delivery.Type.CLOSE_CONVERSATION
+    return result.outcome == Delivery.Outcome.APPLIED and not is_closing

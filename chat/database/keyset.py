@@ -1,0 +1,93 @@
+"""Keyset pages: each begins after a row that was shown, so depth costs nothing and nothing moves in between."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from django.db.models import DateTimeField, IntegerField, Model, Q, QuerySet, UUIDField
+
+from chat.database import YEARS
+
+MAX_CURSOR = 200
+
+Row = TypeVar("Row", bound=Model)
+# The fields of an order, as for `order_by`; the last one is unique, so that the order is total.
+Ordering = tuple[str, ...]
+
+
+class BadCursor(ValueError):
+    """Not a cursor that was given out for this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Rows in their order, and the cursor of what follows them: empty when nothing does."""
+
+    rows: list[Row]
+    next: str = ""
+
+
+def page_of(
+    queryset: QuerySet[Row], ordering: Ordering, *, size: int, cursor: str = ""
+) -> Page[Row]:
+    """The first rows, or those after the cursor. Raises BadCursor."""
+    rows = list(rows_of(queryset, ordering, cursor=cursor)[: size + 1])
+    following = cursor_of(rows[size - 1], ordering) if len(rows) > size else ""
+    return Page(rows[:size], following)
+
+
+def rows_of(queryset: QuerySet[Row], ordering: Ordering, *, cursor: str = "") -> QuerySet[Row]:
+    """In this order, from the cursor on. Raises BadCursor."""
+    if cursor:
+        queryset = queryset.filter(after(ordering, decoded(cursor, queryset.model, ordering)))
+    return queryset.order_by(*ordering)
+
+
+def after(ordering: Ordering, position: Sequence[Any]) -> Q:
+    """What stands after a position. The bound on the first field lets an index seek to it."""
+    (first, *rest), (value, *values) = ordering, position
+    name, beyond = first.lstrip("-"), "lt" if first.startswith("-") else "gt"
+    if not rest:
+        return Q(**{f"{name}__{beyond}": value})
+    return Q(**{f"{name}__{beyond}e": value}) & (
+        Q(**{f"{name}__{beyond}": value}) | after(tuple(rest), values)
+    )
+
+
+# Cursors
+
+
+def cursor_of(row: Model, ordering: Ordering) -> str:
+    values = [getattr(row, name.lstrip("-")) for name in ordering]
+    text = json.dumps([value if isinstance(value, int) else str(value) for value in values])
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decoded(cursor: str, model: type[Model], ordering: Ordering) -> list[Any]:
+    if len(cursor) > MAX_CURSOR:
+        raise BadCursor
+    try:
+        values = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        fields = [model._meta.get_field(name.lstrip("-")) for name in ordering]
+        return [value_of(field, value) for field, value in zip(fields, values, strict=True)]
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise BadCursor from error
+
+
+def value_of(field: Any, value: Any) -> Any:
+    """Raises ValueError, TypeError or AttributeError for what no row can have."""
+    field = getattr(field, "output_field", field)  # of a generated one
+    field = getattr(field, "target_field", field)  # of a foreign key
+    if isinstance(field, IntegerField) and type(value) is int and 0 <= value < 2**63:
+        return value
+    if isinstance(field, UUIDField):
+        return UUID(value)
+    if isinstance(field, DateTimeField):
+        at = datetime.fromisoformat(value)
+        if at.utcoffset() is not None and at.year in YEARS:
+            return at.astimezone(UTC)  # PostgreSQL takes no offset of 16 hours or more
+    raise ValueError("not a value of this field")

@@ -1,0 +1,173 @@
+"""Cached SQL for hot paths, per engine: compiling a query takes several times as long as running it.
+
+Each helper promises what the queryset or the `save()` in its docstring does, without signals. It
+stands on private parts of the ORM; tests/test_statements.py compares each helper with its original.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from django.db import DEFAULT_DB_ALIAS, connections, models
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+Row = TypeVar("Row", bound=models.Model)
+Item = TypeVar("Item")
+Fields = list["models.Field[Any, Any]"]
+
+# Rows per statement. Each distinct count is compiled once and kept.
+MOST_ROWS = 64
+
+
+class Lookup(Generic[Row]):
+    """`rows.filter(id=id).first()`, or by another unique field.
+
+    Rows of `select_for_update()` are read inside a transaction.
+    """
+
+    def __init__(self, rows: models.QuerySet[Row], *, by: str = "id") -> None:
+        self._rows = rows
+        self._id = field_of(rows.model, by)
+        self._names = [field.attname for field in rows.model._meta.concrete_fields]
+        self._sql: dict[tuple[int, str], str] = {}
+        self._readers: dict[str, tuple[Any, Any]] = {}
+
+    def __call__(self, id: Any, *, using: str = DEFAULT_DB_ALIAS) -> Row | None:
+        return next(iter(self._found([id], using)), None)
+
+    def among(self, ids: Iterable[Any], *, using: str = DEFAULT_DB_ALIAS) -> dict[Any, Row]:
+        """`rows.filter(id__in=ids)`, keyed by id; ordered querysets are read in the order of the ids."""
+        found: dict[Any, Row] = {}
+        for part in in_parts(sorted(ids)):
+            found |= {getattr(row, self._id.attname): row for row in self._found(part, using)}
+        return found
+
+    def _found(self, ids: list[Any], using: str) -> list[Row]:
+        connection = connections[using]
+        sql = self._sql_for(len(ids), connection)
+        compiler, converters = self._reader_for(connection)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [self._id.get_db_prep_value(id, connection) for id in ids])
+            found = cursor.fetchall()
+        model = self._rows.model
+        return [
+            model.from_db(using, self._names, values)
+            for values in compiler.apply_converters(found, converters)
+        ]
+
+    def _sql_for(self, count: int, connection: BaseDatabaseWrapper) -> str:
+        key = count, connection.vendor
+        if key not in self._sql:
+            self._sql[key] = str(self._compiler(count, connection).as_sql()[0])
+        return self._sql[key]
+
+    def _reader_for(self, connection: BaseDatabaseWrapper) -> tuple[Any, Any]:
+        """The compiler and the converters of the result columns.
+
+        All threads share them: a compiler keeps the connection of the thread that created it.
+        """
+        if connection.vendor not in self._readers:
+            compiler = self._compiler(1, connection)
+            compiler.as_sql()
+            converters = compiler.get_converters([column for column, *_ in compiler.select])
+            self._readers[connection.vendor] = compiler, converters
+        return self._readers[connection.vendor]
+
+    def _compiler(self, count: int, connection: BaseDatabaseWrapper) -> Any:
+        any_ids = [self._id.to_python(f"{number:032}") for number in range(count)]
+        query = self._rows.filter(**{f"{self._id.name}__in": any_ids}).query
+        return query.get_compiler(connection=connection)
+
+
+def in_parts(items: list[Item]) -> Iterator[list[Item]]:
+    for start in range(0, len(items), MOST_ROWS):
+        yield items[start : start + MOST_ROWS]
+
+
+def insert(*rows: models.Model, using: str = DEFAULT_DB_ALIAS) -> None:
+    """`row.save(force_insert=True)` of each row. All are of one model; generated keys are set."""
+    connection = connections[using]
+    for part in in_parts(list(rows)):
+        fields, sql = _insert_of(type(part[0]), len(part), connection.vendor, using)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                sql, [value for row in part for value in _values(row, fields, connection)]
+            )
+            if part[0].pk is None:
+                for row, [key] in zip(part, cursor.fetchall(), strict=True):
+                    row.pk = key
+
+
+@cache
+def _insert_of(
+    model: type[models.Model], count: int, vendor: str, using: str
+) -> tuple[Fields, str]:
+    connection = connections[using]
+    given = [field for field in model._meta.concrete_fields if not field.generated]
+    fields = [field for field in given if not isinstance(field, models.AutoField)]
+    columns = ", ".join(_quoted(field, connection) for field in fields)
+    row = ", ".join(_placeholder(field, connection) for field in fields)
+    table, rows = connection.ops.quote_name(model._meta.db_table), ", ".join([f"({row})"] * count)
+    key = _quoted(model._meta.pk, connection)
+    returning = f" RETURNING {key}" if len(fields) < len(given) else ""
+    return fields, f"INSERT INTO {table} ({columns}) VALUES {rows}{returning}"  # noqa: S608
+
+
+def _placeholder(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> str:
+    get_placeholder = getattr(field, "get_placeholder", None)
+    return str(get_placeholder(None, None, connection)) if get_placeholder else "%s"
+
+
+def update(*rows: models.Model, names: Iterable[str], using: str = DEFAULT_DB_ALIAS) -> None:
+    """`row.save(force_update=True, update_fields=names)` of each row. All are of one model, and exist."""
+    if not rows:
+        return
+    connection = connections[using]
+    fields, sql = _update_of(type(rows[0]), tuple(names), connection.vendor, using)
+    values = [_values(row, fields, connection) for row in rows]
+    with connection.cursor() as cursor:
+        if len(rows) == 1:
+            cursor.execute(sql, values[0])
+        else:
+            cursor.executemany(sql, values)
+
+
+@cache
+def _update_of(
+    model: type[models.Model], names: tuple[str, ...], vendor: str, using: str
+) -> tuple[Fields, str]:
+    connection = connections[using]
+    fields = [field_of(model, name) for name in names]
+    changes = ", ".join(f"{_quoted(field, connection)} = %s" for field in fields)
+    table, key = connection.ops.quote_name(model._meta.db_table), model._meta.pk
+    sql = f"UPDATE {table} SET {changes} WHERE {_quoted(key, connection)} = %s"  # noqa: S608 - no value in it
+    return [*fields, key], sql
+
+
+def execute(
+    statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_ALIAS
+) -> tuple[Any, ...] | None:
+    """Run one statement. Return its first row, or None when it has no rows."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(statement, params)
+        row: tuple[Any, ...] | None = cursor.fetchone() if cursor.description else None
+        return row
+
+
+def _quoted(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> str:
+    return connection.ops.quote_name(str(field.column))
+
+
+def field_of(model: type[models.Model], name: str) -> models.Field[Any, Any]:
+    field = model._meta.get_field(name)
+    assert isinstance(field, models.Field)  # noqa: S101 - for mypy: not a relation from elsewhere
+    return field
+
+
+def _values(row: models.Model, fields: Fields, connection: BaseDatabaseWrapper) -> list[Any]:
+    return [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]

@@ -1,0 +1,1 @@
+"""Events: their wire format, their rules, and `ingest`, the only way in. Nothing here knows HTTP."""

@@ -1,0 +1,218 @@
+"""`ingest`: one body in, its effect and its log row written in one durable transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
+
+from chat.database.group_commit import GroupCommit
+from chat.events.payloads import Event, NewConversation, parse
+from chat.events.rules import Outcome, apply, note_writing_after_closing
+from chat.events.unit_of_work import UnitOfWork
+from chat.models import KEPT_OF_INVALID_BODY, Delivery, ids_in
+from chat.refusals import ConversationClosed, InvalidPayload, Refusal, Subject
+
+# A constraint decides a race. The loser runs again, and then finds the winner's row.
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A body, its arrival time and its ids: everything that the log keeps of a delivery."""
+
+    body: bytes
+    received_at: datetime
+    request_id: UUID
+    webhook_id: str = ""
+    replays: Delivery | None = None
+
+    @property
+    def delivered_at(self) -> datetime:
+        """When the event first arrived. A replay counts from the arrival of its original."""
+        return self.replays.received_at if self.replays else self.received_at
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A parsed body, or the refusal that says why it is not an event, with its envelope."""
+
+    event: Event | InvalidPayload
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of a delivery. `refusal` is set exactly when the outcome is REFUSED."""
+
+    outcome: Outcome
+    subject: Subject
+    refusal: Refusal | None = None
+
+    @property
+    def code(self) -> str:
+        """The refusal's code, or an empty string."""
+        return self.refusal.code if self.refusal else ""
+
+
+def ingest(
+    body: bytes,
+    *,
+    received_at: datetime,
+    request_id: UUID | None = None,
+    webhook_id: str = "",
+    replays: Delivery | None = None,
+) -> Result:
+    """Apply one event and log it. Both are durable when this returns.
+
+    Raises Django's DatabaseError when the database is locked, full or gone. Then nothing was stored,
+    and the sender must send again. A replay is logged as of now, and applied as of the arrival of
+    its original.
+    """
+    envelope = Envelope(
+        body=body,
+        received_at=received_at,
+        request_id=request_id or uuid4(),
+        webhook_id=webhook_id,
+        replays=replays,
+    )
+    parsed = parse_body(envelope)
+    return ingest_in_group(parsed) if connection.vendor == "sqlite" else ingest_one(parsed)
+
+
+def apply_again(delivery: Delivery, *, at: datetime, request_id: UUID | None = None) -> Result:
+    """Ingest the body of a logged delivery once more. Raises as `ingest` does."""
+    return ingest(
+        bytes(delivery.body),
+        received_at=at,
+        request_id=request_id,
+        webhook_id=delivery.webhook_id,
+        replays=delivery,
+    )
+
+
+def parse_body(envelope: Envelope) -> Parsed:
+    """Parse before the transaction begins, because other writers wait for a transaction."""
+    try:
+        return Parsed(parse(envelope.body), envelope)
+    except InvalidPayload as refusal:
+        return Parsed(refusal, envelope)
+
+
+def ingest_one(
+    parsed: Parsed, *, using: str = DEFAULT_DB_ALIAS, early_events: bool = True
+) -> Result:
+    """Ingest one event in a transaction of its own, and try again after a lost race."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            [result] = ingest_together(lambda: [parsed], using=using, early_events=early_events)
+            return result
+        except IntegrityError:
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError  # for mypy: the last attempt returns or raises
+
+
+def ingest_together(
+    take_batch: Callable[[], list[Parsed]],
+    *,
+    using: str = DEFAULT_DB_ALIAS,
+    early_events: bool = True,
+) -> list[Result]:
+    """Ingest a batch in one transaction, with the results that each event would have alone.
+
+    `take_batch` is called once the transaction holds the database: events that arrive while it
+    waits join the batch.
+    """
+    with transaction.atomic(using=using, durable=True):
+        batch = take_batch()
+        subjects = [parsed.event.subject for parsed in batch]
+        work = UnitOfWork(subjects, using=using, early_events=early_events)
+        results = [ingest_into(work, parsed) for parsed in batch]
+        work.write()
+    return results
+
+
+# SQLite has one writer. Events that wait for it share the next commit.
+ingest_in_group = GroupCommit(ingest_together, alone=ingest_one)
+
+
+def ingest_into(work: UnitOfWork, parsed: Parsed) -> Result:
+    """Add one event's effect and its log row to the unit of work."""
+    event, envelope = parsed.event, parsed.envelope
+    if isinstance(event, InvalidPayload):
+        kept = envelope.body[:KEPT_OF_INVALID_BODY]
+        if not event.subject.conversation_id and work.has_erased_any(ids_in(kept)):
+            kept = b""
+        return record(refused(event, event.subject), replace(envelope, body=kept), work)
+    result = result_of(event, work, received_at=envelope.delivered_at)
+    record(result, envelope, work)
+    if isinstance(event, NewConversation) and result.outcome == Outcome.APPLIED:
+        apply_early_events(event.data.id, envelope, work)
+    return result
+
+
+def result_of(event: Event, work: UnitOfWork, *, received_at: datetime) -> Result:
+    try:
+        return Result(apply(event, work, received_at=received_at), event.subject)
+    except ConversationClosed as refusal:
+        note_writing_after_closing(event, work, received_at=received_at)
+        return refused(refusal, event.subject)
+    except Refusal as refusal:
+        return refused(refusal, event.subject)
+
+
+def refused(refusal: Refusal, subject: Subject) -> Result:
+    return Result(Outcome.REFUSED, subject, refusal)
+
+
+def apply_early_events(conversation_id: UUID, envelope: Envelope, work: UnitOfWork) -> None:
+    """Apply the events that came before this NEW_CONVERSATION, in the order of their timestamps.
+
+    Batches are written as they fill up, because there may be thousands of early events.
+    """
+    if not settings.EARLY_EVENTS_HOURS:
+        return
+    since = envelope.delivered_at - timedelta(hours=settings.EARLY_EVENTS_HOURS)
+    for early in work.early(conversation_id, since=since):
+        replay = replace(
+            envelope, body=bytes(early.body), webhook_id=early.webhook_id, replays=early
+        )
+        record(result_of_early(early, work), replay, work)
+
+
+def result_of_early(early: Delivery, work: UnitOfWork) -> Result:
+    """If today's rules reject a stored early event, record the refusal: its conversation opens all
+    the same.
+    """
+    try:
+        event = parse(bytes(early.body))
+    except InvalidPayload as refusal:
+        ids = early.conversation_id, early.message_id
+        return refused(refusal, Subject(early.type, early.timestamp, *ids))
+    return result_of(event, work, received_at=early.received_at)
+
+
+def record(result: Result, envelope: Envelope, work: UnitOfWork) -> Result:
+    """Add the delivery's row to the log. A refused or repeated body of an erased text is not kept."""
+    subject = result.subject
+    is_erased = result.outcome != Outcome.APPLIED and work.has_erased(
+        subject.conversation_id, subject.message_id
+    )
+    delivery = Delivery(
+        received_at=envelope.received_at,
+        type=subject.type,
+        conversation_id=subject.conversation_id,
+        message_id=subject.message_id,
+        timestamp=subject.timestamp,
+        body=b"" if is_erased else envelope.body,
+        outcome=result.outcome,
+        code=result.code,
+        request_id=envelope.request_id,
+        webhook_id=envelope.webhook_id,
+        replays_id=envelope.replays.id if envelope.replays else None,
+    )
+    work.log(delivery)
+    return result

@@ -1,0 +1,105 @@
+"""What each event does to conversations and messages."""
+
+from datetime import datetime
+
+from chat.events.payloads import CloseConversation, Event, NewConversation, NewMessage
+from chat.events.unit_of_work import UnitOfWork
+from chat.models import Conversation, Delivery, Direction, Message
+from chat.refusals import (
+    ConversationClosed,
+    ConversationErased,
+    ConversationNotFound,
+    IdConflict,
+)
+
+Outcome = Delivery.Outcome
+
+
+def apply(event: Event, work: UnitOfWork, *, received_at: datetime) -> Outcome:
+    """Apply one event. Return APPLIED or DUPLICATE; raise the refusal that its rule names."""
+    match event:
+        case NewConversation():
+            return open_conversation(event, work, received_at=received_at)
+        case NewMessage():
+            return add_message(event, work, received_at=received_at)
+        case CloseConversation():
+            return close_conversation(event, work)
+
+
+def open_conversation(
+    event: NewConversation, work: UnitOfWork, *, received_at: datetime
+) -> Outcome:
+    conversation = work.conversation(event.data.id)
+    if conversation is None:
+        activity_at = min(event.timestamp, received_at)
+        work.open(
+            Conversation(id=event.data.id, opened_at=event.timestamp, activity_at=activity_at)
+        )
+        return Outcome.APPLIED
+    if conversation.opened_at != event.timestamp and not conversation.is_erased:
+        raise IdConflict
+    return Outcome.DUPLICATE
+
+
+def add_message(event: NewMessage, work: UnitOfWork, *, received_at: datetime) -> Outcome:
+    conversation = work.conversation(event.data.conversation_id)
+    first = work.message(event.data.id)
+    if first is not None:
+        return compare(first, event)
+    if conversation is None:
+        raise ConversationNotFound
+    if conversation.is_erased:
+        raise ConversationErased
+    if conversation.is_closed:
+        raise ConversationClosed
+    message = Message(
+        id=event.data.id,
+        conversation_id=conversation.id,
+        direction=event.data.direction,
+        content=event.data.content,
+        timestamp=event.timestamp,
+        received_at=received_at,
+        late=conversation.ends_after(event.timestamp),
+    )
+    conversation.count_in(message)
+    work.add(message, conversation)
+    return Outcome.APPLIED
+
+
+def close_conversation(event: CloseConversation, work: UnitOfWork) -> Outcome:
+    conversation = work.conversation(event.data.id)
+    if conversation is None:
+        raise ConversationNotFound
+    if conversation.is_closed:
+        return Outcome.DUPLICATE
+    conversation.close(at=event.timestamp)
+    work.close(conversation)
+    return Outcome.APPLIED
+
+
+def compare(first: Message, event: NewMessage) -> Outcome:
+    """Return DUPLICATE if every member equals the stored message; raise IdConflict if not.
+
+    The state of the conversation does not matter. The text of an erased message is unknown, so any
+    text equals it.
+    """
+    content = event.data.content if first.is_erased else first.content
+    if (first.conversation_id, first.direction, content, first.timestamp) != (
+        event.data.conversation_id,
+        event.data.direction,
+        event.data.content,
+        event.timestamp,
+    ):
+        raise IdConflict
+    return Outcome.DUPLICATE
+
+
+def note_writing_after_closing(event: Event, work: UnitOfWork, *, received_at: datetime) -> None:
+    """Note on a closed conversation that its customer wrote, so that the inbox can list it.
+
+    The time is the message's timestamp, or its arrival if that is earlier: a redelivery changes
+    nothing, however late it comes.
+    """
+    if isinstance(event, NewMessage) and event.data.direction == Direction.RECEIVED:
+        at = min(event.timestamp, received_at)
+        work.note_writing_after_closing(event.data.conversation_id, at=at)

@@ -1,0 +1,154 @@
+"""The rows that a batch of events reads and changes: read together, written together."""
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+from uuid import UUID
+
+from django.db import DEFAULT_DB_ALIAS
+
+from chat.database.batches import batches
+from chat.database.statements import Lookup, insert, update
+from chat.models import (
+    CHANGED_BY_A_MESSAGE,
+    CHANGED_BY_CLOSING,
+    EARLY,
+    Conversation,
+    Delivery,
+    Message,
+    MessageWords,
+)
+from chat.refusals import Subject
+
+OPENING = Delivery.Type.NEW_CONVERSATION
+find_message = Lookup(Message.objects.all())
+
+
+class UnitOfWork:
+    """The conversations and messages of a batch of events, in the caller's transaction.
+
+    Rows are read once, at the start. Changes stay in memory until `write`, which needs one
+    statement for each table. Without `early_events`, a new conversation leaves them unapplied.
+    """
+
+    def __init__(
+        self,
+        subjects: Iterable[Subject],
+        *,
+        using: str = DEFAULT_DB_ALIAS,
+        early_events: bool = True,
+    ) -> None:
+        self.using = using
+        self.early_events = early_events
+        self.conversations: dict[UUID, Conversation | None] = {}
+        self.messages: dict[UUID, Message | None] = {}
+        self.with_early_events: set[UUID] = set()  # unknown conversations
+        self._forget_changes()
+        self._read(list(subjects))
+
+    def _read(self, subjects: list[Subject]) -> None:
+        """Read every row that the batch needs. Lock its conversations, absent ones too."""
+        ids = {subject.conversation_id for subject in subjects if subject.conversation_id}
+        self.conversations = dict.fromkeys(ids)
+        self.conversations |= Conversation.objects.using(self.using).all_locked(ids)
+        self._read_messages(subject.message_id for subject in subjects)
+        opened = {subject.conversation_id for subject in subjects if subject.type == OPENING}
+        absent = {id for id in opened if id and self.conversations[id] is None}
+        if absent and self.early_events:
+            self.with_early_events = Delivery.objects.using(self.using).awaiting(absent)
+
+    def _read_messages(self, message_ids: Iterable[UUID | None]) -> None:
+        ids = {id for id in message_ids if id}
+        self.messages |= dict.fromkeys(ids)
+        self.messages |= find_message.among(ids, using=self.using)
+
+    def _forget_changes(self) -> None:
+        self.opened: dict[UUID, Conversation] = {}
+        self.changed: dict[UUID, Conversation] = {}
+        self.changed_fields: set[str] = set()
+        self.stale_waiting: set[UUID] = set()  # conversations whose waiting_since must be read
+        self.added: list[Message] = []
+        self.logged: list[Delivery] = []
+
+    def conversation(self, id: UUID) -> Conversation | None:
+        return self.conversations[id]
+
+    def message(self, id: UUID) -> Message | None:
+        return self.messages[id]
+
+    def has_erased(self, conversation_id: UUID | None, message_id: UUID | None) -> bool:
+        """Whether the text of either was erased. Then the log keeps no text of it either."""
+        conversation = self.conversation(conversation_id) if conversation_id else None
+        message = self.message(message_id) if message_id else None
+        return any(found is not None and found.is_erased for found in (conversation, message))
+
+    def has_erased_any(self, ids: Collection[UUID]) -> bool:
+        """Whether one of these ids belongs to an erased row. Locks nothing."""
+        if not ids:
+            return False
+        conversations = Conversation.objects.using(self.using).filter(pk__in=ids)
+        messages = Message.objects.using(self.using).filter(id__in=ids)
+        return (
+            conversations.filter(erased_at__isnull=False).exists()
+            or messages.filter(content="").exists()
+        )
+
+    def early(self, conversation_id: UUID, *, since: datetime) -> Iterator[Delivery]:
+        """Yield the conversation's early events, and write the caller's changes after each batch."""
+        if conversation_id not in self.with_early_events:
+            return
+        self.write()  # the early events may be part of this very batch
+        held = set(self.messages)
+        for batch in Delivery.objects.using(self.using).take_early(conversation_id, since=since):
+            self._read_messages(delivery.message_id for delivery in batch)
+            yield from batch
+            self.write()
+            for id in self.messages.keys() - held:  # up to 4 MiB of text each
+                del self.messages[id]
+
+    def open(self, conversation: Conversation) -> None:
+        self.conversations[conversation.id] = conversation
+        self.opened[conversation.id] = conversation
+
+    def close(self, conversation: Conversation) -> None:
+        self._change(conversation, CHANGED_BY_CLOSING)
+
+    def add(self, message: Message, conversation: Conversation) -> None:
+        self.messages[message.id] = message
+        self.added.append(message)
+        if message.late and conversation.may_wait_otherwise(message):
+            self.stale_waiting.add(conversation.id)
+        self._change(conversation, CHANGED_BY_A_MESSAGE)
+
+    def note_writing_after_closing(self, conversation_id: UUID, *, at: datetime) -> None:
+        conversation = self.conversation(conversation_id)
+        if conversation is not None:
+            conversation.wrote_after_closing_at = max(at, conversation.wrote_after_closing_at or at)
+            self._change(conversation, ["wrote_after_closing_at"])
+
+    def log(self, delivery: Delivery) -> None:
+        self.logged.append(delivery)
+        if self.early_events and delivery.code == EARLY and delivery.conversation_id:
+            self.with_early_events.add(delivery.conversation_id)
+
+    def _change(self, conversation: Conversation, fields: Iterable[str]) -> None:
+        if conversation.id not in self.opened:
+            self.changed[conversation.id] = conversation
+            self.changed_fields.update(fields)
+
+    def write(self) -> None:
+        """Write all changes. Messages go first, because `waiting_since` is read from them.
+
+        Both engines check foreign keys at the commit, so a message may precede its conversation.
+        """
+        for messages in batches(self.added, lambda message: len(message.content)):
+            insert(*messages, using=self.using)
+            insert(*map(MessageWords.of, messages), using=self.using)
+        for id in self.stale_waiting:
+            if conversation := self.conversations[id]:
+                conversation.read_waiting_since(Message.objects.using(self.using))
+        insert(*self.opened.values(), using=self.using)
+        names = sorted(self.changed_fields)
+        update(*self.changed.values(), names=names, using=self.using)
+        for deliveries in batches(self.logged, lambda delivery: len(delivery.body)):
+            insert(*deliveries, using=self.using)
+        self._forget_changes()

@@ -1,0 +1,295 @@
+"""Every way to say no. One refusal is one class: code, status, words, and whether a retry helps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, ClassVar
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from django_stubs_ext import StrPromise
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One wrong member of a body, or one wrong parameter. `pointer` is an RFC 6901 path."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The type, time and ids of an event, as far as they can be read."""
+
+    type: str | None = None
+    timestamp: datetime | None = None
+    conversation_id: UUID | None = None
+    message_id: UUID | None = None
+
+    @property
+    def id(self) -> UUID | None:
+        """The id of the message or conversation that the event creates or changes."""
+        return self.message_id or self.conversation_id
+
+
+class Refusal(Exception):
+    """A request that is declined. Subclasses name the rule; problems.py turns them into answers.
+
+    No text of a refusal quotes the request.
+    """
+
+    code: ClassVar[str]  # for programs; never changes
+    status: ClassVar[HTTPStatus]
+    detail: ClassVar[str]  # English, for whoever writes the client
+    reason: ClassVar[StrPromise] = _("This request cannot be answered.")  # for people
+    retry: ClassVar[bool] = False  # whether the same request can succeed later
+    headers: ClassVar[Mapping[str, str]] = {}
+    errors: tuple[FieldError, ...] = ()
+
+
+# The events: recorded in the delivery log
+
+
+class InvalidPayload(Refusal):
+    """A body that is not an event. `subject` holds what could be read of it."""
+
+    status = HTTPStatus.BAD_REQUEST
+    subject = Subject()
+
+
+class InvalidJSON(InvalidPayload):
+    """Not one RFC 8259 value in UTF-8, duplicate names in an object, or nested too deeply."""
+
+    code = "invalid_json"
+    detail = "The body is not one well-formed JSON value in UTF-8 without duplicate names."
+    reason = _("The body is not valid JSON.")
+
+
+class InvalidEvent(InvalidPayload):
+    """JSON, but not an event. `errors` lists every wrong member at once."""
+
+    code = "invalid_event"
+    detail = "The body is not a valid event; errors lists what is wrong."
+    reason = _("The body is JSON, but not a valid event.")
+
+    def __init__(self, errors: tuple[FieldError, ...], subject: Subject) -> None:
+        super().__init__(self.code)
+        self.errors = errors
+        self.subject = subject
+
+
+class IdConflict(Refusal):
+    """The id belongs to a different conversation or message. The first one stays."""
+
+    code = "id_conflict"
+    status = HTTPStatus.CONFLICT
+    detail = "This id already stands for something else; the first stays as it is."
+    reason = _("The id already stands for something else; the first stays.")
+
+
+class ConversationNotFound(Refusal):
+    """No conversation has this id. An event is kept, and applied when its conversation arrives."""
+
+    code = "conversation_not_found"
+    status = HTTPStatus.NOT_FOUND
+    detail = "No conversation has this id."
+    reason = _("The conversation was not known.")
+    retry = True
+
+
+class ConversationClosed(Refusal):
+    """A CLOSED conversation takes no message, whatever the message's timestamp."""
+
+    code = "conversation_closed"
+    status = HTTPStatus.BAD_REQUEST
+    detail = "The conversation is closed; sending the message again cannot help."
+    reason = _("The conversation was closed.")
+
+
+class ConversationErased(Refusal):
+    """Answered like a closed conversation, but without noting that the customer wrote."""
+
+    code = ConversationClosed.code
+    status = ConversationClosed.status
+    detail = ConversationClosed.detail
+    reason = ConversationClosed.reason
+
+
+# The request: refused before anything is recorded
+
+
+class BadRequest(Refusal):
+    code = "bad_request"
+    status = HTTPStatus.BAD_REQUEST
+    detail = "The request cannot be understood."
+
+
+class BadLength(BadRequest):
+    """The Content-Length is not a number. The servers we know refuse such a request themselves."""
+
+
+class BadParameters(BadRequest):
+    """Wrong query parameters. A pointer is `/` and a parameter's name, or "" for the whole query."""
+
+    detail = "The query parameters are wrong; errors lists what is."
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__(self.code)
+        self.errors = errors
+
+
+class InvalidSignature(Refusal):
+    """No sender of ours signed this body, or the signature is older than the scheme allows."""
+
+    code = "invalid_signature"
+    status = HTTPStatus.UNAUTHORIZED
+    detail = "The signature is missing or wrong, or its time is more than five minutes off."
+    headers = {"WWW-Authenticate": "Webhook-Signature"}
+
+
+class NotAuthenticated(Refusal):
+    code = "not_authenticated"
+    status = HTTPStatus.UNAUTHORIZED
+    detail = "Log in, or send a token: Authorization: Bearer."
+    reason = _("Your session is over.")
+    headers = {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(Refusal):
+    code = "forbidden"
+    status = HTTPStatus.FORBIDDEN
+    detail = "This is not allowed."
+    reason = _(
+        "You may not do this, or the page was open for too long. Go back, reload it, and try again."
+    )
+
+
+class NotFound(Refusal):
+    code = "not_found"
+    status = HTTPStatus.NOT_FOUND
+    detail = "There is nothing at this address."
+    reason = _("There is nothing at this address.")
+
+
+class MethodNotAllowed(Refusal):
+    code = "method_not_allowed"
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    detail = "This address does not take that method; Allow names those it takes."
+
+
+class LengthRequired(Refusal):
+    """A chunked body, on a server that does not say where the body ends (RFC 9112, section 6.3)."""
+
+    code = "length_required"
+    status = HTTPStatus.LENGTH_REQUIRED
+    detail = "This server cannot read a body without a Content-Length."
+
+
+class PreconditionFailed(Refusal):
+    code = "precondition_failed"
+    status = HTTPStatus.PRECONDITION_FAILED
+    detail = "The conversation is not in the state that the request asks for."
+
+
+class BodyTooLarge(Refusal):
+    """More than MAX_BODY_BYTES, by its Content-Length or by count."""
+
+    code = "body_too_large"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    detail = "The body is larger than 4 MiB."
+
+
+class UnsupportedMediaType(Refusal):
+    """Not application/json, or with a Content-Encoding."""
+
+    code = "unsupported_media_type"
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    detail = "Send application/json, without a Content-Encoding."
+
+
+class RangeNotSatisfiable(Refusal):
+    code = "range_not_satisfiable"
+    status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+    detail = "There is no such range of this file."
+
+
+class TooManyAttempts(Refusal):
+    code = "too_many_attempts"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    detail = "There were too many attempts; Retry-After says when to go on."
+    retry = True
+
+
+class TryAgain(Refusal):
+    """The database is locked, full or gone, or the service has a bug. Nothing was stored."""
+
+    code = "try_again"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    detail = "Nothing was stored. Send the request again after a while."
+    reason = _("The service cannot answer right now. Nothing is lost; try again in a moment.")
+    retry = True
+    headers = {"Retry-After": "5"}
+
+
+class NotMigrated(TryAgain):
+    detail = "The database is not migrated."
+
+
+# The refusals that the delivery log records.
+OF_EVENTS: tuple[type[Refusal], ...] = (
+    InvalidJSON,
+    InvalidEvent,
+    IdConflict,
+    ConversationNotFound,
+    ConversationClosed,
+)
+ALL: tuple[type[Refusal], ...] = (
+    *OF_EVENTS,
+    BadRequest,
+    InvalidSignature,
+    NotAuthenticated,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    LengthRequired,
+    PreconditionFailed,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    RangeNotSatisfiable,
+    TooManyAttempts,
+    TryAgain,
+)
+REFUSALS = {refusal.code: refusal for refusal in ALL}
+# Answers that Django or a library made carry a status only.
+OF_STATUS: dict[int, type[Refusal]] = {
+    400: BadRequest,
+    401: NotAuthenticated,
+    403: Forbidden,
+    404: NotFound,
+    405: MethodNotAllowed,
+    411: LengthRequired,
+    412: PreconditionFailed,
+    413: BodyTooLarge,
+    415: UnsupportedMediaType,
+    416: RangeNotSatisfiable,
+    429: TooManyAttempts,
+    503: TryAgain,
+}
+
+
+def refusal_for(status: int) -> type[Refusal]:
+    """The refusal that an answer with only a status stands for."""
+    return OF_STATUS.get(status) or (TryAgain if status >= 500 else BadRequest)
+
+
+def reason_of(code: str) -> str:
+    """The words for a person. A code that an older version logged is returned as it is."""
+    return str(REFUSALS[code].reason) if code in REFUSALS else code

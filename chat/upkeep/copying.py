@@ -1,0 +1,145 @@
+"""Copies all that is stored into another database, whichever of the two engines each of them is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import dj_database_url
+from django.conf import settings
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
+from django.core.management.color import no_style
+from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
+
+from chat.database.batches import batches
+from chat.models import Conversation, Delivery, Message, MessageWords, Token, User
+
+TARGET = "target"
+# What `migrate` puts into a new database, under numbers of its own: replaced by ours.
+MADE_BY_MIGRATE: list[type[models.Model]] = [ContentType, Permission]
+# In the order of their foreign keys. The search index is made anew, from the messages.
+COPIED: list[type[models.Model]] = [
+    *MADE_BY_MIGRATE,
+    Group,
+    Group.permissions.through,
+    User,
+    User.groups.through,
+    User.user_permissions.through,
+    Token,
+    Conversation,
+    Message,
+    Delivery,
+]
+
+
+class NotEmpty(Exception):
+    """The other database has something already, which a copy would mix with ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A table's rows on both sides: how many, and a SHA-256 over all their values in order."""
+
+    table: str
+    rows: int
+    copied_rows: int
+    checksum: str
+    copied_checksum: str
+
+    @property
+    def is_equal(self) -> bool:
+        return (self.rows, self.checksum) == (self.copied_rows, self.copied_checksum)
+
+
+@contextmanager
+def target(url: str) -> Iterator[str]:
+    """Migrate the empty database at this URL, and yield its alias.
+
+    Raises NotEmpty, and Django's DatabaseError.
+    """
+    parsed: dict[str, Any] = dict(dj_database_url.parse(url))
+    options = settings.SQLITE if "sqlite" in parsed["ENGINE"] else settings.POSTGRESQL
+    configured = connections.configure_settings(
+        {DEFAULT_DB_ALIAS: connections.settings[DEFAULT_DB_ALIAS], TARGET: parsed | options}
+    )
+    connections.settings[TARGET] = configured[TARGET]
+    try:
+        call_command("migrate", database=TARGET, verbosity=0)
+        if any(rows_of(model, TARGET).exists() for model in COPIED if model not in MADE_BY_MIGRATE):
+            raise NotEmpty
+        yield TARGET
+    finally:
+        connections[TARGET].close()
+        del connections[TARGET]
+        del connections.settings[TARGET]
+
+
+@contextmanager
+def nothing_written() -> Iterator[None]:
+    """Nobody else writes here until the end: what came in meanwhile would stay behind.
+
+    Senders get a 503, and send again. Reads go on.
+    """
+    with transaction.atomic():
+        if connections[DEFAULT_DB_ALIAS].vendor == "postgresql":
+            tables = ", ".join(model._meta.db_table for model in COPIED)
+            with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {tables} IN SHARE MODE")
+        yield
+
+
+def how_many() -> int:
+    return sum(rows_of(model).count() for model in COPIED)
+
+
+def copy() -> Iterator[int]:
+    """All rows into TARGET, in one transaction there. How many, batch by batch, as they are written."""
+    with transaction.atomic(using=TARGET):
+        for model in reversed(MADE_BY_MIGRATE):
+            rows_of(model, TARGET).delete()
+        for model in COPIED:
+            rows: Iterator[Any] = rows_of(model).order_by("pk").iterator(chunk_size=100)
+            for batch in batches(rows, lambda row: len(getattr(row, "body", b""))):
+                rows_of(model, TARGET).bulk_create(batch)
+                if model is Message:
+                    MessageWords.objects.using(TARGET).index(batch)
+                yield len(batch)
+        go_on_counting()
+
+
+def go_on_counting() -> None:
+    """The keys that the database gives follow those that were copied."""
+    with connections[TARGET].cursor() as cursor:
+        for statement in connections[TARGET].ops.sequence_reset_sql(no_style(), COPIED):
+            cursor.execute(statement)
+
+
+def check() -> Iterator[Checked]:
+    """Each table as it now stands on both sides, read again."""
+    for model in COPIED:
+        here, there = Checksum(model, DEFAULT_DB_ALIAS), Checksum(model, TARGET)
+        yield Checked(model._meta.db_table, here.rows, there.rows, here.digest, there.digest)
+    messages, indexed = rows_of(Message).count(), rows_of(MessageWords, TARGET).count()
+    yield Checked(MessageWords._meta.db_table, messages, indexed, "", "")
+
+
+class Checksum:
+    """Over what Python reads of the rows, so that it does not depend on how an engine stores it."""
+
+    def __init__(self, model: type[models.Model], database: str) -> None:
+        names = [field.attname for field in model._meta.concrete_fields]
+        hashed, self.rows = sha256(), 0
+        for values in rows_of(model, database).order_by("pk").values_list(*names).iterator(100):
+            plain = [bytes(value) if isinstance(value, memoryview) else value for value in values]
+            hashed.update(repr(plain).encode())
+            self.rows += 1
+        self.digest = hashed.hexdigest()
+
+
+def rows_of(
+    model: type[models.Model], database: str = DEFAULT_DB_ALIAS
+) -> models.QuerySet[models.Model]:
+    return model._default_manager.using(database)

@@ -1,0 +1,227 @@
+"""Rebuild all conversations from the log in a scratch database, and compare them with the stored ones."""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from operator import itemgetter
+from typing import Any
+from uuid import UUID
+
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Count, Max, Q, QuerySet
+from django.db.models.functions import Coalesce, Length
+
+from chat.database.batches import batches
+from chat.events.bulk import ingest_many, tuned_for_loading
+from chat.models import INVALID, Conversation, Delivery, Message
+from chat.refusals import IdConflict
+from chat.upkeep import copying
+
+AT_ONCE = 200
+OPENING = Delivery.Type.NEW_CONVERSATION
+# Everything but the keys that the database makes: arrivals are compared by their order.
+COMPARED = [field.attname for field in Conversation._meta.concrete_fields if not field.generated]
+COMPARED_OF_MESSAGES = ["id", "direction", "content", "timestamp", "received_at", "late"]
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs from the log. It names fields and never quotes their values, which may be text."""
+
+    conversation_id: UUID | None
+    said: str
+
+
+def last_delivery() -> int:
+    """The highest number in the log. No delivery with a lower number is still being written."""
+    with copying.nothing_written():
+        return Delivery.objects.aggregate(last=Max("pk", default=0))["last"] or 0
+
+
+@dataclass(slots=True)
+class Check:
+    """Compares the database with its log, up to the delivery `last`.
+
+    `scratch` is the alias of an empty, migrated database. Call `feed()` first, then `differences()`.
+    """
+
+    last: int
+    scratch: str
+    equal: int = 0
+    fed: int = 0
+    # Why conversations are not checked.
+    left_out: Counter[str] = field(default_factory=Counter)
+    _left_out: set[UUID | None] = field(default_factory=set)
+    _found: list[Difference] = field(default_factory=list)
+
+    def how_many(self) -> int:
+        return self._log.count()
+
+    def feed(self) -> Iterator[int]:
+        """Every delivery once, in its order, by the same rules. Yields how many of the log are done."""
+        self._see_what_cannot_be_checked()
+        asked: deque[Any] = deque()
+
+        def deliveries() -> Iterator[tuple[bytes, datetime]]:
+            for row in self._rows():
+                asked.append(row)
+                yield bytes(row.body), row.delivered_at
+
+        done = 0
+        # What came of early events has rows of its own in the log.
+        with tuned_for_loading(using=self.scratch):
+            for result in ingest_many(deliveries(), using=self.scratch, early_events=False):
+                row = asked.popleft()
+                then, now = row.code or row.outcome, result.code or result.outcome.value
+                if then != now:
+                    said = f"delivery {row.pk} was {then}, and is {now} by the log before it"
+                    self._found.append(Difference(row.conversation_id, said))
+                self.fed += 1
+                yield row.pk - done
+                done = row.pk
+
+    def differences(self) -> Iterator[Difference | None]:
+        """Conversation by conversation, None where it is equal. What has changed since is left out."""
+        yield from self._settled(self._found)
+        for ids in key_batches(Conversation.objects.all()):
+            yield from self._compared([id for id in ids if id not in self._left_out])
+        for ids in key_batches(conversations_in(self.scratch)):
+            stored = set(Conversation.objects.filter(pk__in=ids).values_list("pk", flat=True))
+            missing = [id for id in ids if id not in stored]
+            yield from self._settled(
+                [Difference(id, "is in the log, and not stored") for id in missing]
+            )
+
+    @property
+    def _log(self) -> QuerySet[Delivery]:
+        return Delivery.objects.filter(pk__lte=self.last)
+
+    def _rows(self) -> Iterator[Any]:
+        """Those that can be fed, as of the time at which they were delivered first."""
+        sizes = self._log.values_list("pk", Length("body"))
+        rows = self._log.annotate(delivered_at=Coalesce("replays__received_at", "received_at"))
+        for ids in key_batches(self._log):
+            for batch in batches(sizes.filter(pk__in=ids).order_by("pk"), size_of=itemgetter(1)):
+                found = rows.in_bulk([pk for pk, _ in batch])
+                yield from self._that_can_be_fed([found[pk] for pk, _ in batch])
+
+    def _that_can_be_fed(self, rows: list[Delivery]) -> Iterator[Delivery]:
+        """Nothing that was invalid, which may be cut, or erased, or is about what is left out."""
+        owners = owners_of({row.message_id for row in rows if row.code == IdConflict.code})
+        for row in rows:
+            about = {row.conversation_id, owners.get(row.message_id)}
+            if row.code not in INVALID and row.body and not about & self._left_out:
+                yield row
+
+    def _see_what_cannot_be_checked(self) -> None:
+        """As many events were applied to a conversation as its revision says, or some are gone."""
+        was_pruned = not self._log.filter(pk=1).exists()
+        for ids in key_batches(Conversation.objects.all()):
+            rows = Conversation.objects.filter(pk__in=ids)
+            applied, changed = self._applied_to(ids), self._changed(ids)
+            lost = []
+            for id, revision, erased_at in rows.values_list("pk", "revision", "erased_at"):
+                in_log = applied[id].total()
+                if erased_at:
+                    self._leave_out(id, "erased")
+                elif in_log == revision:
+                    continue
+                elif id in changed:
+                    self._leave_out(id, "changed meanwhile")
+                elif was_pruned and not applied[id][OPENING]:
+                    self._leave_out(id, "pruned")
+                else:
+                    self._left_out.add(id)
+                    lost.append(Difference(id, f"took {revision} events, the log has {in_log}"))
+            self._found += lost
+
+    def _applied_to(self, ids: list[UUID]) -> dict[UUID | None, Counter[str | None]]:
+        """By conversation and type. The outcome stands in the count, not in the condition, for which
+        SQLite would read all of one outcome.
+        """
+        applied: dict[UUID | None, Counter[str | None]] = defaultdict(Counter)
+        rows = self._log.filter(conversation_id__in=ids).values_list("conversation_id", "type")
+        is_applied = Q(outcome=Delivery.Outcome.APPLIED)
+        for id, type, count in rows.annotate(applied=Count("pk", filter=is_applied)):
+            applied[id][type] = count
+        return applied
+
+    def _leave_out(self, id: UUID | None, why: str) -> None:
+        self._left_out.add(id)
+        self.left_out[why] += 1
+
+    def _settled(self, found: list[Difference]) -> Iterator[Difference]:
+        """Of those conversations that nothing has come for since."""
+        changed = self._changed([difference.conversation_id for difference in found])
+        for id in changed - self._left_out:
+            self._leave_out(id, "changed meanwhile")
+        return (each for each in found if each.conversation_id not in changed)
+
+    def _changed(self, ids: Collection[UUID | None]) -> set[UUID | None]:
+        since = Delivery.objects.filter(pk__gt=self.last, conversation_id__in=ids)
+        return set(since.values_list("conversation_id", flat=True)) if ids else set()
+
+    def _compared(self, ids: list[UUID]) -> Iterator[Difference | None]:
+        stored, rebuilt = (
+            Contents.of(ids, using=alias) for alias in (DEFAULT_DB_ALIAS, self.scratch)
+        )
+        found = [Difference(id, said) for id in ids if (said := stored.unlike(rebuilt, id))]
+        yield from self._settled(found)
+        equal = len(ids) - len(found)
+        self.equal += equal
+        yield from [None] * equal
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What one of the databases has of some conversations."""
+
+    conversations: dict[UUID, Values]
+    messages: dict[UUID, list[Values]]
+
+    @classmethod
+    def of(cls, ids: Collection[UUID], *, using: str) -> "Contents":
+        rows = conversations_in(using).filter(pk__in=ids).values(*COMPARED)
+        messages: dict[UUID, list[Values]] = defaultdict(list)
+        thread = Message.objects.using(using).filter(conversation_id__in=ids).order_by("arrival")
+        for values in thread.values("conversation_id", *COMPARED_OF_MESSAGES):
+            messages[values["conversation_id"]].append(values)
+        return cls({values["id"]: values for values in rows}, messages)
+
+    def unlike(self, other: "Contents", id: UUID) -> str:
+        """What differs in one conversation, by its fields' names; empty where nothing does."""
+        if id not in other.conversations:
+            return "is stored, and not in the log"
+        said = differing(self.conversations[id], other.conversations[id])
+        ours, theirs = self.messages.get(id, []), other.messages.get(id, [])
+        if len(ours) != len(theirs):
+            said.append(f"{len(ours)} messages, and {len(theirs)} by the log")
+        for mine, rebuilt in zip(ours, theirs, strict=False):
+            said += [f"message {mine['id']}: {name}" for name in differing(mine, rebuilt)]
+        return ", ".join(said)
+
+
+def owners_of(message_ids: Collection[UUID | None]) -> dict[UUID | None, UUID]:
+    """The conversations of these messages."""
+    rows = Message.objects.filter(id__in=[id for id in message_ids if id])
+    return dict(rows.values_list("id", "conversation_id"))
+
+
+def differing(stored: Values, rebuilt: Values) -> list[str]:
+    return [name for name, value in stored.items() if value != rebuilt[name]]
+
+
+def conversations_in(database: str) -> QuerySet[Conversation]:
+    return Conversation.objects.using(database)
+
+
+def key_batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
+    """The keys of all rows, in their order, some at a time: no reader stays in the database."""
+    found = rows.order_by("pk").values_list("pk", flat=True)
+    part = list(found[:AT_ONCE])
+    while part:
+        yield part
+        part = list(found.filter(pk__gt=part[-1])[:AT_ONCE])
