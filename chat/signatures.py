@@ -144,9 +144,9 @@ UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 LONGEST_ID = 255
 
 
-def webhook_id(headers: Headers) -> str:
-    """The `webhook-id`, as much of it as the log keeps; empty when there is none."""
-    return UNPRINTABLE.sub("?", headers.get("webhook-id", ""))[:LONGEST_ID]
+def kept_id(webhook_id: str) -> str:
+    """As much of a `webhook-id` as the log keeps."""
+    return UNPRINTABLE.sub("?", webhook_id)[:LONGEST_ID]
 
 
 def signed(scheme: Scheme | None, body: bytes, *, id: str) -> dict[str, str]:

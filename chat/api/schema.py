@@ -21,6 +21,7 @@ from chat.api.serializers import (
     ConversationOut,
     DeliveriesOut,
     MessagePageOut,
+    OutcomeOut,
 )
 from chat.events.payloads import EVENTS
 from chat.problems import MEDIA_TYPE
@@ -28,14 +29,6 @@ from chat.refusals import REFUSALS, FieldError
 from chat.statistics import Statistics
 
 Schema = dict[str, Any]
-
-
-class OutcomeOut(BaseModel):
-    """A delivery that was taken: applied, or equal to what is stored already."""
-
-    outcome: Literal["applied", "duplicate"]
-    type: Literal["NEW_CONVERSATION", "NEW_MESSAGE", "CLOSE_CONVERSATION"]
-    id: UUID
 
 
 class ProblemOut(BaseModel):

@@ -8,7 +8,21 @@ from pydantic import BaseModel, TypeAdapter
 from typing_extensions import TypedDict
 
 from chat.database.keyset import Page
+from chat.events.ingest import Result
 from chat.models import Conversation, Delivery, ThreadPage
+
+
+class OutcomeOut(BaseModel):
+    """A delivery that was taken: applied, or equal to a stored conversation or message."""
+
+    outcome: Literal["applied", "duplicate"]
+    type: Literal["NEW_CONVERSATION", "NEW_MESSAGE", "CLOSE_CONVERSATION"]
+    id: UUID
+
+
+def outcome_out(result: Result) -> OutcomeOut:
+    subject = result.subject
+    return OutcomeOut.model_construct(outcome=result.outcome, type=subject.type, id=subject.id)
 
 
 # A thread may have thousands: pydantic checks and writes a dict in two thirds of a model's time.

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from chat.api.authentication import IsSender, SenderSignature, body_of
 from chat.api.base import JSONView
+from chat.api.serializers import outcome_out
 from chat.events.ingest import Result, ingest
 from chat.metrics import DELIVERIES
 from chat.models import Delivery
@@ -24,7 +25,7 @@ from chat.refusals import (
     Refusal,
     UnsupportedMediaType,
 )
-from chat.signatures import webhook_id
+from chat.signatures import kept_id
 
 
 class RawBody(BaseParser):
@@ -35,7 +36,7 @@ class RawBody(BaseParser):
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         """Raises BodyTooLarge for a chunked body over MAX_BODY_BYTES."""
         request: HttpRequest = stream
-        if "Transfer-Encoding" not in request.headers:
+        if not is_chunked(request):
             return request.body
         chunked: BufferedIOBase = request.META["wsgi.input"]
         body = chunked.read(settings.MAX_BODY_BYTES + 1)
@@ -76,7 +77,7 @@ class Webhook(JSONView):
 
     def perform_authentication(self, request: Request) -> None:
         """Judge the headers of the body first: the signature is computed over a body that was read."""
-        refuse_unreadable(request)
+        refuse_unreadable(request._request)
         super().perform_authentication(request)
 
     def post(self, request: Request) -> HttpResponse:
@@ -84,14 +85,12 @@ class Webhook(JSONView):
             body_of(request),
             received_at=timezone.now(),
             request_id=request_id(request),
-            webhook_id=webhook_id(request.headers),
+            webhook_id=kept_id(request.META.get("HTTP_WEBHOOK_ID", "")),
         )
         if result.refusal:
             raise result.refusal
         DELIVERIES.labels(result.outcome).inc()
-        subject = result.subject
-        answer = {"outcome": result.outcome, "type": subject.type, "id": subject.id}
-        return Response(answer, status=201 if has_created(result) else 200)
+        return Response(outcome_out(result), status=201 if has_created(result) else 200)
 
     def handle_exception(self, exc: Exception) -> Any:
         if isinstance(exc, Refusal):
@@ -102,20 +101,25 @@ class Webhook(JSONView):
         raise InvalidSignature
 
 
-def refuse_unreadable(request: Request) -> None:
+def refuse_unreadable(request: HttpRequest) -> None:
     """Raise the refusals that need only the headers of the body."""
-    if request.content_type != "application/json" or "Content-Encoding" in request.headers:
+    meta = request.META
+    if request.content_type != "application/json" or "HTTP_CONTENT_ENCODING" in meta:
         raise UnsupportedMediaType
-    if "Transfer-Encoding" in request.headers:
-        if not request.META.get("wsgi.input_terminated"):
+    if is_chunked(request):
+        if not meta.get("wsgi.input_terminated"):
             raise LengthRequired
         return
     try:
-        declared = int(request.META.get("CONTENT_LENGTH") or 0)
+        declared = int(meta.get("CONTENT_LENGTH") or 0)
     except ValueError:
         raise BadLength from None
     if declared > settings.MAX_BODY_BYTES:
         raise BodyTooLarge
+
+
+def is_chunked(request: HttpRequest) -> bool:
+    return "HTTP_TRANSFER_ENCODING" in request.META
 
 
 def has_created(result: Result) -> bool:
