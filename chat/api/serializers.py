@@ -1,7 +1,7 @@
 """Conversations and deliveries out: the JSON that readers get."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
@@ -21,8 +21,10 @@ class OutcomeOut(BaseModel):
 
 
 def outcome_out(result: Result) -> OutcomeOut:
+    """Skip validation, because the rules have made these values."""
     subject = result.subject
-    return OutcomeOut.model_construct(outcome=result.outcome, type=subject.type, id=subject.id)
+    made: dict[str, Any] = {"outcome": result.outcome, "type": subject.type, "id": subject.id}
+    return OutcomeOut.model_construct(**made)
 
 
 # A thread may have thousands: pydantic checks and writes a dict in two thirds of a model's time.
