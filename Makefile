@@ -4,13 +4,16 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: run test serve bench migrate lint lock clean
+.PHONY: run test proofs serve bench migrate lint lock clean
 
 run: migrate ## the development server
 	$(BIN)/python manage.py runserver 127.0.0.1:$(PORT)
 
 test: .venv/dev ## every test; ARGS="-k close" for some
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests $(ARGS)
+
+proofs: .venv/dev ## what is too long for every landing: kills, random events, hostile input; an hour
+	$(BIN)/python -m tests --proofs long -m proof --timeout 0 -s $(ARGS)
 
 serve: migrate ## the production server, as the environment configures it
 	$(BIN)/python manage.py collectstatic --noinput -v0

@@ -18,6 +18,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from chat.events.ingest import Result, ingest
 
+ROOT = Path(__file__).resolve().parent.parent
 C = "6a41b347-8d80-4ce9-84ba-7af66f369f6a"
 M = "49108c71-4dca-4af3-9f32-61bc745926e2"
 NOW = datetime(2025, 2, 21, 12, 0, tzinfo=UTC)
@@ -56,13 +57,6 @@ def post(db) -> Callable[..., Any]:
         return client.post(path, body, **({"content_type": "application/json"} | extra))
 
     return post
-
-
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
-    """Django takes an old test database away, but not the WAL of a run that was killed."""
-    if connection.vendor == "sqlite":
-        Path(f"{connection.settings_dict['TEST']['NAME']}-wal").unlink(missing_ok=True)
 
 
 @pytest.fixture(autouse=True)
@@ -113,16 +107,38 @@ def rounds(request):
 IN_CI = os.environ.get("CI") == "true"
 
 
+def runs_here(item) -> bool:
+    """SQLite runs everything; PostgreSQL what `both_engines` or `postgresql` asks for."""
+    if connection.vendor == "sqlite":
+        return not item.get_closest_marker("postgresql")
+    asked_for = item.get_closest_marker("postgresql") or item.get_closest_marker("both_engines")
+    return bool(asked_for) and not item.get_closest_marker("sqlite")
+
+
 def pytest_collection_modifyitems(config, items):
-    """What is about one engine runs on that engine only; it is not skipped but not asked for."""
-    of_another = "postgresql" if connection.vendor == "sqlite" else "sqlite"
-    left_out = [item for item in items if item.get_closest_marker(of_another)]
+    """Leave the tests of the other engine out: they are deselected, not skipped."""
+    left_out = [item for item in items if not runs_here(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
 
 
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        remove_databases_of_killed_runs()
+
+
+def remove_databases_of_killed_runs() -> None:
+    """Django removes a test database at the end of its run, unless the run was killed."""
+    for file in ROOT.glob("test-*.sqlite3*"):
+        run = re.match(r"test-(\d+)", file.name)
+        if run and not Path(f"/proc/{run[1]}").exists():
+            file.unlink(missing_ok=True)
+
+
 def pytest_sessionfinish(session):
+    if hasattr(session.config, "workerinput"):
+        return  # the controller has every worker's results
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if IN_CI and reporter.stats.get("skipped"):
         reporter.write_line("In CI a skipped test is a failure.", red=True)

@@ -8,6 +8,13 @@ for name in ("WEBHOOK_SECRETS", "WEBHOOK_SCHEME", "WEBHOOK_ALLOW_UNSIGNED"):
 
 from realmate.settings import *
 
+# Runs beside each other share nothing: each has databases of its own, and each worker of a run too.
+RUN = os.environ.setdefault("TEST_RUN", str(os.getpid()))
+if DATABASES["default"]["ENGINE"] == "realmate.sqlite":
+    DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / f"test-{RUN}.sqlite3"}
+else:
+    DATABASES["default"]["TEST"] = {"NAME": f"test_{DATABASES['default']['NAME']}_{RUN}"}
+
 # Static files as in development: found where they are, whether any were collected or not. The live
 # server would serve what `make serve` once collected, so it looks for that where nothing is.
 STATIC_ROOT = BASE_DIR / "nothing-collected"

@@ -22,7 +22,10 @@ from tests.conftest import C, M, make_event
 from tests.databases import beside
 from tests.servers import ROOT, serving
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.both_engines("each engine is backed up by its own tools"),
+]
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from chat.events.unit_of_work import UnitOfWork
 from chat.models import Conversation, Delivery, Message, MessageWords
 from tests.conftest import IN_CI, NOW, C, M, make_event
 
+pytestmark = pytest.mark.both_engines("statements of many rows")
+
 M2 = "16b63b04-60de-4257-b1a1-20a5154abc6d"
 CONVERSATIONS = [f"{n}a41b347-8d80-4ce9-84ba-7af66f369f6a" for n in range(3)]
 MESSAGES = [f"{n}9108c71-4dca-4af3-9f32-61bc745926e2" for n in range(6)]

@@ -18,7 +18,10 @@ from chat.upkeep import copying
 from tests.conftest import C, M
 from tests.databases import beside
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.both_engines("copies between the engines"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,8 @@ from chat.views.deliveries import DELIVERIES_PAGE
 from tests.conftest import NOW, C, M, make_event
 from tests.servers import assert_page, assert_problem
 
+pytestmark = pytest.mark.both_engines("the log and its filters")
+
 OTHER_C = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00"
 M2 = "16b63b04-60de-4257-b1a1-20a5154abc6d"
 OPEN = make_event("NEW_CONVERSATION", id=C)

@@ -19,6 +19,11 @@ from tests.conftest import make_event
 from tests.servers import Server, running, serving, set_up
 from tests.system import strace
 
+pytestmark = [
+    pytest.mark.both_engines("what was acknowledged is on the disk"),
+    pytest.mark.alone("kills servers under load"),
+]
+
 SENDERS = 8
 
 
@@ -87,6 +92,7 @@ def seconds_to_answer(environ, then):
 
 
 @pytest.mark.sqlite
+@pytest.mark.proof
 def test_a_server_that_is_killed_has_kept_what_it_acknowledged(tmp_path, rounds):
     environ = set_up("granian", tmp_path)
     path = tmp_path / "granian.sqlite3"

@@ -14,6 +14,8 @@ from chat.models import Conversation, Delivery, Message
 from tests.conftest import C, M, make_event
 from tests.servers import assert_page, assert_problem, through_wsgi
 
+pytestmark = pytest.mark.both_engines("counts the statements of each address")
+
 OPENING = make_event("NEW_CONVERSATION", id=C)
 MESSAGE = make_event("NEW_MESSAGE", id=M)
 CLOSE = make_event("CLOSE_CONVERSATION", id=C)

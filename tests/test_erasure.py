@@ -17,7 +17,11 @@ from chat.statistics import read_statistics
 from chat.upkeep import erasure
 from tests.conftest import NOW, C, M
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.both_engines("each engine keeps text in places of its own"),
+    pytest.mark.alone("waits for every older transaction of the server"),
+]
 
 D = "b3a1c7de-2f53-4a0d-9a53-0f6f3a1d9e11"
 N = "16b63b04-60de-4257-b1a1-20a5154abc6d"

@@ -11,7 +11,10 @@ from chat.models import Conversation, Delivery, Message, MessageWords
 from tests.conftest import make_event
 from tests.servers import assert_problem
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.both_engines("an error at every statement"),
+]
 
 LATER = "2025-02-21T10:20:50"
 

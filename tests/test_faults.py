@@ -20,6 +20,11 @@ from tests.conftest import make_event, missing
 from tests.servers import assert_problem, serving
 from tests.system import strace
 
+pytestmark = [
+    pytest.mark.both_engines("each engine fails in its own way"),
+    pytest.mark.alone("an answer within seconds"),
+]
+
 SENDERS = 8
 SECONDS = 6  # DESIGN promises an answer within these, and back to work without a restart
 

@@ -14,6 +14,8 @@ from chat.models import Delivery
 from tests.conftest import C, M, make_event
 from tests.servers import assert_problem, serving, through_wsgi
 
+pytestmark = pytest.mark.both_engines("any body, into each engine")
+
 
 def hypothetically(examples, **strategies):
     """Runs a function on so many examples."""
@@ -93,6 +95,7 @@ GOOD = json.dumps(make_event("NEW_CONVERSATION", id=C)).encode()
 
 
 @pytest.mark.django_db
+@pytest.mark.proof
 def test_any_body_has_a_promised_answer_and_leaves_a_row(rounds):
     through_wsgi("POST", "/webhook/", GOOD)
 
@@ -145,6 +148,7 @@ def as_environ(headers):
 
 
 @pytest.mark.django_db
+@pytest.mark.proof
 def test_no_headers_break_any_place(rounds):
     @hypothetically(rounds(quick=50, ci=500, long=12_500), place=PLACES, headers=HEADERS)
     def check(place, headers):
@@ -195,6 +199,7 @@ def status_line_after(server, parts, *, listens):
 
 
 @pytest.mark.sqlite
+@pytest.mark.proof
 def test_no_bytes_on_the_wire_break_or_stop_the_production_server(server, rounds):
     @hypothetically(
         rounds(quick=50, ci=500, long=12_500),

@@ -17,6 +17,8 @@ from chat.events.ingest import ingest, ingest_in_group
 from chat.models import Delivery, Message
 from tests.conftest import C, make_event
 
+pytestmark = pytest.mark.both_engines("commits are shared on SQLite only")
+
 SECONDS = 10
 
 

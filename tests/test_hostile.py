@@ -13,6 +13,8 @@ from chat.models import Conversation, Delivery, Message
 from tests.conftest import C, M, make_event
 from tests.servers import assert_page, assert_problem, through_wsgi
 
+pytestmark = pytest.mark.both_engines("what breaks one engine is text to the other")
+
 MIB = 1024 * 1024
 NEW_M = "16b63b04-60de-4257-b1a1-20a5154abc6d"
 MEMBERS = {

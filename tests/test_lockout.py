@@ -10,6 +10,8 @@ from django.test import Client
 from tests.conftest import C, make_event
 from tests.servers import assert_page
 
+pytestmark = pytest.mark.both_engines("attempts are counted in the database")
+
 PASSWORD = "correct horse battery"
 WHILE = timedelta(minutes=15, seconds=1)
 HERE, ELSEWHERE = "203.0.113.9", "203.0.113.77"

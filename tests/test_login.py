@@ -10,6 +10,8 @@ from django.utils import timezone
 from tests.conftest import C, make_event
 from tests.servers import assert_page
 
+pytestmark = pytest.mark.both_engines("sessions and users are looked up by cached statements")
+
 PASSWORD = "correct horse battery"
 PAGES = [
     *("/ui", "/ui/", f"/ui/{C}/", f"/ui/{C}/print/", "/ui/search/?q=ol%C3%A1&hits_cursor=x"),

@@ -17,6 +17,8 @@ from chat.events.ingest import ingest
 from chat.models import Conversation, Delivery, Message, MessageWords
 from tests.conftest import NOW
 
+pytestmark = pytest.mark.both_engines("random events, one model, two engines")
+
 CONVERSATIONS = [f"{n}a41b347-8d80-4ce9-84ba-7af66f369f6a" for n in range(3)]
 MESSAGES = [*CONVERSATIONS[:1], *(f"{n}9108c71-4dca-4af3-9f32-61bc745926e2" for n in range(8))]
 WINDOW = timedelta(hours=24)
@@ -277,6 +279,7 @@ def empty(*models):
 
 
 @pytest.mark.django_db
+@pytest.mark.proof
 def test_random_events_do_what_the_rules_say(rounds):
     run_state_machine_as_test(
         Senders,

@@ -12,7 +12,7 @@ from chat.models import Conversation, Delivery, Message
 from chat.upkeep import pruning
 from tests.conftest import C, M, make_event
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_engines("deletes beside what references it")]
 
 OLD = timedelta(days=91)
 

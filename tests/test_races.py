@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -15,7 +15,10 @@ from chat.database.locks import lock_ids
 from chat.models import Conversation, Delivery, Message
 from tests.conftest import M, make_event
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.both_engines("locks and constraints decide"),
+]
 
 SENDERS = 16
 ROUNDS = pytest.mark.parametrize("round_", range(5))
@@ -262,5 +265,5 @@ def test_two_conversations_never_wait_for_each_other(opened):
             connection.close()
 
     with transaction.atomic(), ThreadPoolExecutor(1) as elsewhere:
-        assert Conversation.objects.locked(opened)
+        assert Conversation.objects.locked(UUID(opened))
         assert elsewhere.submit(write).result(timeout=4) == 201

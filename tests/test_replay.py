@@ -10,7 +10,10 @@ from chat.management.commands import replay as command
 from chat.models import Conversation, Delivery, Message
 from tests.conftest import NOW, C, M
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.both_engines("applies again what was refused"),
+]
 
 D = "b3a1c7de-2f53-4a0d-9a53-0f6f3a1d9e11"
 N = "16b63b04-60de-4257-b1a1-20a5154abc6d"

@@ -10,6 +10,8 @@ from chat.events.ingest import ingest
 from chat.models import Conversation, Delivery, Message
 from tests.conftest import NOW, C, M, make_event
 
+pytestmark = pytest.mark.both_engines("constraints and locks decide, through every door")
+
 OTHER_C = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00"
 OTHER_M = "16b63b04-60de-4257-b1a1-20a5154abc6d"
 LATER = "2025-02-21T10:20:45.349308"

@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from tests.conftest import C, M
+
+pytestmark = pytest.mark.both_engines("the first test, on each engine")
 
 M2 = "16b63b04-60de-4257-b1a1-20a5154abc6d"
 SAMPLES = [

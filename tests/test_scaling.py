@@ -16,7 +16,11 @@ from tests.conftest import make_event
 from tests.databases import beside
 from tests.servers import serving
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.postgresql,
+    pytest.mark.both_engines("several machines share one server"),
+]
 
 SENDERS, MESSAGES = 8, 60
 SHARED = str(uuid4())

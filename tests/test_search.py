@@ -8,6 +8,8 @@ from chat.models import Message, MessageWords
 from chat.views.snippets import Piece, snippet
 from tests.conftest import C, make_event
 
+pytestmark = pytest.mark.both_engines("two full-text engines give the same hits")
+
 
 def id_of(n):
     return f"00000000-0000-4000-8000-{n:012}"

@@ -11,6 +11,8 @@ from django.db import connection
 
 from tests.servers import ROOT
 
+pytestmark = pytest.mark.both_engines("bugs that only one engine meets")
+
 MODEL = "tests/test_model.py"
 COPIED = (
     "chat",
@@ -127,7 +129,7 @@ def suite(folder, tests):
         server = f"{own['USER']}:{own['PASSWORD']}@{own['HOST']}:{own['PORT']}"
         environ["DATABASE_URL"] = f"postgres://{server}/seeded_{own['NAME']}"
     command = [sys.executable, "-m", "pytest", "-qx", "--hypothesis-profile=unshrunk", *tests]
-    done = subprocess.run(command, cwd=folder, env=environ, stdout=subprocess.PIPE, timeout=60)
+    done = subprocess.run(command, cwd=folder, env=environ, stdout=subprocess.PIPE, timeout=240)
     return done.stdout.decode().splitlines()[-1]
 
 

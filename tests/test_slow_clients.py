@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import make_event
 from tests.servers import serving
 
+pytestmark = pytest.mark.alone("a good request beside fifty slow ones")
+
 SLOW = 50
 BODY = json.dumps(make_event("NEW_CONVERSATION", id=str(uuid4()))).encode()
 HEAD = (

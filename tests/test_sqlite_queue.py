@@ -13,7 +13,11 @@ from chat.models import Conversation
 from realmate.sqlite.base import DatabaseWrapper, WriterQueue, queue_for
 from tests.conftest import NOW, C
 
-pytestmark = [pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.sqlite,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.alone("waits of tenths of seconds"),
+]
 
 
 def write() -> None:

@@ -13,6 +13,8 @@ from chat.views.charts import DURATIONS, Series, bar_chart
 from chat.views.durations import in_words
 from tests.conftest import NOW, C, make_event
 
+pytestmark = pytest.mark.both_engines("SQL that groups by time")
+
 OTHER = "0e1d2c3b-4a59-4687-9706-f5e4d3c2b1a0"
 
 

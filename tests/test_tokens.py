@@ -13,6 +13,8 @@ from chat.models import Token
 from tests.conftest import NOW, C, make_event
 from tests.servers import assert_problem
 
+pytestmark = pytest.mark.both_engines("looked up by cached statements")
+
 READS = [
     *("/conversations", f"/conversations/{C}", f"/conversations/{C}/messages"),
     *(f"/conversations/{C}/transcript.txt", f"/conversations/{C}/transcript.csv"),
