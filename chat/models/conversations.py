@@ -82,8 +82,8 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
     def filtered(self, filter: Filter, sort: Sort = Sort.LATEST) -> ConversationQuerySet:
         """Return the filter's rows, with a WHERE clause that matches the index of the sort order.
 
-        SQLite has no statistics. Given a value to look up, SQLite looks it up, and then sorts all
-        rows with this value. So each clause states only the condition of the right index.
+        SQLite has no statistics. Given any indexed value, SQLite looks the value up, and then sorts
+        all matching rows. So each clause states only the condition of the right index.
         """
         match filter:
             case Filter.OPEN if sort == Sort.WAITING:

@@ -53,7 +53,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def as_they_happened(self) -> DeliveryQuerySet:
         """Order by timestamp; rows without a valid timestamp come last.
 
-        At the same instant the opening comes first, and the CLOSE last: it would shut messages out.
+        At one instant the opening comes first, and the CLOSE last, because a CLOSE shuts messages out.
         """
         place = models.Case(
             models.When(type=Delivery.Type.NEW_CONVERSATION, then=0),

@@ -1,4 +1,4 @@
-"""Tokens, with which programs read."""
+"""The tokens of programs, which read the JSON."""
 
 import secrets
 from contextlib import suppress

@@ -85,9 +85,9 @@ class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
     ) -> Page[Conversation]:
         """Return a page of the conversations in `among` with a hit, latest hit first. Raises BadCursor.
 
-        A page reads at most HITS_A_PAGE hits, so a word with many hits, or few of them in `among`,
-        costs no more than another. So a page may be short or empty and still have a next page. A
-        conversation appears once a page, and again if a later page has hits of the conversation.
+        A page reads at most HITS_A_PAGE hits, to bound the cost of common words and of a narrow
+        `among`. So a page may be short or empty and still have a next page. A conversation appears
+        once a page, and again if a later page has hits of the conversation.
         """
         hits = self.search(query)
         if cursor:

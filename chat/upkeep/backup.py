@@ -38,7 +38,7 @@ def back_up(path: Path, *, on_progress: Progress) -> Counts:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yield a private file under a temporary name. It gets its own name once it is on disk."""
+    """Yield a private file under a temporary name. Once on disk, the file gets its own name."""
     if path.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")

@@ -76,7 +76,7 @@ def scrub(id: UUID, *, rewrite: bool = False) -> Iterator[int]:
 
     Raises StillRead, and Django's DatabaseError. May be run again.
     """
-    wait_for_older_transactions()  # which may log text, as they cannot see the erasure
+    wait_for_older_transactions()  # because they may log text, blind to the erasure
     mentioned = Delivery.objects.unreadable_about(id)
     Delivery.objects.filter(pk__in=mentioned).update(body=b"")
     if connection.vendor == "postgresql":
@@ -155,11 +155,11 @@ def empty_the_wal() -> None:
     Writers wait while this waits for readers, so each attempt is short. Raises StillRead.
     """
     execute("PRAGMA busy_timeout = 200")
-    until(wal_is_truncated)
+    until(truncate_the_wal)
 
 
-def wal_is_truncated() -> bool:
-    """Truncate the WAL. Whether no reader was in the way."""
+def truncate_the_wal() -> bool:
+    """Try to truncate the WAL. Return False if a reader was in the way."""
     row = execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return row is not None and not row[0]
 

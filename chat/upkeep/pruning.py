@@ -26,7 +26,7 @@ def outdated(*, now: datetime, days: int) -> models.QuerySet[Delivery]:
 def prune(*, now: datetime, days: int) -> Iterator[int]:
     """Delete the oldest first. Yield the size of each batch; other writers get in between.
 
-    A replay goes before its original, because afterwards it would look like a delivery.
+    A replay goes before its original, because a replay alone would look like a delivery.
     """
     replays = Delivery.objects.filter(replays=OuterRef("pk"))
     rows = outdated(now=now, days=days).exclude(Exists(replays)).order_by("received_at", "id")

@@ -84,7 +84,7 @@ class Check:
                 done = row.pk
 
     def differences(self) -> Iterator[Difference | None]:
-        """Yield a Difference or None for each conversation. Those changed meanwhile are left out."""
+        """Yield a Difference or None for each conversation. Leaves out conversations changed meanwhile."""
         yield from self._settled(self._found)
         for ids in key_batches(Conversation.objects.all()):
             yield from self._compared([id for id in ids if id not in self._left_out])
@@ -117,7 +117,10 @@ class Check:
                 yield row
 
     def _find_unchecked(self) -> None:
-        """Leave out conversations whose log is incomplete: a revision counts the applied events."""
+        """Leave out conversations without a complete log, and report lost events.
+
+        A log is complete if its applied events are as many as the revision of the conversation.
+        """
         was_pruned = not self._log.filter(pk=1).exists()
         for ids in key_batches(Conversation.objects.all()):
             rows = Conversation.objects.filter(pk__in=ids)
