@@ -1,9 +1,9 @@
-"""All benches in one go: `make bench`. Prints their figures, and writes them to bench/results.md.
+"""Run all benches: `make bench`. Print their figures, and write them to bench/results.md.
 
     .venv/bin/python -m bench [--quick]
 
-Takes about half an hour, the first time longer: a database of a million messages is built then, and
-kept in bench/databases. --quick leaves out what needs that.
+Takes about half an hour. The first run takes longer, because it builds a database of a million
+messages, and keeps the file in bench/databases. --quick skips the benches with this database.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def questions(*, quick: bool) -> list[tuple[str, Callable[[], Iterator[Figure]]]]:
-    asked: list[tuple[str, Callable[[], Iterator[Figure]]]] = [
+    small: list[tuple[str, Callable[[], Iterator[Figure]]]] = [
         ("webhook", lambda: webhook.figures(webhook.parse_options([]))),
         ("PostgreSQL", postgresql),
         ("poll", lambda: poll.figures(poll.parse_options([]))),
@@ -58,11 +58,11 @@ def questions(*, quick: bool) -> list[tuple[str, Callable[[], Iterator[Figure]]]
         ("inbox", lambda: inbox.figures(inbox.parse_options([]))),
         ("growth", lambda: growth.figures(growth.parse_options([]))),
     ]
-    return asked if quick else asked + large
+    return small if quick else small + large
 
 
 def postgresql() -> Iterator[Figure]:
-    """The webhook with 1, 2 and 4 processes, on a database of its own."""
+    """Yield the webhook's figures with 1, 2 and 4 processes, on a database of their own."""
     with maintenance() as server:
         for processes in (1, 2, 4):
             server.execute(f'DROP DATABASE IF EXISTS "{name_of(POSTGRESQL)}"')
@@ -83,7 +83,7 @@ def maintenance() -> psycopg.Connection:
     try:
         return psycopg.connect(POSTGRESQL.rpartition("/")[0] + "/postgres", autocommit=True)
     except psycopg.OperationalError as error:
-        sys.exit(f"BENCH_POSTGRES_URL names no server that answers: {error}")
+        sys.exit(f"no server answers at BENCH_POSTGRES_URL: {error}")
 
 
 def name_of(url: str) -> str:
@@ -97,8 +97,8 @@ def heading() -> str:
     at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}"
     return (
-        "# Results\n\n`make bench` wrote this. Ratios count: figures of another machine, or another"
-        f" hour, are others.\n\n- commit: {commit.strip()}\n- when: {at}\n- machine: {machine}\n"
+        "# Results\n\n`make bench` wrote this. Compare the ratios: absolute figures differ by machine"
+        f" and by hour.\n\n- commit: {commit.strip()}\n- when: {at}\n- machine: {machine}\n"
         f"- Python {platform.python_version()}\n"
     )
 

@@ -1,10 +1,9 @@
-"""How long the JSON of a conversation of 1,000 messages takes, beside a plain ModelSerializer.
+"""Measure the JSON of a conversation of 1,000 messages, beside a plain ModelSerializer.
 
     .venv/bin/python -m bench.detail [--runs 30]
 
-Both are asked in process, in turns, of the same SQLite file, as a whole request through the
-production settings; the floor is a view of Django REST framework with the serializers that its
-tutorial would write.
+Both answer whole requests in process, in turns, from the same SQLite file, with the production
+settings. The floor is a view of Django REST framework with serializers as in the tutorial.
 """
 
 import argparse
@@ -47,27 +46,27 @@ def figures(options: argparse.Namespace) -> Iterator[Figure]:
         url = f"sqlite:///{Path(folder) / 'bench.sqlite3'}"
         set_up(url)
         command = [sys.executable, "-m", "bench.detail", "--measure", "--runs", str(options.runs)]
-        ours, floor = json.loads(
+        service, floor = json.loads(
             subprocess.check_output(command, cwd=ROOT, env=environment(url), text=True)
         )
     yield Figure(
         f"JSON of a conversation of {MESSAGES:,} messages",
-        f"{ours:.1f} ms",
+        f"{service:.1f} ms",
         f"{floor:.1f} ms (ModelSerializer)",
-        floor / ours,
+        floor / service,
         f"≥ {LEAST_RATIO} × as fast",
-        floor / ours >= LEAST_RATIO,
+        floor / service >= LEAST_RATIO,
     )
 
 
 def measured(runs: int) -> tuple[float, float]:
-    """Medians in ms, of ours and of the floor."""
-    import realmate.wsgi  # noqa: F401 - sets Django up, as a worker of the server does it
+    """Return the medians in ms, of the service and of the floor."""
+    import realmate.wsgi  # noqa: F401 - sets Django up, as a worker does
 
     fill()
-    ours, floor = questions()
-    assert json.loads(ours()).keys() == json.loads(floor()).keys()
-    times = [(took(ours), took(floor)) for _ in range(runs)]
+    service, floor = questions()
+    assert json.loads(service()).keys() == json.loads(floor()).keys()
+    times = [(took(service), took(floor)) for _ in range(runs)]
     return tuple(statistics.median(column) * 1_000 for column in zip(*times, strict=True))  # type: ignore[return-value]
 
 
@@ -144,10 +143,12 @@ def questions() -> tuple[Callable[[], Any], Callable[[], Any]]:
 
         return ask
 
-    ours = type(
-        "Ours", (ConversationDetail,), {"authentication_classes": [], "permission_classes": []}
+    detail = type(
+        "OpenDetail",
+        (ConversationDetail,),
+        {"authentication_classes": [], "permission_classes": []},
     )
-    return question(ours.as_view(), id=ID), question(Plain.as_view(), pk=ID)
+    return question(detail.as_view(), id=ID), question(Plain.as_view(), pk=ID)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Whether the webhook is as fast with a million stored messages as with few.
+"""Measure whether the webhook is as fast with a million stored messages as with few.
 
     .venv/bin/python -m bench.growth [--rounds 3] [--seconds 10]
 
-Asked in turns of two SQLite files, which are built once and kept in bench/databases: about 20,000
-and 1,150,000 messages. Needs wrk (Debian: apt-get install wrk).
+Loads two SQLite files in turns, with about 20,000 and 1,150,000 messages. They are built once, and
+kept in bench/databases. Needs wrk (Debian: apt-get install wrk).
 """
 
 import argparse

@@ -1,14 +1,14 @@
-"""Whether the inbox is as fast with 100,000 conversations as with 1,000.
+"""Measure whether the inbox is as fast with 100,000 conversations as with 1,000.
 
     .venv/bin/python -m bench.inbox [--conversations 100000] [--runs 30]
                                     [--databases URL URL] [--only search]
 
-Builds two databases with `simulate --bulk`, each with one conversation of 10,000 messages more,
-and asks for each page in process, as the production settings serve it. Shown are medians; ✗ marks
-what takes over 50 ms, or over 1.5 times as long with many conversations as with few.
+Builds two databases with `simulate --bulk`, each with one more conversation of 10,000 messages.
+Requests each page in process, with the production settings, and prints medians. ✗ marks a page
+over 50 ms, or over 1.5 times as slow with many conversations as with few.
 
-They are built where they are empty, and kept in bench/databases; with --databases, a small one and
-a large one, there: sqlite:////path/to/file or postgres://…/name of a database that exists.
+Keeps the databases in bench/databases. --databases takes a small and a large database instead, and
+builds them if they are empty: sqlite:////path/to/file or postgres://…/name of an existing database.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--conversations", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--databases", nargs=2, metavar="URL")
-    parser.add_argument("--only", default="", help="only what has this in its name")
+    parser.add_argument("--only", default="", help="only pages with this text in their name")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
@@ -78,12 +78,12 @@ def figures(options: argparse.Namespace) -> Iterator[Figure]:
 
 
 def kept_databases() -> tuple[str, str]:
-    """The URLs of a small one and a large one, which the first question builds."""
+    """Return the URLs of the small and the large database. The first question builds them."""
     KEPT.mkdir(exist_ok=True)
     return f"sqlite:///{KEPT / 'few.sqlite3'}", f"sqlite:///{KEPT / 'many.sqlite3'}"
 
 
-# Building; a process for each database, as Django knows one
+# Building, with a process for each database, because Django keeps to one
 
 
 def times_of(database_url: str, conversations: int, options: argparse.Namespace) -> Times:
@@ -96,7 +96,7 @@ def times_of(database_url: str, conversations: int, options: argparse.Namespace)
 
 
 def build(conversations: int) -> None:
-    """Unless it is built already."""
+    """Build the database, unless it exists already."""
     from chat.events.bulk import ingest_many
     from chat.models import Conversation
 
@@ -109,7 +109,7 @@ def build(conversations: int) -> None:
 
 
 def long_conversation() -> Iterator[tuple[bytes, datetime]]:
-    """Begun months ago, with a word that no other conversation has in its 100th message."""
+    """Yield events of the last 90 days. Only the 100th message has the rare word of the search."""
     at = datetime.now(UTC) - timedelta(days=90)
     yield event("NEW_CONVERSATION", at, id=str(LONG))
     for number in range(MESSAGES_OF_THE_LONG_ONE):
@@ -142,8 +142,8 @@ def measured(options: argparse.Namespace) -> Times:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "realmate.settings")
     django.setup()
     build(options.measure)
-    asked = {name: ask for name, ask in questions().items() if options.only in name}
-    return {name: median_ms(ask, options.runs) for name, ask in asked.items()}
+    chosen = {name: ask for name, ask in questions().items() if options.only in name}
+    return {name: median_ms(ask, options.runs) for name, ask in chosen.items()}
 
 
 def median_ms(ask: Callable[[], object], runs: int) -> float:
@@ -157,7 +157,7 @@ def median_ms(ask: Callable[[], object], runs: int) -> float:
 
 
 def questions() -> dict[str, Callable[[], object]]:
-    """What is measured. A page that is new needs one line here."""
+    """Return the measured requests by name. A new page needs one line here."""
     from chat.models import Filter
 
     get = reader()
@@ -179,7 +179,7 @@ def questions() -> dict[str, Callable[[], object]]:
 
 
 def reader() -> Callable[..., Callable[[], Any]]:
-    """Makes a question of a URL, asked with an agent's session."""
+    """Return a function from a URL to a request with an agent's session."""
     from django.test import Client
 
     from chat.models import User
@@ -208,7 +208,7 @@ def deep_cursor() -> str:
 
 
 def idle_poll(get: Callable[..., Callable[[], Any]]) -> str:
-    """With the stamp that the page holds, and as many rows."""
+    """Return the URL of a poll with the stamp and the number of rows of the page."""
     page = get("/ui/")().content.decode()
     stamp = re.search(r'name="stamp" value="([^"]+)"', page)
     assert stamp is not None

@@ -1,9 +1,9 @@
-"""Whether a worker that takes in events stays as large as it was after half of them.
+"""Measure whether a worker under load stays as large as after half of the events.
 
     .venv/bin/python -m bench.memory [--events 1000000] [--processes 2] [--threads 128]
 
-In a new SQLite file. A worker grows while it makes the threads that are wanted, each with a
-connection and its cache; a leak would go on growing. Needs wrk (Debian: apt-get install wrk).
+Uses a new SQLite file. A worker grows while threads start, each with a connection and a cache. A
+leak would go on growing. Needs wrk (Debian: apt-get install wrk).
 """
 
 import argparse
@@ -56,7 +56,7 @@ def figures(options: argparse.Namespace) -> Iterator[Figure]:
 
 
 def feed(service: Service, bar: "tqdm[None]", *, until: float) -> None:
-    """Exits when an event is refused, or none is answered."""
+    """Load the service until this number of events. Exits if an event is refused, or none answered."""
     while bar.n < until:
         load = webhook.wrk(service.address, 16, LOAD_SECONDS)
         if load["refused"] or not load["answered"]:

@@ -1,4 +1,4 @@
-"""The floor of every page: a Django view without middleware that answers "ok"."""
+"""The floor of every page: a Django view without middleware, with the answer "ok"."""
 
 import django
 from django.conf import settings

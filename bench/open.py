@@ -1,7 +1,4 @@
-"""The production settings with everything open to readers, as in development.
-
-What a login costs is the difference.
-"""
+"""The production settings without a login, as in development: the difference is the cost of a login."""
 
 from realmate.settings import *  # noqa: F403
 

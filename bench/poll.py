@@ -1,12 +1,12 @@
-"""How many idle polls a second the inbox answers, beside a Django view without middleware.
+"""Measure idle polls of the inbox a second, beside a Django view without middleware.
 
     .venv/bin/python -m bench.poll [--connections 16] [--seconds 5] [--rounds 3] [--processes 2]
                                    [--threads 128]
 
-The poll is what an open page asks every three seconds: nothing is new, and it is told so (204).
-With a login it has to find its session and its user too; without one it is asked of a server that is
-open, as in development. The two are asked in turns, and the share is of the floor in
-the same round. Needs wrk (Debian: apt-get install wrk).
+An open page polls every three seconds; idle means that nothing is new (204). A poll with a login
+also looks up the session and the user. A poll without a login goes to an open server, as in
+development. Polls and floor run in turns, and the share is of the floor in the same round. Needs
+wrk (Debian: apt-get install wrk).
 """
 
 import argparse
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
-from bench.report import Figure, asked_a_second, table
+from bench.report import Figure, requests_a_second, table
 from bench.service import PROCESSES, THREADS, log_in, manage, need_wrk, serving, set_up
 
 CONVERSATIONS = 200
@@ -40,17 +40,17 @@ def figures(options: argparse.Namespace) -> Iterator[Figure]:
         manage("simulate", "--bulk", str(CONVERSATIONS), "--seed", "1", database_url=database)
         cookie = log_in(database)
         with (
-            serving(database, **workers) as ours,
-            serving(database, settings=OPEN, **workers) as everybodys,
+            serving(database, **workers) as service,
+            serving(database, settings=OPEN, **workers) as open_service,
             serving(database, command=FLOOR, **workers) as floor,
         ):
-            poll_of_list = poll_of(f"{everybodys.address}/ui/")
-            poll_of_thread = poll_of(first_thread(everybodys.address))
+            poll_of_list = poll_of(f"{open_service.address}/ui/")
+            poll_of_thread = poll_of(first_thread(open_service.address))
             polls = {
-                "list": (everybodys.address + poll_of_list, "", LEAST_SHARE),
-                "thread": (everybodys.address + poll_of_thread, "", LEAST_SHARE),
+                "list": (open_service.address + poll_of_list, "", LEAST_SHARE),
+                "thread": (open_service.address + poll_of_thread, "", LEAST_SHARE),
                 "thread with a login": (
-                    ours.address + poll_of_thread,
+                    service.address + poll_of_thread,
                     cookie,
                     LEAST_SHARE_WITH_A_LOGIN,
                 ),
@@ -64,10 +64,10 @@ def figures(options: argparse.Namespace) -> Iterator[Figure]:
 
 
 def figure_of(name: str, rounds: list[tuple[float, float]], least: float) -> Figure:
-    share = statistics.median(asked / ok for ok, asked in rounds)
+    share = statistics.median(polls / ok for ok, polls in rounds)
     return Figure(
         f"idle poll of a {name}",
-        f"{statistics.median(asked for _, asked in rounds):,.0f}/s",
+        f"{statistics.median(polls for _, polls in rounds):,.0f}/s",
         f'{statistics.median(ok for ok, _ in rounds):,.0f}/s ("ok")',
         share,
         f"≥ {least:.2f}",
@@ -93,7 +93,7 @@ def first_thread(server: str) -> str:
 
 
 def poll_of(address: str) -> str:
-    """What a page at this address asks."""
+    """Return the path of the poll of the page at this address."""
     inputs = re.findall(r"<input [^>]*data-poll[^>]*>", page_at(address))
     held = {attribute("name", tag): attribute("value", tag) for tag in inputs}
     return f"/ui/fragments/poll/?{urlencode(held | {'rows': 50})}"
@@ -115,7 +115,7 @@ def compare(floor: str, poll: str, cookie: str, options: argparse.Namespace) -> 
     with urllib.request.urlopen(urllib.request.Request(poll, headers={"Cookie": cookie})) as answer:
         assert answer.status == 204, answer.status
     bounds = {"connections": options.connections, "seconds": options.seconds}
-    return asked_a_second(floor, **bounds), asked_a_second(poll, cookie=cookie, **bounds)
+    return requests_a_second(floor, **bounds), requests_a_second(poll, cookie=cookie, **bounds)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a bench finds: figures, each beside its floor of the same run, and the goal it is held to."""
+"""The results of a bench: figures, each with its floor of the same run and its goal."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table. The ratio is what counts: these machines are shared, and noisy."""
+    """One line of the table. Compare the ratio, because shared machines are noisy."""
 
     question: str
     figure: str
@@ -28,7 +28,7 @@ HEADER = ["question", "figure", "floor, same run", "ratio", "goal"]
 
 
 def table(figures: Iterable[Figure]) -> str:
-    """As Markdown, which reads well in a terminal too."""
+    """Return a table in Markdown, because Markdown reads well in a terminal too."""
     rows = [HEADER, *(figure.cells for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     lines = [
@@ -39,8 +39,8 @@ def table(figures: Iterable[Figure]) -> str:
     return "\n".join(lines)
 
 
-def asked_a_second(url: str, *, connections: int, seconds: int, cookie: str = "") -> float:
-    """How often wrk gets an answer, each of them a success."""
+def requests_a_second(url: str, *, connections: int, seconds: int, cookie: str = "") -> float:
+    """Return the requests a second of wrk. Fails if an answer is not a success."""
     wrk = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-H", f"Cookie: {cookie}", url]
     output = subprocess.check_output(wrk, text=True)
     assert "Non-2xx" not in output, output

@@ -1,10 +1,11 @@
-"""Which production server: how fast, beside slow clients, with chunked bodies, when it is stopped.
+"""Compare production servers: speed, slow clients, chunked bodies, and a stop under load.
 
     .venv/bin/python -m bench.servers [--seconds 6] [--slow 50]
 
-Each serves the whole application on a new SQLite file, sixteen connections sending messages. Then so
-many clients send a body a byte at a time, and one sends a whole one. Compared is what is installed:
-`.venv/bin/pip install gunicorn waitress` adds two, which the project itself does not need. Needs wrk.
+Each server runs the whole application on a new SQLite file, under messages from sixteen
+connections. Then many clients send a body byte by byte, while one client sends whole bodies. Skips
+servers that are not installed: `.venv/bin/pip install gunicorn waitress` adds two. The project
+itself does not need these two. Needs wrk.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from bench.service import Service, need_wrk, serving, set_up
 GRANIAN = "realmate.server realmate.wsgi:application"
 GUNICORN = "gunicorn -k gthread -w2 --threads 64 -b 127.0.0.1:{port} realmate.wsgi:application"
 WAITRESS = "waitress --threads=64 --listen=127.0.0.1:{port} realmate.wsgi:application"
-# Names, and commands with their processes and threads, which only granian takes from outside them.
+# Commands by name, with processes and threads. Only granian reads these two from outside the command.
 SERVERS = {
     "granian, 2 × 1": (GRANIAN, 2, 1),
     "granian, 2 × 16": (GRANIAN, 2, 16),
@@ -52,7 +53,7 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=6)
-    parser.add_argument("--slow", type=int, default=50, help="clients that drip")
+    parser.add_argument("--slow", type=int, default=50, help="clients that send byte by byte")
     need_wrk(parser)
     return parser.parse_args()
 
@@ -105,7 +106,7 @@ def status_of(port: int, body: Any) -> int:
 
 @contextmanager
 def dripping(port: int, clients: int) -> Iterator[None]:
-    """Each has sent its headers, and sends its body a byte every half second."""
+    """Connect slow clients. Each has sent its headers, and sends a byte of its body every half second."""
     body = message()
     head = (
         "POST /webhook/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -151,7 +152,7 @@ def seconds_to_answer(port: int) -> str:
 
 
 def stopped_under_load(service: Service) -> str:
-    """Broken are requests whose connection was taken, and which got no answer."""
+    """Stop the server under load. A request is broken if it was accepted and got no answer."""
     outcomes: list[str] = []
 
     def send() -> None:

@@ -1,4 +1,4 @@
-"""What every bench needs: the production settings and server, and a database that is migrated."""
+"""Shared parts of all benches: the production settings and server, and a migrated database."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from realmate.server import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
-# As they are served.
+# The numbers in production.
 PROCESSES, THREADS = (
     int(SETTINGS[name]) for name in ("GRANIAN_WORKERS", "GRANIAN_BLOCKING_THREADS")
 )
@@ -32,11 +32,11 @@ def need_wrk(parser: argparse.ArgumentParser) -> None:
 
 
 def environment(database_url: str) -> dict[str, str]:
-    """As `make serve` has it, open to this machine only."""
+    """Return the environment of `make serve`, open to this machine only."""
     others = {name: os.environ[name] for name in os.environ if not name.startswith("WEBHOOK_")}
     return others | {
         "DATABASE_URL": database_url,
-        "SECRET_KEY": "only for a bench, and never for what others can reach",
+        "SECRET_KEY": "only for a bench, and never for a server on a public network",
         "ALLOWED_HOSTS": "127.0.0.1",
         "WEBHOOK_ALLOW_UNSIGNED": "true",
         "SECURE_SSL_REDIRECT": "false",
@@ -44,13 +44,13 @@ def environment(database_url: str) -> dict[str, str]:
 
 
 def manage(*arguments: str, database_url: str) -> None:
-    """What it prints goes to stderr: stdout is for figures."""
+    """Run a command of manage.py. The output goes to stderr, because stdout is for figures."""
     command = [*MANAGE, *arguments]
     subprocess.run(command, env=environment(database_url), check=True, stdout=sys.stderr)
 
 
 def log_in(database_url: str) -> str:
-    """The cookie of someone who has logged in."""
+    """Log a user in, and return the cookie."""
     command = [*MANAGE, "shell", "--no-imports", "-c", LOG_IN]
     cookie = subprocess.check_output(command, env=environment(database_url), text=True).strip()
     return f"sessionid={cookie}"
@@ -83,7 +83,7 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     def memory_mib(self) -> float:
-        """Resident, of its largest worker."""
+        """Return the resident memory of the largest worker."""
         pid = self.process.pid
         workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         sizes = [Path(f"/proc/{worker}/status").read_text() for worker in workers]
@@ -99,9 +99,9 @@ def serving(
     processes: int = PROCESSES,
     threads: int = THREADS,
 ) -> Iterator[Service]:
-    """The production server on a free port, as `make serve` runs it; ended by its own process.
+    """Run the production server on a free port, as `make serve` does, in a process of its own.
 
-    Another one by its command: what follows `python -m`, with {port} where it wants the port.
+    `command` names another server: the words after `python -m`, with {port} for the port.
     """
     port = free_port()
     with TemporaryDirectory() as metrics:
@@ -131,7 +131,7 @@ def free_port() -> int:
 
 
 def wait_for(port: int) -> None:
-    """Any answer will do: the application that is the floor knows no /healthz."""
+    """Wait for any answer, because the application of the floor has no /healthz."""
     for _ in range(150):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz").close()

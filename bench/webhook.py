@@ -1,10 +1,10 @@
-"""How many NEW_MESSAGE events a second the webhook takes in, each answered after a durable commit.
+"""Measure NEW_MESSAGE events a second at the webhook, each answered after a durable commit.
 
     .venv/bin/python -m bench.webhook [--connections 16 64] [--seconds 8] [--rounds 3]
                                       [--processes 2] [--threads 128] [--database URL]
 
-Beside it, in the same run, its floor: one thread that writes the same rows with plain sqlite3, or
-psycopg where --database names a PostgreSQL database. That is filled, and best made for this.
+The same run measures the floor: one thread writes the same rows with plain sqlite3, or with psycopg
+if --database names a PostgreSQL database. Name a new database, because the bench fills the tables.
 Needs wrk (Debian: apt-get install wrk).
 """
 
@@ -57,7 +57,7 @@ def figures(options: argparse.Namespace) -> Iterator[Figure]:
 
 
 def measured(url: str, connections: int, options: argparse.Namespace) -> dict[str, float]:
-    """One round: the webhook under load, then its floor. Exits when an acknowledged event is missing."""
+    """Measure the webhook under load, then the floor. Exits if an acknowledged event is missing."""
     with server(url, options) as service:
         before = count_messages(url)
         load = wrk(service.address, connections, options.seconds)
@@ -93,7 +93,7 @@ def figure_of(
 
 @contextmanager
 def server(url: str, options: argparse.Namespace) -> Iterator[Service]:
-    """The production server, and 100 conversations."""
+    """Run the production server with 100 conversations."""
     set_up(url)
     workers = {"processes": options.processes, "threads": options.threads}
     with serving(url, **workers) as service:
@@ -102,7 +102,7 @@ def server(url: str, options: argparse.Namespace) -> Iterator[Service]:
 
 
 def open_conversations(address: str) -> None:
-    """Those that the load goes to."""
+    """Open the conversations of the load."""
     for number in range(CONVERSATIONS):
         open_conversation(address, number)
 
@@ -119,7 +119,7 @@ def open_conversation(address: str, number: int) -> None:
 
 
 def wrk(address: str, connections: int, seconds: int) -> dict[str, float]:
-    """Ids begin with a number of this run, so that a database can be loaded more than once."""
+    """Send the load. Ids begin with a number of this run, so that a database takes several runs."""
     run = f"{int(time.time() * 10) % 16**6:06x}"
     command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "-s", ROOT / "bench/webhook.lua"]
     command += [f"{address}/webhook/", "--", str(CONVERSATIONS), run]
@@ -128,7 +128,7 @@ def wrk(address: str, connections: int, seconds: int) -> dict[str, float]:
     return load
 
 
-# What is stored, and the floor
+# The stored rows, and the floor
 
 
 @contextmanager
@@ -149,7 +149,7 @@ def count_messages(url: str) -> int:
 
 
 def floor(url: str, *, seconds: float) -> float:
-    """Events a second: look the conversation up, write message, conversation and delivery, commit."""
+    """Return events a second: find the conversation, write message, conversation, delivery, commit."""
     with connected(url) as database:
         (id,) = database.execute("SELECT id FROM chat_conversation LIMIT 1").fetchone()
         started, number = time.perf_counter(), 0

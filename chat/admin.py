@@ -1,4 +1,4 @@
-"""A look at what is stored. Only events change it; users are kept here, and tokens revoked."""
+"""A read-only admin of the stored rows. Only users can be edited, and tokens revoked."""
 
 from typing import Any, cast
 

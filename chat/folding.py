@@ -1,9 +1,9 @@
-"""Text without accents and case, cut into words: how messages are indexed and searched."""
+"""Text without accents and case, cut into words for the search index."""
 
 import re
 import unicodedata
 
-# Bounds on one message's part of the index. Hostile texts reach them, letters do not.
+# Bounds on one message's part of the index. Only hostile texts reach them.
 MAX_SEARCHED = 100_000
 MAX_WORD = 64
 MAX_QUERY = 1_000
@@ -13,9 +13,9 @@ WORD = re.compile(r"[^\W_]+")
 
 
 def fold(text: str) -> str:
-    """Decomposed, lower case, without combining marks: "Não" and "NAO" become "nao".
+    """Return the text decomposed, in lower case and without marks: "Não" and "NAO" become "nao".
 
-    Character by character, so that a position in the result leads back to the original.
+    Works character by character, so that a position in the result leads back to the original.
     """
     if text.isascii():
         return text.lower()
@@ -24,11 +24,11 @@ def fold(text: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text that its search index holds, each once, in the order of the text."""
+    """Return the words of a text for the search index, each once, in the order of the text."""
     found = WORD.findall(fold(text[:MAX_SEARCHED])[:MAX_SEARCHED])  # one "㌖" becomes six
     return list(dict.fromkeys(word[:MAX_WORD] for word in found))
 
 
 def terms_of(query: str) -> list[str]:
-    """What a query looks for: all of these words, the last one as a prefix."""
+    """Return the terms of a query: a hit has all of them, the last one as a prefix."""
     return words_of(query[:MAX_QUERY])[:MAX_TERMS]

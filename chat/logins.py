@@ -1,6 +1,6 @@
-"""What is looked up for every request of someone who has logged in: the session, and the user.
+"""The look-ups of every request with a login: the session, and the user.
 
-By statements that are written once: Django's own took more than half of the time of a poll.
+Their SQL is cached, because Django's own look-ups took more than half of the time of a poll.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ class SessionStore(db.SessionStore):
 
 
 class Passwords(ModelBackend):
-    """The authentication backend, behind the one that counts attempts."""
+    """The authentication backend for passwords. Another backend before it counts attempts."""
 
     def get_user(self, user_id: Any) -> User | None:
         user = find_user(user_id)

@@ -1,4 +1,4 @@
-"""What operators watch: counters and durations, as Prometheus reads them."""
+"""Counters and durations for operators, in the format of Prometheus."""
 
 import os
 
@@ -9,10 +9,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 DELIVERIES = Counter(
     "realmate_deliveries",
-    "Bodies posted to the webhook, by what was answered: applied, duplicate, or why it was refused.",
+    "Bodies posted to the webhook, by answer: applied, duplicate, or the code of the refusal.",
     ["code"],
 )
-# There from the start: an alarm on its increase would miss the first one otherwise.
+# Created at the start, because an alarm on the increase would miss the first refusal otherwise.
 DELIVERIES.labels("invalid_signature")
 
 DURATIONS = Histogram(
@@ -24,14 +24,14 @@ DURATIONS = Histogram(
 
 
 def observe(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
-    """One request. Its label is the route and not the path, of which anybody could make many."""
+    """Record a request, by route: by path, anybody could make any number of labels."""
     match = request.resolver_match
     route = f"/{match.route.rstrip('/')}" if match else ""
     DURATIONS.labels(route, response.status_code).observe(seconds)
 
 
 def exposition() -> bytes:
-    """Of all processes, when PROMETHEUS_MULTIPROC_DIR was set at their start; else of this one."""
+    """Return the metrics of all processes if they began with PROMETHEUS_MULTIPROC_DIR, else of this one."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""What happened in a period: counted by the days and hours of DISPLAY_TIME_ZONE, and timed."""
+"""Statistics of a period: counts by day and hour of DISPLAY_TIME_ZONE, and durations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEFAULT_PERIOD = 30
 KEPT_SECONDS = 60
 
 SECOND = 1_000_000  # in microseconds, as all instants and durations below
-# Zones differ from UTC by whole quarters of an hour, so a quarter has one day and one hour in each.
+# Zones differ from UTC by whole quarters of an hour, so a quarter lies in one local hour.
 QUARTER = 900 * SECOND
 
 
@@ -39,14 +39,14 @@ class Figures(BaseModel):
 
 
 class Durations(Figures):
-    """How many there were, and their median in seconds: half took less, half more; null when none."""
+    """The number of durations, and their median in seconds; null if there are none."""
 
     count: int
     median_seconds: float | None
 
 
 class DayFigures(Figures):
-    """One day. A duration counts on the day when it ended: of the reply, of the closing."""
+    """One day. A duration counts on the day of its end: of the reply or of the closing."""
 
     date: date
     conversations_opened: int
@@ -66,7 +66,7 @@ class HourFigures(Figures):
 
 
 class Statistics(Figures):
-    """Of the days `first` to `last` on the clocks of `time_zone`; what ends in `_now` is of `as_of`."""
+    """Figures of the days `first` to `last` in `time_zone`. Fields ending in `_now` are of `as_of`."""
 
     days: int
     first: date
@@ -92,7 +92,7 @@ class Statistics(Figures):
 
 
 def statistics_of(days: int) -> Statistics:
-    """Of the last days, today included. Up to a minute old: `as_of` says from when."""
+    """Return statistics of the last days with today. Up to a minute old: `as_of` is their time."""
     key = f"statistics.{days}.{settings.DISPLAY_TIME_ZONE}"
     found: Statistics | None = cache.get(key)
     if found is None:
@@ -102,7 +102,7 @@ def statistics_of(days: int) -> Statistics:
 
 
 def read_statistics(days: int, *, now: datetime) -> Statistics:
-    """The same, read anew in six queries."""
+    """Read the statistics from the database, in six queries."""
     period = Period.ending(now, days=days)
     opened = opened_by_day(period)
     messages = Messages.within(period)
@@ -150,7 +150,7 @@ def read_statistics(days: int, *, now: datetime) -> Statistics:
 
 @dataclass(frozen=True)
 class Period:
-    """Whole days on the clocks of a zone."""
+    """Whole days in a time zone."""
 
     first: date
     days: int
@@ -171,7 +171,7 @@ class Period:
 
     @property
     def instants(self) -> tuple[datetime, datetime]:
-        """From the first midnight up to, and without, the one after the last day."""
+        """The first midnight, and the midnight after the last day, which is excluded."""
         midnights = self.first, self.last + timedelta(days=1)
         start, end = (datetime.combine(day, time(), self.zone).astimezone(UTC) for day in midnights)
         return start, end
@@ -183,15 +183,15 @@ class Period:
 
 @lru_cache(maxsize=16_384)
 def on_the_clock(quarter: int, zone: ZoneInfo) -> tuple[date, int]:
-    """The day and hour in a zone of a quarter of an hour, counted from 1970 in UTC."""
+    """Return the local day and hour of a quarter of an hour, counted from 1970 in UTC."""
     local = datetime.fromtimestamp(quarter * QUARTER // SECOND, zone)
     return local.date(), local.hour
 
 
 class Microseconds(Func):
-    """An instant as microseconds since 1970: exact, and alike on both engines.
+    """An instant as microseconds since 1970: exact, and equal on both engines.
 
-    SQLite keeps text, in UTC. Django's own truncations are Python functions there, called per row.
+    SQLite keeps text in UTC. Django's own truncations are Python functions there, called per row.
     """
 
     output_field = BigIntegerField()
@@ -217,7 +217,7 @@ def quarter_of(field: str) -> Any:
 
 def opened_by_day(period: Period) -> Counter[date]:
     opened = Conversation.objects.filter(**period.within("opened_at")).order_by()
-    opened = opened.exclude(opened_at=F("erased_at"))  # it was erased before it was opened
+    opened = opened.exclude(opened_at=F("erased_at"))  # created by an erasure, and never opened
     found: Counter[date] = Counter()
     counted = opened.annotate(quarter=quarter_of("opened_at")).values_list("quarter")
     for quarter, number in counted.annotate(Count("pk")):
@@ -227,7 +227,7 @@ def opened_by_day(period: Period) -> Counter[date]:
 
 @dataclass(frozen=True)
 class Messages:
-    """How many, by day and by hour of the day, each with the direction."""
+    """Numbers of messages by day and by hour of the day, each with the direction."""
 
     by_day: Counter[tuple[date, str]] = field(default_factory=Counter)
     by_hour: Counter[tuple[int, str]] = field(default_factory=Counter)
@@ -248,7 +248,7 @@ class Messages:
 
 
 def active(period: Period) -> Any:
-    """The conversations whose messages are looked at: their index needs one to seek by."""
+    """Return the conversations to read: the index of messages needs a conversation to seek by."""
     start, _ = period.instants
     return Conversation.objects.filter(last_message_at__gte=start).values("pk")
 
@@ -258,7 +258,7 @@ def active(period: Period) -> Any:
 
 @dataclass(frozen=True)
 class Timed:
-    """Durations by the day when they ended, eight bytes each."""
+    """Durations by the day of their end, eight bytes each."""
 
     days: dict[date, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("q")))
 
@@ -280,7 +280,7 @@ def durations(took: array[int]) -> Durations:
 
 def closings_within(period: Period) -> Timed:
     closed = Conversation.objects.filter(**period.within("closed_at")).order_by()
-    closed = closed.exclude(closed_at=F("erased_at"))  # erasing closed it
+    closed = closed.exclude(closed_at=F("erased_at"))  # closed by an erasure
     ended = Microseconds("closed_at")
     timed = Timed()
     for at, took in closed.values_list(ended, ended - Microseconds("opened_at")).iterator():
@@ -288,11 +288,11 @@ def closings_within(period: Period) -> Timed:
     return timed
 
 
-# Of a thread's messages only those are left that change its direction: they alternate, and before a
-# SENT stands the first RECEIVED that it answers. The first answer is at most the third of them.
+# Keeps the messages that change the direction of a thread. They alternate, so before each SENT
+# stands the first RECEIVED of its question. The first reply is the third of them at most.
 REPLIES = """
     WITH turns AS (
-        SELECT direction, at, LAG(at) OVER thread AS asked, ROW_NUMBER() OVER thread AS number
+        SELECT direction, at, LAG(at) OVER thread AS asked_at, ROW_NUMBER() OVER thread AS number
         FROM (
             SELECT conversation_id, arrival, direction, timestamp, {at} AS at
             FROM ({messages}) AS messages
@@ -300,14 +300,14 @@ REPLIES = """
         ) AS changes
         WINDOW thread AS (PARTITION BY conversation_id ORDER BY timestamp, arrival)
     )
-    SELECT at, at - asked, number <= 3
+    SELECT at, at - asked_at, number <= 3
     FROM turns
-    WHERE direction = 'SENT' AND asked IS NOT NULL AND at >= %s AND at < %s
+    WHERE direction = 'SENT' AND asked_at IS NOT NULL AND at >= %s AND at < %s
 """
 
 
 def replies_within(period: Period) -> tuple[Timed, Timed]:
-    """The replies sent within it, and those of them that are the first of their conversation."""
+    """Return the replies sent in the period, and the first replies of conversations among them."""
     every, first = Timed(), Timed()
     for at, took, is_first in replies(period):
         every.add(at, took, period)
@@ -317,9 +317,9 @@ def replies_within(period: Period) -> tuple[Timed, Timed]:
 
 
 def replies(period: Period) -> Iterator[tuple[int, int, bool]]:
-    """When, how long after the first message that it answers, and whether it is the first reply.
+    """Yield each reply: time, microseconds since its question, and whether it is the first.
 
-    Conversations are read from their beginning: what a reply answers may be older than the period.
+    Conversations are read from their beginning, because a question may be older than the period.
     """
     previous = Window(
         Lag("direction", default=Value("")),

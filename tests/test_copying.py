@@ -135,7 +135,7 @@ def test_a_copy_that_differs_is_told(filled, url, monkeypatch):
 
 def test_a_copy_that_fails_leaves_nothing(filled, url, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(copying, "go_on_counting", lambda: 1 / 0)
+        broken.setattr(copying, "reset_sequences", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             call_command("copy_to", url)
     call_command("copy_to", url)

@@ -348,7 +348,7 @@ def test_queries_of_one_delivery(get, every, django_assert_num_queries):
     ],
 )
 def test_a_filter_is_read_from_an_index_in_its_order(every, asked, index):
-    plan = Delivery.objects.matching(**asked).order_by("-id")[:50].explain()
+    plan = Delivery.objects.filtered_by(**asked).order_by("-id")[:50].explain()
     assert index in plan
     assert "TEMP B-TREE" not in plan
 

@@ -65,7 +65,7 @@ def test_without_yes_it_only_says_what_would_be_done(refused, capsys):
 
 def test_the_outcomes_are_counted(refused, capsys):
     replay()
-    assert "3 taken in again:\n  applied: 3\n" in capsys.readouterr().out
+    assert "3 replayed:\n  applied: 3\n" in capsys.readouterr().out
 
 
 def test_a_second_run_finds_nothing_more(refused, capsys):
@@ -73,7 +73,7 @@ def test_a_second_run_finds_nothing_more(refused, capsys):
     count = Delivery.objects.count()
     replay()
     assert Delivery.objects.count() == count
-    assert "0 refused deliveries to take in again." in capsys.readouterr().out
+    assert "0 refused deliveries to replay." in capsys.readouterr().out
 
 
 def test_what_is_refused_for_good_is_left_alone_unless_it_is_named(deliver, event):

@@ -62,7 +62,7 @@ class ConversationList(Read):
 
 
 def conversations_page(parameters: ConversationParameters) -> Page[Conversation]:
-    rows, ordering = Conversation.objects.narrowed(
+    rows, ordering = Conversation.objects.filtered_by(
         state=parameters.state, needs_reply=parameters.needs_reply, sort=parameters.ordering
     )
     bounds: Any = {"size": parameters.limit, "cursor": parameters.cursor}
@@ -148,7 +148,7 @@ class DeliveryList(Read):
 
     def get(self, request: Request) -> HttpResponse:
         parameters = DeliveryParameters.read(request.query_params)
-        rows = Delivery.objects.for_list().matching(
+        rows = Delivery.objects.for_list().filtered_by(
             outcome=parameters.outcome,
             type=parameters.type,
             code=parameters.code,

@@ -1,4 +1,4 @@
-"""Keyset pages: each begins after a row that was shown, so depth costs nothing and nothing moves in between."""
+"""Keyset pages: each begins after a known row, so depth costs nothing and inserts shift no rows."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -15,17 +15,17 @@ from chat.database import YEARS
 MAX_CURSOR = 200
 
 Row = TypeVar("Row", bound=Model)
-# The fields of an order, as for `order_by`; the last one is unique, so that the order is total.
+# Fields as for `order_by`. The last one is unique, so the order is total.
 Ordering = tuple[str, ...]
 
 
 class BadCursor(ValueError):
-    """Not a cursor that was given out for this order."""
+    """The cursor was not issued for this order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """Rows in their order, and the cursor of what follows them: empty when nothing does."""
+    """Rows in their order, and the cursor of the next page: empty on the last page."""
 
     rows: list[Row]
     next: str = ""
@@ -34,21 +34,21 @@ class Page(Generic[Row]):
 def page_of(
     queryset: QuerySet[Row], ordering: Ordering, *, size: int, cursor: str = ""
 ) -> Page[Row]:
-    """The first rows, or those after the cursor. Raises BadCursor."""
+    """Return the first page, or the page after the cursor. Raises BadCursor."""
     rows = list(rows_of(queryset, ordering, cursor=cursor)[: size + 1])
     following = cursor_of(rows[size - 1], ordering) if len(rows) > size else ""
     return Page(rows[:size], following)
 
 
 def rows_of(queryset: QuerySet[Row], ordering: Ordering, *, cursor: str = "") -> QuerySet[Row]:
-    """In this order, from the cursor on. Raises BadCursor."""
+    """Return the rows in this order, from the cursor on. Raises BadCursor."""
     if cursor:
         queryset = queryset.filter(after(ordering, decoded(cursor, queryset.model, ordering)))
     return queryset.order_by(*ordering)
 
 
 def after(ordering: Ordering, position: Sequence[Any]) -> Q:
-    """What stands after a position. The bound on the first field lets an index seek to it."""
+    """Return the condition for rows after a position. The first field's bound lets an index seek."""
     (first, *rest), (value, *values) = ordering, position
     name, beyond = first.lstrip("-"), "lt" if first.startswith("-") else "gt"
     if not rest:
@@ -79,8 +79,8 @@ def decoded(cursor: str, model: type[Model], ordering: Ordering) -> list[Any]:
 
 
 def value_of(field: Any, value: Any) -> Any:
-    """Raises ValueError, TypeError or AttributeError for what no row can have."""
-    field = getattr(field, "output_field", field)  # of a generated one
+    """Parse a value. Raises ValueError, TypeError or AttributeError if no row can have this value."""
+    field = getattr(field, "output_field", field)  # of a generated field
     field = getattr(field, "target_field", field)  # of a foreign key
     if isinstance(field, IntegerField) and type(value) is int and 0 <= value < 2**63:
         return value

@@ -1,4 +1,4 @@
-"""What the operator's commands have in common: they say what they would do, and do it with --yes."""
+"""Shared parts of the operator's commands, which only announce their work without --yes."""
 
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from chat.events.payloads import parse_id
 
-NOTHING_DONE = "Nothing was done. With --yes it is."
+NOTHING_DONE = "Nothing was done. Add --yes to do it."
 
 
 def add_yes(parser: CommandParser) -> None:
     parser.add_argument(
-        "--yes", action="store_true", help="do it; without this, only say what would be done"
+        "--yes", action="store_true", help="do it; without --yes, only say what would be done"
     )
 
 
@@ -29,7 +29,7 @@ def conversation_id(text: str) -> UUID:
 
 
 def moment(text: str) -> datetime:
-    """A date or a date and time; without an offset on the clocks of DISPLAY_TIME_ZONE, as on pages."""
+    """Parse a date, or a date and time. Without an offset in DISPLAY_TIME_ZONE, as on pages."""
     try:
         at = datetime.fromisoformat(text)
         return at if timezone.is_aware(at) else timezone.make_aware(at)

@@ -1,5 +1,7 @@
-"""What is stored, and the querysets that read it. Only events.py writes
-conversations and messages, through stored.py, and erasure.py empties them."""
+"""The models, and the querysets that read them.
+
+Only chat/events writes conversations and messages. chat/upkeep/erasure.py empties them.
+"""
 
 from chat.models.conversations import (
     CHANGED_BY_A_MESSAGE,

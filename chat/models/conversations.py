@@ -1,4 +1,4 @@
-"""Conversations, and how the inbox lists them."""
+"""Conversations, and the lists of the inbox."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NEVER = datetime(2999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 class Filter(models.TextChoices):
-    """Which conversations the inbox lists."""
+    """The filters of the inbox."""
 
     ALL = "all", pgettext_lazy("conversations", "All")
     OPEN = "open", pgettext_lazy("conversations", "Open")
@@ -38,7 +38,7 @@ class Filter(models.TextChoices):
 
 
 class Sort(models.TextChoices):
-    """In which order."""
+    """The sort orders of the inbox."""
 
     LATEST = "latest", _("Latest activity")
     WAITING = "waiting", _("Longest waiting")
@@ -47,9 +47,10 @@ class Sort(models.TextChoices):
 
 
 def ordering_of(filter: Filter, sort: Sort) -> Ordering:
-    """Where customers wrote after closing, that is their latest activity, and what they wait from.
+    """Return the order of a list.
 
-    Of closed conversations none waits: by who waits is by activity.
+    In "wrote after closing", activity and waiting are the time of the customer's last refused
+    message. Nobody waits in closed conversations, so "longest waiting" sorts them by activity.
     """
     match filter, sort:
         case Filter.CLOSED, Sort.WAITING:
@@ -71,7 +72,7 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         return self.filter(pk=id).first() if id else None
 
     def find_short(self, short_id: str) -> Conversation | None:
-        """The only conversation whose id begins so; None where there is another."""
+        """Return the only conversation whose id begins with these eight digits, or None."""
         if not SHORT_ID.fullmatch(short_id):
             return None
         first, last = UUID(short_id.ljust(32, "0")), UUID(short_id.ljust(32, "f"))
@@ -79,10 +80,10 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         return found[0] if len(found) == 1 else None
 
     def filtered(self, filter: Filter, sort: Sort = Sort.LATEST) -> ConversationQuerySet:
-        """Those that a filter lists, said so that SQLite reads the index of the sort.
+        """Return the filter's rows, with a WHERE clause that matches the index of the sort order.
 
-        SQLite has no statistics: where it sees a value that it can look up, it does, and then sorts
-        all that has it. So each filter says what the index of its order holds, and no more.
+        SQLite has no statistics. Given any indexed value, SQLite looks the value up, and then sorts
+        all matching rows. So each clause states only the condition of the right index.
         """
         match filter:
             case Filter.OPEN if sort == Sort.WAITING:
@@ -99,14 +100,14 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
                 return self.filter(wrote_after_closing_at__isnull=False)
         return self.all()
 
-    def narrowed(
+    def filtered_by(
         self,
         *,
         state: Conversation.State | None = None,
         needs_reply: bool | None = None,
         sort: Sort = Sort.LATEST,
     ) -> tuple[ConversationQuerySet, Ordering]:
-        """For machines, which combine what the inbox's filters show one by one; and their order."""
+        """Return the matching rows and their order. The API combines the filters of the inbox."""
         filter = Filter[state] if state else Filter.ALL
         if needs_reply:
             rows = self.none() if filter == Filter.CLOSED else self
@@ -118,7 +119,7 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         return rows, ordering_of(filter, sort)
 
     def counts(self) -> dict[Filter, int]:
-        """How many each filter lists, counted no further than COUNTED_TO + 1: the time is flat."""
+        """Count the rows of each filter, up to COUNTED_TO + 1, so that the time has a bound."""
         counted = {
             filter.name: CountOf(self.filtered(filter)[: COUNTED_TO + 1]) for filter in Filter
         }
@@ -126,15 +127,14 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         return {filter: row[filter.name] if row else 0 for filter in Filter}
 
     def locked(self, id: UUID) -> Conversation | None:
-        """The conversation, locked until the transaction ends; an absent one is locked too."""
+        """Lock a conversation until the transaction ends, and return it. Locks an unknown id too."""
         return self.all_locked([id]).get(id)
 
     def all_locked(self, ids: Collection[UUID]) -> dict[UUID, Conversation]:
-        """Those of these conversations that exist, all locked until the transaction ends.
+        """Lock these conversations until the transaction ends, and return the existing ones by id.
 
-        An absent one locks its id instead, so that an event which finds nothing and the
-        NEW_CONVERSATION it came before cannot pass each other unseen. SQLite has one writer, and
-        a write transaction is that lock already.
+        Unknown ids are locked too. Otherwise an early event and its NEW_CONVERSATION could run at
+        the same time without seeing each other. On SQLite the write transaction is this lock.
         """
         found = find_and_lock.among(ids, using=self.db)
         absent = [id for id in ids if id not in found]
@@ -152,7 +152,7 @@ class CountOf(models.Subquery):
 
 
 class Conversation(models.Model):
-    """A conversation under the sender's id, with what a row of the inbox shows."""
+    """A conversation under the sender's id, with the columns of its row in the inbox."""
 
     class State(models.TextChoices):
         OPEN = "OPEN"
@@ -259,11 +259,11 @@ class Conversation(models.Model):
 
     @property
     def needs_reply(self) -> bool:
-        """OPEN, and the last message is RECEIVED."""
+        """Whether the conversation is OPEN and its last message is RECEIVED."""
         return self.waiting_since is not None
 
     def ends_after(self, timestamp: datetime) -> bool:
-        """Whether a message of this time lands above one that arrived before it."""
+        """Whether a message of this time lands above the last message."""
         return self.last_message_at is not None and timestamp < self.last_message_at
 
     def close(self, *, at: datetime) -> None:
@@ -273,7 +273,7 @@ class Conversation(models.Model):
         self.revision += 1
 
     def erase(self, *, at: datetime) -> None:
-        """It closes, as it takes no message; erased again, it keeps its first time."""
+        """Close the conversation and clear its text. A second erasure keeps the first `erased_at`."""
         if not self.is_closed:
             self.close(at=at)
         self.erased_at = self.erased_at or at
@@ -282,16 +282,16 @@ class Conversation(models.Model):
         self.revision += 1
 
     def count_in(self, message: Message) -> None:
-        """Bring what the inbox shows up to date with a new message; a late one wants more."""
+        """Update the inbox columns with a new message. A late one may need `read_waiting_since` too."""
         self.revision += 1
         self.message_count += 1
         if not message.late:
             self._end_with(message)
 
     def may_wait_otherwise(self, late: Message) -> bool:
-        """Whether a message that is not the last can move waiting_since.
+        """Whether a late message can change `waiting_since`.
 
-        Where nobody waits, the last one is SENT, and stands below it.
+        It cannot while nobody waits, because the last message is then SENT.
         """
         if self.waiting_since is None:
             return False
@@ -315,7 +315,7 @@ class Conversation(models.Model):
             self.waiting_since = message.timestamp
 
 
-# To write what did not change would touch its indexes for nothing.
+# Only columns that may change: writing the others would touch their indexes for nothing.
 CHANGED_BY_CLOSING = ("state", "closed_at", "waiting_since", "revision")
 CHANGED_BY_A_MESSAGE = [
     field.name
@@ -328,5 +328,5 @@ find_and_lock = Lookup(Conversation.objects.select_for_update().order_by("pk"))
 
 
 def preview_of(content: str) -> str:
-    """The beginning of a text on one line."""
+    """Return the beginning of a text on one line."""
     return " ".join(content[: 4 * PREVIEW_LENGTH].split())[:PREVIEW_LENGTH]

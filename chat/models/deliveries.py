@@ -1,4 +1,4 @@
-"""The log of what was delivered, and how it is read."""
+"""The log of deliveries, and its queries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEPT_OF_INVALID_BODY = 64 * 1024
 SHOWN_OF_BODY = 64 * 1024
 EARLY = ConversationNotFound.code
 INVALID = (InvalidEvent.code, InvalidJSON.code)
-# Refusals that a later replay may not meet: the conversation came, or the rules have changed.
+# Reasons that may be gone at a replay: the conversation arrived, or the rules changed.
 MAY_CHANGE = (EARLY, *INVALID)
 WRITTEN_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 NUMBER = re.compile(r"[1-9][0-9]{0,17}")  # within any database's big integer
@@ -34,25 +34,26 @@ NUMBER = re.compile(r"[1-9][0-9]{0,17}")  # within any database's big integer
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def awaiting(self, conversation_ids: Collection[UUID]) -> set[UUID]:
-        """Which of these unknown conversations have had events already, however long ago."""
+        """Return which of these unknown conversations have early events, however old."""
         early = self.filter(conversation_id__in=conversation_ids, code=EARLY).values_list(
             "conversation_id", flat=True
         )
         return {id for id in early.distinct() if id}
 
     def refused_for(self, conversation_id: UUID) -> DeliveryQuerySet:
-        """What was refused for a conversation, and never taken since; the latest first, no bodies."""
+        """Return refusals without a successful replay, newest first. Defers the bodies."""
         refused = self.filter(conversation_id=conversation_id, outcome=Delivery.Outcome.REFUSED)
-        taken = Delivery.objects.filter(
+        succeeded = Delivery.objects.filter(
             replays=models.OuterRef("pk"),
             outcome__in=[Delivery.Outcome.APPLIED, Delivery.Outcome.DUPLICATE],
         )
-        refused = refused.filter(~models.Exists(taken))
+        refused = refused.filter(~models.Exists(succeeded))
         return refused.order_by("-id").defer("body")
 
     def as_they_happened(self) -> DeliveryQuerySet:
-        """In the order of their timestamps; of one instant the opening comes before a message, and the
-        message before a CLOSE, which would shut it out. Those without a valid timestamp come last.
+        """Order by timestamp; rows without a valid timestamp come last.
+
+        At one instant the opening comes first, and the CLOSE last, because a CLOSE shuts messages out.
         """
         place = models.Case(
             models.When(type=Delivery.Type.NEW_CONVERSATION, then=0),
@@ -62,16 +63,16 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.order_by(models.F("timestamp").asc(nulls_last=True), place, "id")
 
     def received_within(self, since: datetime | None, until: datetime | None) -> DeliveryQuerySet:
-        """From `since` up to, and without, `until`."""
+        """Return the deliveries from `since` up to, but not including, `until`."""
         found = self.filter(received_at__gte=since) if since else self
         return found.filter(received_at__lt=until) if until else found
 
     def take_early(self, conversation_id: UUID, *, since: datetime) -> Iterator[list[Delivery]]:
-        """What was refused because this conversation was unknown, in the order of its timestamps.
+        """Yield the early events of a conversation by timestamp, in batches.
 
-        Read in batches, because a body may hold 4 MiB and their number has no bound. Two conversations
-        whose early messages share ids wait for one another, so their ids are locked first. A replay that
-        was refused too is left out: what it replays is in.
+        Batches, because a body may hold 4 MiB and the number of events has no bound. Message ids are
+        locked first, because two conversations whose early messages share ids could deadlock.
+        Refused replays are left out, because their originals are in.
         """
         early = self.filter(
             conversation_id=conversation_id,
@@ -87,40 +88,40 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
             yield [deliveries[pk] for pk, __, __ in batch]
 
     def numbered(self, number: str) -> Delivery | None:
-        """By its number as an address has it; without its body, but with the size of that."""
+        """Return the delivery with this number of an address. Defers the body; adds `body_size`."""
         if not NUMBER.fullmatch(number):
             return None
         return self.filter(pk=number).annotate(body_size=Length("body")).defer("body").first()
 
     def for_list(self) -> DeliveryQuerySet:
-        """Without the bodies, which may hold 4 MiB each, but with the numbers of the replays."""
+        """Defer the bodies, of up to 4 MiB each, and prefetch the numbers of the replays."""
         replays = Delivery.objects.order_by("id").only("id", "replays_id")
         return self.defer("body").prefetch_related(models.Prefetch("replayed_by", replays))
 
-    def matching(
+    def filtered_by(
         self, *, outcome: str = "", type: str = "", code: str = "", conversation: UUID | None = None
     ) -> DeliveryQuerySet:
-        """Those with all that is named, from the index of what is rarest."""
+        """Return deliveries that match every given filter, from the most selective index."""
         found = self.filter(type=type) if type else self.all()
         if conversation:
             found = found.filter(conversation_id=conversation)
         if code:
-            # SQLite takes the code's index only where the query has the index's own condition.
+            # SQLite uses the index of the code only if the query repeats the index's condition.
             found = found.filter(code=code)
             found = found if conversation else found.exclude(code="")
             return found if outcome in ("", Delivery.Outcome.REFUSED) else found.none()
         if outcome and conversation:
-            # SQLite has no statistics, and would rather read all of one outcome: it sees none.
+            # Hide the outcome: SQLite has no statistics, and would read all rows of one outcome.
             return found.filter(Exact(Coalesce("outcome", Value("")), outcome))
         return found.filter(outcome=outcome) if outcome else found
 
     def about(self, conversation_id: UUID) -> DeliveryQuerySet:
-        """All that may hold its text."""
+        """Return all deliveries that may hold text of the conversation."""
         unreadable = self.unreadable_about(conversation_id)
         return (self.naming(conversation_id) | self.filter(pk__in=unreadable)).order_by("id")
 
     def naming(self, conversation_id: UUID) -> DeliveryQuerySet:
-        """What names it, and what was refused that has the id of one of its messages."""
+        """Return deliveries with its id, and refusals with the id of one of its messages."""
         messages = Message.objects.filter(conversation=conversation_id).values("id")
         return self.filter(
             Q(conversation_id=conversation_id)
@@ -128,9 +129,9 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         )
 
     def unreadable_about(self, conversation_id: UUID) -> list[int]:
-        """What could not be read, and has its id or that of one of its messages somewhere in it.
+        """Return the keys of unreadable bodies with the id of the conversation or of its messages.
 
-        All bodies that could not be read are looked through.
+        Searches all unreadable bodies.
         """
         messages = Message.objects.filter(conversation=conversation_id).values_list("id", flat=True)
         ids = {conversation_id, *messages}
@@ -139,10 +140,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return [pk for pk, body in bodies if not ids.isdisjoint(ids_in(bytes(body)))]
 
     def worth_applying_again(self, codes: Collection[str] = MAY_CHANGE) -> DeliveryQuerySet:
-        """Refused for what may have changed, kept whole, not erased, and with no replay that settled it.
+        """Return refusals that may succeed now: kept whole, not erased, not settled by a replay.
 
-        Who names other codes knows better what has changed. A replay is not: what was delivered is,
-        and keeps the time at which it was.
+        Callers with codes of their own decide for themselves. Replays are excluded: the original is
+        retried, with its original arrival time.
         """
         settled = Delivery.objects.filter(replays=OuterRef("pk")).exclude(code__in=MAY_CHANGE)
         cannot_help = Q(body_size=0) | Q(code__in=INVALID, body_size__gte=KEPT_OF_INVALID_BODY)
@@ -151,12 +152,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 def ids_in(body: bytes) -> set[UUID]:
-    """All ids that are written in what could not be read."""
+    """Return every id that occurs in an unreadable body."""
     return {UUID(written.decode()) for written in WRITTEN_ID.findall(body)}
 
 
 class Delivery(models.Model):
-    """One request that brought a body, and what became of it. The log, and the only copy of what was refused."""
+    """One request with a body, and its outcome. The only copy of a refused event."""
 
     class Type(models.TextChoices):
         NEW_CONVERSATION = "NEW_CONVERSATION", _("New Conversation")
@@ -170,7 +171,7 @@ class Delivery(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     received_at = models.DateTimeField(help_text="When the body was read, or replayed.")
-    type = models.CharField(  # noqa: DJ001 - null: not one of ours
+    type = models.CharField(  # noqa: DJ001 - null: an unknown type
         max_length=18, choices=Type, null=True
     )
     conversation_id = models.UUIDField(null=True)
@@ -193,7 +194,7 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         indexes = [
             models.Index(fields=["conversation_id", "id"], name="delivery_by_conversation"),
-            # What was refused stands beside each thread, which may have thousands of deliveries.
+            # Each thread lists its refusals, and may have thousands of other deliveries.
             models.Index(
                 fields=["conversation_id", "id"],
                 name="delivery_refused",
@@ -223,7 +224,7 @@ class Delivery(models.Model):
         return Delivery.objects.worth_applying_again().filter(pk=self.pk).exists()
 
     def body_start(self) -> bytes:
-        """As much of the body as a page shows, and no more of it read."""
+        """Read only the part of the body that a page shows."""
         start = Substr("body", 1, SHOWN_OF_BODY, output_field=models.BinaryField())
         found = Delivery.objects.filter(pk=self.pk).values_list(start, flat=True).first()
         return bytes(found or b"")

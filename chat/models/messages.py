@@ -1,4 +1,4 @@
-"""Messages, and how a thread reads them."""
+"""Messages, and the pages of a thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chat.database.keyset import Ordering, after
 
 
 class Direction(models.TextChoices):
-    """Who wrote a message, seen from the company."""
+    """The direction of a message, seen from the company."""
 
     SENT = "SENT"
     RECEIVED = "RECEIVED"
@@ -25,14 +25,14 @@ IN_ORDER: Ordering = ("timestamp", "arrival")
 BACKWARDS: Ordering = ("-timestamp", "-arrival")
 
 
-# Where a page stands, seen from a message.
+# The position of a page relative to a message.
 Side = Literal["before", "after", "around"]
 SIDES: tuple[Side, ...] = get_args(Side)
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadPage:
-    """A stretch of a thread in its order, the message above it, and whether there is more below."""
+    """Some messages of a thread in order, the message above them, and whether more follow below."""
 
     messages: list[Message]
     above: Message | None = None
@@ -44,7 +44,7 @@ class ThreadPage:
 
 
 class TextInUTC(models.Func):
-    """An instant as text, with its offset. Both engines keep it in UTC; PostgreSQL writes +00."""
+    """An instant as text, with its offset. Both engines give UTC; PostgreSQL writes +00."""
 
     arity = 1
     output_field = models.TextField()
@@ -58,22 +58,23 @@ class TextInUTC(models.Func):
 
 class MessageQuerySet(models.QuerySet["Message"]):
     def in_order(self) -> MessageQuerySet:
-        """The order of a thread: by timestamp, then by arrival."""
+        """Order as a thread does: by timestamp, then by arrival."""
         return self.order_by(*IN_ORDER)
 
     def as_text(self) -> models.QuerySet[Message, tuple[str, str, str, str]]:
-        """Id, direction, content, timestamp: as the database writes them, which pydantic reads many
-        times as fast as Django makes a UUID and a datetime of each.
+        """Return id, direction, content and timestamp as text from the database.
+
+        pydantic reads this text many times as fast as Django makes UUIDs and datetimes.
         """
         id = Cast("id", models.TextField())
         return self.values_list(id, "direction", "content", TextInUTC("timestamp"))
 
     def newest(self, size: int) -> ThreadPage:
-        """The newest messages of a thread."""
+        """Return the newest messages of a thread."""
         return ThreadPage(*self._backwards(size))
 
     def page_at(self, side: Side, id: UUID | None, size: int) -> ThreadPage | None:
-        """The stretch before, after or around one of these messages; None where it is none of them."""
+        """Return the page before, after or around a message. None if these messages lack the id."""
         message = self.filter(id=id).first() if id else None
         if message is None:
             return None
@@ -94,19 +95,19 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return ThreadPage(messages[:size], above=message, has_newer=len(messages) > size)
 
     def page_around(self, message: Message, size: int) -> ThreadPage:
-        """The message in the middle, where there is enough on both sides."""
+        """Return a page with the message in the middle, if both sides have enough messages."""
         before = self.page_before(message, size // 2)
         following = self.page_after(message, size - len(before.messages) - 1)
         messages = [*before.messages, message, *following.messages]
         return ThreadPage(messages, before.above, following.has_newer)
 
     def _backwards(self, size: int) -> tuple[list[Message], Message | None]:
-        """The last ones, in order, and the one before them."""
+        """Return the last messages in order, and the message before them."""
         messages = list(self.order_by(*BACKWARDS)[: size + 1])
         return messages[:size][::-1], messages[size] if len(messages) > size else None
 
     def waiting_since(self) -> datetime | None:
-        """The first RECEIVED after the last SENT, among one conversation's messages."""
+        """Return the time of the first RECEIVED after the last SENT, within one conversation."""
         received = self.filter(direction=Direction.RECEIVED)
         last_sent = self.filter(direction=Direction.SENT).in_order().last()
         if last_sent is not None:
@@ -119,7 +120,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
 
 class Message(models.Model):
-    """What one side wrote. Never changed once stored, but erased: then its content is empty."""
+    """A message of one side. Never changes once stored, except that erasure empties its content."""
 
     arrival = models.BigAutoField(
         primary_key=True, help_text="Orders what arrived within a conversation."
@@ -129,7 +130,7 @@ class Message(models.Model):
         "Conversation",
         on_delete=models.PROTECT,
         related_name="messages",
-        db_index=False,  # message_thread serves it
+        db_index=False,  # message_thread covers this
     )
     direction = models.CharField(max_length=8, choices=Direction)
     content = models.TextField()
@@ -143,7 +144,7 @@ class Message(models.Model):
 
     class Meta:
         indexes = [
-            # The direction is there for statistics, which then need not read the messages.
+            # With the direction, because statistics then read the index and not the messages.
             models.Index(
                 fields=["conversation", "timestamp", "arrival", "direction"], name="message_thread"
             ),
@@ -159,10 +160,10 @@ class Message(models.Model):
 
     @property
     def is_erased(self) -> bool:
-        """No sender's message is empty."""
+        """Whether the content is empty. No sender can send an empty message."""
         return not self.content
 
     @property
     def position(self) -> tuple[datetime, int]:
-        """Where it stands in its thread."""
+        """The place of the message in its thread."""
         return self.timestamp, self.arrival

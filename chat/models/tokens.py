@@ -1,4 +1,4 @@
-"""What lets programs read."""
+"""The tokens of programs, which read the JSON."""
 
 import secrets
 from contextlib import suppress
@@ -17,11 +17,11 @@ class TokenQuerySet(models.QuerySet["Token"]):
         return self.filter(revoked_at=None)
 
     def of(self, text: str) -> "Token | None":
-        """The token that this is, unless it was revoked."""
+        """Return the token with this text, or None if unknown or revoked."""
         return self.holding().filter(digest=digest_of(text)).first()
 
     def issue(self, *, name: str, at: datetime) -> str:
-        """A new token, which nobody can read here again. Raises ValidationError for a name in use."""
+        """Return the text of a new token; only its digest is stored. Raises ValidationError for a name in use."""
         text = PREFIX + secrets.token_urlsafe(32)
         token = Token(name=name, digest=digest_of(text), created_at=at)
         token.full_clean()
@@ -29,12 +29,12 @@ class TokenQuerySet(models.QuerySet["Token"]):
         return text
 
     def revoke(self, *, at: datetime) -> int:
-        """For good. How many held until now."""
+        """Revoke for good. Return the number of tokens revoked now."""
         return self.holding().update(revoked_at=at)
 
 
 class Token(models.Model):
-    """Of 256 random bits, so that one round of SHA-256 is enough to keep them secret."""
+    """A token of 256 random bits, so one round of SHA-256 keeps the text secret."""
 
     name = models.CharField(max_length=100, help_text="Which program has it.")
     digest = models.CharField(max_length=64, unique=True, help_text="SHA-256, in hexadecimal.")
@@ -55,7 +55,7 @@ class Token(models.Model):
         return self.name
 
     def note_use(self, *, at: datetime) -> None:
-        """At most once a minute; a database that takes no writes can still be read."""
+        """Note the use, at most once a minute. Errors are ignored: a read-only database can still be read."""
         if self.last_used_at and at < self.last_used_at + NOTED_EVERY:
             return
         unnoted = Q(last_used_at=None) | Q(last_used_at__lte=at - NOTED_EVERY)

@@ -1,7 +1,7 @@
-"""Who reads here."""
+"""The users."""
 
 from django.contrib.auth.models import AbstractUser
 
 
 class User(AbstractUser):
-    """Someone who reads here. Agents read; staff also see raw bodies and the admin."""
+    """A reader of the inbox. Agents read; staff also see raw bodies and the admin."""

@@ -1,4 +1,4 @@
-"""The search index: each message's words, looked up alike by SQLite's FTS5 and by PostgreSQL."""
+"""The search index: the words of each message, in SQLite's FTS5 or in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chat.models.conversations import Conversation, ConversationQuerySet
 
 NEWEST_FIRST: Ordering = ("-arrival",)
-# A page of conversations that were searched for looks at no more hits than these.
+# The most hits that a page of found conversations reads.
 HITS_A_PAGE = 1_000
 
 
@@ -31,9 +31,9 @@ else:
 
 
 class WordsField(TextFieldOfWords):
-    """Words that Python has cut and folded, so that no engine's idea of a word matters.
+    """A list of words, cut and folded in Python so that both engines index the same words.
 
-    A list in, for FTS5 as one text and for PostgreSQL as a tsvector. Nothing reads it back.
+    Written as one text for FTS5, and as a tsvector for PostgreSQL. Never read back.
     """
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
@@ -50,13 +50,13 @@ class WordsField(TextFieldOfWords):
 
 @WordsField.register_lookup
 class Find(models.Lookup):
-    """All the terms, the last one as a prefix. Terms are letters and digits: nothing to escape."""
+    """Match all terms, the last one as a prefix. Terms are letters and digits: nothing to escape."""
 
     lookup_name = "find"
     prepare_rhs = False
 
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[str]]:
-        # FTS5 without positions matches the table, through the column that has its name.
+        # Without positions FTS5 matches only the whole table, through the column of the same name.
         table = connection.ops.quote_name(self.lhs.target.model._meta.db_table)
         query = " AND ".join(f'"{term}"' for term in self.rhs) + "*"
         return f"{connection.ops.quote_name(self.lhs.alias)}.{table} MATCH %s", [query]
@@ -69,11 +69,11 @@ class Find(models.Lookup):
 
 class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
     def index(self, messages: Iterable[Message]) -> None:
-        """In the transaction that stores the messages, so that the index is never behind."""
+        """Index messages in the transaction that stores them, so the index is never behind."""
         self.bulk_create([self.model.of(message) for message in messages])
 
     def search(self, query: str) -> MessageWordsQuerySet:
-        """Hits, the latest arrival first, each with its message and conversation."""
+        """Return the hits, latest arrival first, each with its message and conversation."""
         terms = terms_of(query)
         if not terms:
             return self.none()
@@ -83,11 +83,11 @@ class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
     def conversations(
         self, query: str, *, among: ConversationQuerySet, size: int, cursor: str = ""
     ) -> Page[Conversation]:
-        """Those of them that have a hit, by their latest: each once a page. Raises BadCursor.
+        """Return a page of the conversations in `among` with a hit, latest hit first. Raises BadCursor.
 
-        The hits are paged, HITS_A_PAGE at most, so that a word that everybody writes, or of which
-        few conversations are among these, costs no more than another. A page may therefore be short
-        or empty and still have a next one; a conversation comes again with hits of a later page.
+        A page reads at most HITS_A_PAGE hits, to bound the cost of common words and of a narrow
+        `among`. So a page may be short or empty and still have a next page. A conversation appears
+        once a page, and again if a later page has hits of the conversation.
         """
         hits = self.search(query)
         if cursor:
@@ -103,7 +103,7 @@ class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
 def first_conversations(
     hits: list[tuple[int, UUID, bool]], size: int
 ) -> tuple[list[UUID], int | None]:
-    """The listed ones of these hits, and the arrival of the last hit seen when others follow it."""
+    """Return the listed conversations, and the arrival of the last hit read if more hits follow."""
     ids: dict[UUID, None] = {}
     position = None
     for arrival, id, listed in hits[:HITS_A_PAGE]:
@@ -116,14 +116,14 @@ def first_conversations(
 
 
 class MessageWords(models.Model):
-    """The words of one message. Its key is the message's arrival, FTS5's rowid."""
+    """The words of one message. The key is the message's arrival, FTS5's rowid."""
 
     message = models.OneToOneField(
         Message,
         on_delete=models.DO_NOTHING,
         primary_key=True,
         db_column="rowid",
-        db_constraint=False,  # a virtual table has none
+        db_constraint=False,  # a virtual table has no constraints
         related_name="words",
     )
     words = WordsField()

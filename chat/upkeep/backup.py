@@ -1,4 +1,4 @@
-"""A copy of the whole database in one file, made while the service writes, and read to see that it is one."""
+"""Copy the whole database into one file while the service writes, and verify the copy."""
 
 import errno
 import os
@@ -19,14 +19,14 @@ Progress = Callable[[int, int], None]
 
 
 class BackupFailed(Exception):
-    """There is no backup; says why."""
+    """No backup was made. The message says why."""
 
 
 def back_up(path: Path, *, on_progress: Progress) -> Counts:
-    """The rows of each table in it; none are counted on PostgreSQL. `on_progress` gets pages done, of all.
+    """Write the backup. Return the number of rows of each table; on PostgreSQL of none.
 
-    Raises FileExistsError and other OSErrors, BackupFailed, and Django's DatabaseError; then there is
-    no file.
+    `on_progress` gets the pages done and their total. Raises FileExistsError and other OSErrors,
+    BackupFailed, and Django's DatabaseError. An error leaves no file.
     """
     with new_file(path) as partial:
         if connection.vendor == "postgresql":
@@ -38,7 +38,7 @@ def back_up(path: Path, *, on_progress: Progress) -> Counts:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A file of another name, for its owner only, which gets its own when it is whole and on disk."""
+    """Yield a private file under a temporary name. Once on disk, the file gets its own name."""
     if path.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
@@ -46,7 +46,7 @@ def new_file(path: Path) -> Iterator[Path]:
     try:
         yield partial
         sync(partial)
-        os.link(partial, path)  # unlike a rename, never over another file
+        os.link(partial, path)  # not a rename, because a rename overwrites
     finally:
         partial.unlink(missing_ok=True)
     sync(path.parent)
@@ -64,7 +64,7 @@ def sync(path: Path) -> None:
 
 
 def copy(partial: Path, *, on_progress: Progress) -> Counts:
-    """All as of one moment: a transaction that only reads holds it, and keeps nobody from writing."""
+    """Copy a snapshot. A read transaction holds the snapshot, and blocks no writer."""
     with connection.cursor() as cursor, closing(sqlite3.connect(partial)) as target:
         cursor.execute("BEGIN DEFERRED")
         try:
@@ -82,7 +82,7 @@ def copy(partial: Path, *, on_progress: Progress) -> Counts:
 
 
 def verify(partial: Path, counts: Counts) -> None:
-    """It opens, is sound, has what there was, and is one file, without a log beside it."""
+    """Check that the copy opens, is sound, has all rows, and is one file, without a WAL."""
     try:
         with closing(sqlite3.connect(partial)) as copied:
             copied.execute("PRAGMA journal_mode = DELETE")
@@ -90,7 +90,7 @@ def verify(partial: Path, counts: Counts) -> None:
             if first != "ok":
                 raise BackupFailed(f"the copy is damaged: {first}")
             if counted(copied) != counts:
-                raise BackupFailed("the copy has other rows than there were")
+                raise BackupFailed("the copy has other rows than the database had")
     except sqlite3.Error as error:
         raise BackupFailed(f"the copy cannot be read: {error}") from error
 
@@ -110,7 +110,7 @@ def counted(database: sqlite3.Connection) -> Counts:
 
 
 def dump(partial: Path) -> Counts:
-    """By its own programs: pg_dump takes all as of one moment, pg_restore reads it from end to end."""
+    """Run PostgreSQL's programs: pg_dump writes a snapshot, pg_restore reads the whole dump."""
     arguments = ["--format=custom", f"--file={partial}"]
     client = type(connection.client)
     [_, *options], given = client.settings_to_cmd_args_env(connection.settings_dict, arguments)

@@ -1,4 +1,4 @@
-"""Copies all that is stored into another database, whichever of the two engines each of them is."""
+"""Copy everything stored into another database, from either engine to either engine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +18,9 @@ from chat.database.batches import batches
 from chat.models import Conversation, Delivery, Message, MessageWords, Token, User
 
 TARGET = "target"
-# What `migrate` puts into a new database, under numbers of its own: replaced by ours.
+# `migrate` fills these tables under keys of its own. The copy replaces the rows.
 MADE_BY_MIGRATE: list[type[models.Model]] = [ContentType, Permission]
-# In the order of their foreign keys. The search index is made anew, from the messages.
+# In the order of their foreign keys. The search index is rebuilt from the messages.
 COPIED: list[type[models.Model]] = [
     *MADE_BY_MIGRATE,
     Group,
@@ -36,12 +36,12 @@ COPIED: list[type[models.Model]] = [
 
 
 class NotEmpty(Exception):
-    """The other database has something already, which a copy would mix with ours."""
+    """The other database already has rows. A copy would mix with them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A table's rows on both sides: how many, and a SHA-256 over all their values in order."""
+    """A table's rows on both sides: their number, and a SHA-256 of all values in order."""
 
     table: str
     rows: int
@@ -79,9 +79,9 @@ def target(url: str) -> Iterator[str]:
 
 @contextmanager
 def nothing_written() -> Iterator[None]:
-    """Nobody else writes here until the end: what came in meanwhile would stay behind.
+    """Lock out other writers, because the copy would miss their rows.
 
-    Senders get a 503, and send again. Reads go on.
+    Senders get a 503, and retry. Reads go on.
     """
     with transaction.atomic():
         if connections[DEFAULT_DB_ALIAS].vendor == "postgresql":
@@ -96,7 +96,7 @@ def how_many() -> int:
 
 
 def copy() -> Iterator[int]:
-    """All rows into TARGET, in one transaction there. How many, batch by batch, as they are written."""
+    """Copy all rows into TARGET in one transaction. Yield the size of each batch."""
     with transaction.atomic(using=TARGET):
         for model in reversed(MADE_BY_MIGRATE):
             rows_of(model, TARGET).delete()
@@ -107,27 +107,27 @@ def copy() -> Iterator[int]:
                 if model is Message:
                     MessageWords.objects.using(TARGET).index(batch)
                 yield len(batch)
-        go_on_counting()
+        reset_sequences()
 
 
-def go_on_counting() -> None:
-    """The keys that the database gives follow those that were copied."""
+def reset_sequences() -> None:
+    """Let generated keys continue after the copied keys."""
     with connections[TARGET].cursor() as cursor:
         for statement in connections[TARGET].ops.sequence_reset_sql(no_style(), COPIED):
             cursor.execute(statement)
 
 
 def check() -> Iterator[Checked]:
-    """Each table as it now stands on both sides, read again."""
+    """Read each table again on both sides, and yield the comparison."""
     for model in COPIED:
-        here, there = Checksum(model, DEFAULT_DB_ALIAS), Checksum(model, TARGET)
-        yield Checked(model._meta.db_table, here.rows, there.rows, here.digest, there.digest)
+        source, copied = Checksum(model, DEFAULT_DB_ALIAS), Checksum(model, TARGET)
+        yield Checked(model._meta.db_table, source.rows, copied.rows, source.digest, copied.digest)
     messages, indexed = rows_of(Message).count(), rows_of(MessageWords, TARGET).count()
     yield Checked(MessageWords._meta.db_table, messages, indexed, "", "")
 
 
 class Checksum:
-    """Over what Python reads of the rows, so that it does not depend on how an engine stores it."""
+    """A hash of the rows as Python reads them, independent of how an engine stores them."""
 
     def __init__(self, model: type[models.Model], database: str) -> None:
         names = [field.attname for field in model._meta.concrete_fields]

@@ -1,38 +1,38 @@
-"""Takes the text of a conversation out of all that is stored. What is left keeps it from coming back.
+"""Erase the text of a conversation everywhere. The remaining rows keep the text from coming back.
 
-Beside events.py the only module that writes conversations and messages.
+Only this module and chat/events write conversations and messages.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic, sleep
-from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 
+from chat.database.statements import execute
 from chat.models import Conversation, Delivery, Message, MessageWords
 
-# How much of the search index is written anew at once, while others wait: some 4 MB.
+# Pages of the search index that one transaction rewrites while other writers wait: some 4 MB.
 PAGES_AT_ONCE = 1_000
-# How often to look whether those have ended who began before the erasure, and how long in between.
+# How often to check for transactions older than the erasure, and how long to wait in between.
 LOOKS = 60
 SECONDS_BETWEEN = 0.5
 
 
 class NothingStored(Exception):
-    """There is neither a conversation nor a delivery with this id."""
+    """Neither a conversation nor a delivery has this id."""
 
 
 class StillRead(Exception):
-    """Someone has been at work since before the erasure all the time, and what they see is kept."""
+    """A transaction older than the erasure is still open and can see the old text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What is stored about a conversation; None where it is known from early events only."""
+    """The stored rows of a conversation. `conversation` is None if only early events are stored."""
 
     conversation: Conversation | None
     messages: int
@@ -40,7 +40,7 @@ class Stock:
 
 
 def stock_of(id: UUID) -> Stock:
-    """Raises NothingStored."""
+    """Count the stored rows. Raises NothingStored."""
     conversation = Conversation.objects.find(id)
     deliveries = Delivery.objects.about(id).count()
     if conversation is None and not deliveries:
@@ -50,8 +50,10 @@ def stock_of(id: UUID) -> Stock:
 
 @transaction.atomic(durable=True)
 def erase(id: UUID, *, at: datetime) -> None:
-    """Empty its messages, their words and the deliveries that name it, and close it. One that is not
-    known yet is made, closed, so that nothing can open it. `scrub()` then does what takes longer.
+    """Empty the conversation's messages, words and deliveries, and close the conversation.
+
+    An unknown conversation is created as closed, so that nothing can open it. `scrub()` then does
+    the slow part.
     """
     conversation = Conversation.objects.locked(id)
     Delivery.objects.naming(id).update(body=b"")
@@ -67,15 +69,14 @@ def erase(id: UUID, *, at: datetime) -> None:
 
 
 def scrub(id: UUID, *, rewrite: bool = False) -> Iterator[int]:
-    """Empty what could not be read and mentions it, and take out what the database keeps of text that
-    is not stored any more. Yields as it goes on; others write meanwhile.
+    """Empty unreadable bodies with ids of the conversation, and remove old text from the files.
 
-    PostgreSQL leaves bytes of rows that are gone in the free space of its files, until they are written
-    over; `rewrite` makes the files anew, and locks everyone out for as long.
+    Yields pages done; other writers go on meanwhile. PostgreSQL leaves bytes of deleted rows in free
+    space until they are overwritten. `rewrite` rewrites the files, and locks everyone out meanwhile.
 
-    Raises StillRead, and Django's DatabaseError; may be run again.
+    Raises StillRead, and Django's DatabaseError. May be run again.
     """
-    wait_for_older_transactions()  # whoever did not know of the erasure yet may have logged it
+    wait_for_older_transactions()  # because they may log text, blind to the erasure
     mentioned = Delivery.objects.unreadable_about(id)
     Delivery.objects.filter(pk__in=mentioned).update(body=b"")
     if connection.vendor == "postgresql":
@@ -86,16 +87,18 @@ def scrub(id: UUID, *, rewrite: bool = False) -> Iterator[int]:
 
 
 def wait_for_older_transactions() -> None:
-    """PostgreSQL's VACUUM keeps what a transaction from before can still see: a pg_dump, a forgotten
-    session. SQLite's writers come one after the other, and its readers are waited for with the WAL.
+    """Wait, because VACUUM keeps rows that an older transaction, such as a pg_dump, can still see.
+
+    SQLite's writers run one after the other, and emptying the WAL waits for its readers.
+    Raises StillRead.
     """
     if connection.vendor != "postgresql":
         return
-    [now] = row_of("SELECT pg_current_xact_id()::xid::text")
-    until(lambda: not row_of(OLDER, [now])[0])
+    newest = execute("SELECT pg_current_xact_id()::xid::text") or ()
+    until(lambda: execute(OLDER, newest) == (0,))
 
 
-# Who writes in another database of the server counts: every snapshot's horizon has all of them.
+# Includes writers in the server's other databases: every snapshot's horizon includes them.
 OLDER = """
 SELECT COUNT(*) FROM (
     SELECT backend_xid FROM pg_stat_activity WHERE pid <> pg_backend_pid()
@@ -108,8 +111,10 @@ SELECT COUNT(*) FROM (
 
 
 def vacuum_all(*, rewrite: bool) -> None:
-    """With the samples of columns that the planner keeps: they are made anew, and may be text. The old
-    ones die only then, so that whoever came meanwhile is waited for as well.
+    """Vacuum the tables, then `pg_statistic`: samples of old column values may contain text.
+
+    ANALYZE replaces the samples. So transactions that began during the first VACUUM can still see
+    the old samples, and are waited for too.
     """
     how = "FULL, " if rewrite else ""
     models = (Conversation, Message, MessageWords, Delivery)
@@ -119,17 +124,17 @@ def vacuum_all(*, rewrite: bool) -> None:
 
 
 def merge_the_search_index() -> Iterator[int]:
-    """FTS5 only notes that a word is gone, until it merges what it noted with what it had.
+    """Merge the index, because FTS5 only marks words as deleted until a merge. Yield pages done.
 
-    Its `optimize` does all of it in one statement, and others would wait for minutes.
+    FTS5's `optimize` merges everything in one statement, and other writers would wait for minutes.
     """
     table = MessageWords._meta.db_table
-    pages = -PAGES_AT_ONCE  # negative begins a merge of everything
+    pages = -PAGES_AT_ONCE  # a negative number starts a merge of everything
     while True:
         with taking_turns():
             before = connection.connection.total_changes
             execute(f"INSERT INTO {table}({table}, rank) VALUES ('merge', {pages})")  # noqa: S608
-            if connection.connection.total_changes - before < 2:  # FTS5's word for: nothing left
+            if connection.connection.total_changes - before < 2:  # FTS5's sign for: nothing left
                 return
         pages = PAGES_AT_ONCE
         yield PAGES_AT_ONCE
@@ -137,7 +142,7 @@ def merge_the_search_index() -> Iterator[int]:
 
 @contextmanager
 def taking_turns() -> Iterator[None]:
-    """A transaction, and after it as much time for other writers, who would not get in otherwise."""
+    """Run a transaction, then sleep as long, because other writers would starve otherwise."""
     began = monotonic()
     with transaction.atomic(durable=True):
         yield
@@ -145,29 +150,24 @@ def taking_turns() -> Iterator[None]:
 
 
 def empty_the_wal() -> None:
-    """It has pages as they were, so all goes into the file, and nothing of it is left.
+    """Move the WAL into the database file and truncate it, because it holds old pages.
 
-    Writers wait while this waits for readers: not for long at once.
+    Writers wait while this waits for readers, so each attempt is short. Raises StillRead.
     """
     execute("PRAGMA busy_timeout = 200")
-    until(lambda: not row_of("PRAGMA wal_checkpoint(TRUNCATE)")[0])
+    until(truncate_the_wal)
+
+
+def truncate_the_wal() -> bool:
+    """Try to truncate the WAL. Return False if a reader was in the way."""
+    row = execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return row is not None and not row[0]
 
 
 def until(is_over: Callable[[], bool]) -> None:
+    """Check again and again until the condition holds. Raises StillRead after LOOKS checks."""
     for _ in range(LOOKS):
         if is_over():
             return
         sleep(SECONDS_BETWEEN)
     raise StillRead
-
-
-def execute(statement: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-
-
-def row_of(statement: str, parameters: Sequence[str] = ()) -> tuple[Any, ...]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        row: tuple[Any, ...] = cursor.fetchone()
-        return row

@@ -1,4 +1,4 @@
-"""All that is stored about one conversation, as one JSON document."""
+"""Export everything stored about one conversation as a JSON document."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ AT_ONCE = 100
 
 
 def document(id: UUID) -> Iterator[str]:
-    """Piece by piece: what there is has no bound. Times are RFC 3339 in UTC."""
+    """Yield the document in pieces, because its size has no bound. Times are RFC 3339 in UTC."""
     conversation = Conversation.objects.find(id)
     messages = Message.objects.filter(conversation=id).order_by("arrival")
     yield f'{{"conversation": {json_of(fields_of(conversation) if conversation else None)}'
@@ -32,7 +32,7 @@ def listed(name: str, rows: models.QuerySet[Any]) -> Iterator[str]:
 
 
 def fields_of(row: models.Model) -> dict[str, Any]:
-    """Every column. A body is text where it can be, and base64 otherwise."""
+    """Return every column. A body is text if possible, and base64 otherwise."""
     fields = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
     if "body" in fields:
         fields |= body_of(bytes(fields.pop("body")))

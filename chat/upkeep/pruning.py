@@ -1,4 +1,4 @@
-"""Deletes from the log what is older than it is kept."""
+"""Delete old deliveries from the log."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ MOST_DAYS = 36_500
 
 
 def outdated(*, now: datetime, days: int) -> models.QuerySet[Delivery]:
-    """Neither what waits for its conversation, nor what a delivery that stays replays."""
+    """Return old deliveries, except waiting early events and originals whose replay is kept."""
     before = now - timedelta(days=days)
     waits_since = now - timedelta(hours=settings.EARLY_EVENTS_HOURS)
     old = Delivery.objects.filter(received_at__lt=before)
@@ -24,9 +24,9 @@ def outdated(*, now: datetime, days: int) -> models.QuerySet[Delivery]:
 
 
 def prune(*, now: datetime, days: int) -> Iterator[int]:
-    """How many were deleted, the oldest first, batch by batch: other writers get in between.
+    """Delete the oldest first. Yield the size of each batch; other writers get in between.
 
-    A replay goes before what it replays: nothing could tell it from a delivery otherwise.
+    A replay goes before its original, because a replay alone would look like a delivery.
     """
     replays = Delivery.objects.filter(replays=OuterRef("pk"))
     rows = outdated(now=now, days=days).exclude(Exists(replays)).order_by("received_at", "id")

@@ -20,7 +20,7 @@ from chat.upkeep import copying
 
 AT_ONCE = 200
 OPENING = Delivery.Type.NEW_CONVERSATION
-# Everything but the keys that the database makes: arrivals are compared by their order.
+# Without generated keys: messages are compared in their order of arrival.
 COMPARED = [field.attname for field in Conversation._meta.concrete_fields if not field.generated]
 COMPARED_OF_MESSAGES = ["id", "direction", "content", "timestamp", "received_at", "late"]
 
@@ -29,7 +29,7 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs from the log. It names fields and never quotes their values, which may be text."""
+    """A difference from the log. Names fields, and never quotes values, because values may be text."""
 
     conversation_id: UUID | None
     said: str
@@ -52,7 +52,7 @@ class Check:
     scratch: str
     equal: int = 0
     fed: int = 0
-    # Why conversations are not checked.
+    # The conversations not checked, by reason.
     left_out: Counter[str] = field(default_factory=Counter)
     _left_out: set[UUID | None] = field(default_factory=set)
     _found: list[Difference] = field(default_factory=list)
@@ -61,20 +61,20 @@ class Check:
         return self._log.count()
 
     def feed(self) -> Iterator[int]:
-        """Every delivery once, in its order, by the same rules. Yields how many of the log are done."""
-        self._see_what_cannot_be_checked()
-        asked: deque[Any] = deque()
+        """Ingest every delivery once, in order, by the same rules. Yield the progress in the log."""
+        self._find_unchecked()
+        pending: deque[Any] = deque()
 
         def deliveries() -> Iterator[tuple[bytes, datetime]]:
             for row in self._rows():
-                asked.append(row)
+                pending.append(row)
                 yield bytes(row.body), row.delivered_at
 
         done = 0
-        # What came of early events has rows of its own in the log.
+        # Early events that were applied later have log rows of their own.
         with tuned_for_loading(using=self.scratch):
             for result in ingest_many(deliveries(), using=self.scratch, early_events=False):
-                row = asked.popleft()
+                row = pending.popleft()
                 then, now = row.code or row.outcome, result.code or result.outcome.value
                 if then != now:
                     said = f"delivery {row.pk} was {then}, and is {now} by the log before it"
@@ -84,7 +84,7 @@ class Check:
                 done = row.pk
 
     def differences(self) -> Iterator[Difference | None]:
-        """Conversation by conversation, None where it is equal. What has changed since is left out."""
+        """Yield a Difference or None for each conversation. Leaves out conversations changed meanwhile."""
         yield from self._settled(self._found)
         for ids in key_batches(Conversation.objects.all()):
             yield from self._compared([id for id in ids if id not in self._left_out])
@@ -100,24 +100,27 @@ class Check:
         return Delivery.objects.filter(pk__lte=self.last)
 
     def _rows(self) -> Iterator[Any]:
-        """Those that can be fed, as of the time at which they were delivered first."""
+        """Yield the deliveries to feed, with the arrival time of the original as `delivered_at`."""
         sizes = self._log.values_list("pk", Length("body"))
         rows = self._log.annotate(delivered_at=Coalesce("replays__received_at", "received_at"))
         for ids in key_batches(self._log):
             for batch in batches(sizes.filter(pk__in=ids).order_by("pk"), size_of=itemgetter(1)):
                 found = rows.in_bulk([pk for pk, _ in batch])
-                yield from self._that_can_be_fed([found[pk] for pk, _ in batch])
+                yield from self._to_feed([found[pk] for pk, _ in batch])
 
-    def _that_can_be_fed(self, rows: list[Delivery]) -> Iterator[Delivery]:
-        """Nothing that was invalid, which may be cut, or erased, or is about what is left out."""
+    def _to_feed(self, rows: list[Delivery]) -> Iterator[Delivery]:
+        """Leave out invalid bodies (maybe truncated), erased ones, and conversations left out."""
         owners = owners_of({row.message_id for row in rows if row.code == IdConflict.code})
         for row in rows:
             about = {row.conversation_id, owners.get(row.message_id)}
             if row.code not in INVALID and row.body and not about & self._left_out:
                 yield row
 
-    def _see_what_cannot_be_checked(self) -> None:
-        """As many events were applied to a conversation as its revision says, or some are gone."""
+    def _find_unchecked(self) -> None:
+        """Leave out conversations without a complete log, and report lost events.
+
+        A log is complete if its applied events are as many as the revision of the conversation.
+        """
         was_pruned = not self._log.filter(pk=1).exists()
         for ids in key_batches(Conversation.objects.all()):
             rows = Conversation.objects.filter(pk__in=ids)
@@ -139,8 +142,9 @@ class Check:
             self._found += lost
 
     def _applied_to(self, ids: list[UUID]) -> dict[UUID | None, Counter[str | None]]:
-        """By conversation and type. The outcome stands in the count, not in the condition, for which
-        SQLite would read all of one outcome.
+        """Return the number of applied events by conversation and type.
+
+        The count filters the outcome, not WHERE: there SQLite would read all rows of the outcome.
         """
         applied: dict[UUID | None, Counter[str | None]] = defaultdict(Counter)
         rows = self._log.filter(conversation_id__in=ids).values_list("conversation_id", "type")
@@ -154,7 +158,7 @@ class Check:
         self.left_out[why] += 1
 
     def _settled(self, found: list[Difference]) -> Iterator[Difference]:
-        """Of those conversations that nothing has come for since."""
+        """Return the differences of conversations without newer deliveries."""
         changed = self._changed([difference.conversation_id for difference in found])
         for id in changed - self._left_out:
             self._leave_out(id, "changed meanwhile")
@@ -177,7 +181,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What one of the databases has of some conversations."""
+    """Some conversations and their messages, as one database has them."""
 
     conversations: dict[UUID, Values]
     messages: dict[UUID, list[Values]]
@@ -192,20 +196,20 @@ class Contents:
         return cls({values["id"]: values for values in rows}, messages)
 
     def unlike(self, other: "Contents", id: UUID) -> str:
-        """What differs in one conversation, by its fields' names; empty where nothing does."""
+        """Return the names of differing fields of one conversation, or "" if nothing differs."""
         if id not in other.conversations:
             return "is stored, and not in the log"
         said = differing(self.conversations[id], other.conversations[id])
-        ours, theirs = self.messages.get(id, []), other.messages.get(id, [])
-        if len(ours) != len(theirs):
-            said.append(f"{len(ours)} messages, and {len(theirs)} by the log")
-        for mine, rebuilt in zip(ours, theirs, strict=False):
-            said += [f"message {mine['id']}: {name}" for name in differing(mine, rebuilt)]
+        messages, rebuilt = self.messages.get(id, []), other.messages.get(id, [])
+        if len(messages) != len(rebuilt):
+            said.append(f"{len(messages)} messages, and {len(rebuilt)} by the log")
+        for message, copy in zip(messages, rebuilt, strict=False):
+            said += [f"message {message['id']}: {name}" for name in differing(message, copy)]
         return ", ".join(said)
 
 
 def owners_of(message_ids: Collection[UUID | None]) -> dict[UUID | None, UUID]:
-    """The conversations of these messages."""
+    """Return the conversation of each message."""
     rows = Message.objects.filter(id__in=[id for id in message_ids if id])
     return dict(rows.values_list("id", "conversation_id"))
 
@@ -219,7 +223,7 @@ def conversations_in(database: str) -> QuerySet[Conversation]:
 
 
 def key_batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
-    """The keys of all rows, in their order, some at a time: no reader stays in the database."""
+    """Yield all keys in order, some at a time, so that no read transaction stays open."""
     found = rows.order_by("pk").values_list("pk", flat=True)
     part = list(found[:AT_ONCE])
     while part:

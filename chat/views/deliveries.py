@@ -87,9 +87,9 @@ class DeliveriesForm(forms.Form):
 
     def page(self) -> Page[Delivery]:
         """Of a valid form: the deliveries that it asks for, the newest first."""
-        asked = {name: self.cleaned_data[name] for name in self.FILTERS}
+        filters = {name: self.cleaned_data[name] for name in self.FILTERS}
         return page_of(
-            Delivery.objects.for_list().matching(**asked),
+            Delivery.objects.for_list().filtered_by(**filters),
             NEWEST_FIRST,
             size=DELIVERIES_PAGE,
             cursor=self.cleaned_data["cursor"],

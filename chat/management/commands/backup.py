@@ -1,4 +1,4 @@
-"""Backs the database up while the service goes on."""
+"""Back up the database while the service goes on."""
 
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,15 @@ from chat.upkeep import backup
 
 class Command(BaseCommand):
     help = (
-        "Copy the whole database, as of one moment, into a new file, while the service goes on "
-        "writing. The copy is opened, checked and on disk before the file has its name; nothing is "
-        "overwritten. SQLite: a database file. PostgreSQL: pg_dump's custom format. "
-        "docs/operations.md says how it is restored."
+        "Copy a snapshot of the whole database into a new file, while the service goes on writing. "
+        "The file gets its name when the copy is verified and on disk; nothing is overwritten. "
+        "SQLite: a database file. PostgreSQL: pg_dump's custom format. "
+        "docs/operations.md explains how to restore a backup."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "file", metavar="FILE", type=Path, help="a new file, for its owner only"
+            "file", metavar="FILE", type=Path, help="a new file, readable by its owner only"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,9 +40,9 @@ class Command(BaseCommand):
         except backup.BackupFailed as error:
             raise CommandError(f"no backup: {error}") from error
         for table, rows in counts.items():
-            if table in SAID:
+            if table in REPORTED:
                 self.stdout.write(f"  {table}: {rows} rows")
-        self.stdout.write(f"{file}: {file.stat().st_size:,} bytes, whole and readable")
+        self.stdout.write(f"{file}: {file.stat().st_size:,} bytes, verified")
 
 
-SAID = ("chat_conversation", "chat_message", "chat_delivery")
+REPORTED = ("chat_conversation", "chat_message", "chat_delivery")

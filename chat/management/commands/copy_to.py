@@ -1,4 +1,4 @@
-"""Moves house: copies everything into another database, and verifies it."""
+"""Copy everything into another database, and verify the copy."""
 
 from typing import Any
 
@@ -11,11 +11,12 @@ from chat.upkeep import copying
 
 class Command(BaseCommand):
     help = (
-        "Copy conversations, messages, the log, and who may do what from the database of DATABASE_URL "
-        "into another, empty one, which is migrated first: from SQLite to PostgreSQL or back. Every "
-        "row is read again on both sides and compared. While it runs, the webhook of this database "
-        "answers 503, so that senders keep what they have. Stop the server before, and start it "
-        "with the new DATABASE_URL after. Sessions stay behind: people log in again."
+        "Copy conversations, messages, the log, users, permissions and tokens from the database of "
+        "DATABASE_URL into another, empty database, which is migrated first: from SQLite to "
+        "PostgreSQL or back. Every row is read again on both sides and compared. Meanwhile the "
+        "webhook of this database answers 503, so senders keep their events. Stop the server before, "
+        "and start the server with the new DATABASE_URL after. Sessions are not copied: people log "
+        "in again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -48,4 +49,4 @@ class Command(BaseCommand):
             if not checked.is_equal:
                 different.append(checked.table)
         if different:
-            raise CommandError(f"the copy is not what was copied: {', '.join(different)}")
+            raise CommandError(f"the copy differs from the original in: {', '.join(different)}")

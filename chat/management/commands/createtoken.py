@@ -1,4 +1,4 @@
-"""Lets a program read."""
+"""Create a token for a program."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from chat.models import Token
 
 
 class Command(BaseCommand):
-    help = "Make a token for a program that reads JSON, and print it: it is shown this once."
+    help = "Create a token for a program that reads JSON, and print the token, this one time."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", metavar="NAME", help="which program it is for")
+        parser.add_argument("name", metavar="NAME", help="the program that gets the token")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -21,4 +21,4 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         self.stdout.write(text)
-        self.stderr.write("Send it as: Authorization: Bearer …  It is not shown again.")
+        self.stderr.write("Send it as: Authorization: Bearer …  The token is not shown again.")

@@ -1,4 +1,4 @@
-"""Erases what was written in a conversation, for good."""
+"""Erase the text of a conversation for good."""
 
 from typing import Any
 from uuid import UUID
@@ -19,20 +19,21 @@ from chat.upkeep import erasure
 class Command(BaseCommand):
     help = (
         "Erase a conversation: the text of its messages, their words in the search index, and the "
-        "bodies of its deliveries, out of the database's files too. Ids, times and directions stay, "
-        "so that no redelivery brings it back; it is closed. There is no way back: export it before, "
-        "if it must be handed over. Backups keep what they hold, and PostgreSQL its WAL for a while."
+        "bodies of its deliveries, from the database's files too. Ids, times and directions stay, "
+        "so that no redelivery restores the text; the conversation is closed. This cannot be undone: "
+        "export the conversation before, if the text must be handed over. Backups keep their copy, "
+        "and PostgreSQL keeps its WAL for a while."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", type=conversation_id, help="the conversation's")
+        parser.add_argument("id", type=conversation_id, help="the conversation's id")
         add_yes(parser)
         parser.add_argument(
             "--rewrite",
             action="store_true",
-            help="PostgreSQL: make the tables' files anew (VACUUM FULL), where bytes of rows that are "
-            "gone would else stay until they are written over; nobody reads or writes meanwhile. "
-            "SQLite's file is always left without them",
+            help="PostgreSQL: rewrite the tables' files (VACUUM FULL), because bytes of deleted rows "
+            "otherwise stay until they are overwritten; nobody reads or writes meanwhile. "
+            "SQLite's file never keeps these bytes",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -42,7 +43,7 @@ class Command(BaseCommand):
                 stock = erasure.stock_of(id)
             except erasure.NothingStored:
                 raise CommandError(f"nothing is stored about {id}") from None
-            self.stdout.write(f"{id}: {said_of(stock)}")
+            self.stdout.write(f"{id}: {summary_of(stock)}")
             if not options["yes"]:
                 self.stdout.write(NOTHING_DONE)
                 return
@@ -57,15 +58,17 @@ class Command(BaseCommand):
                     bar.update(pages)
         except erasure.StillRead:
             raise CommandError(
-                "erased, but someone who began before (a reader, a backup, a forgotten transaction) "
-                "does not end, and what they see is still in the files: run this again"
+                "erased, but an older transaction (a reader, a backup, a forgotten session) is still "
+                "open, so the old text is still in the files: run this again"
             ) from None
 
 
-def said_of(stock: erasure.Stock) -> str:
+def summary_of(stock: erasure.Stock) -> str:
     if stock.conversation is None:
         return f"not opened yet, {stock.deliveries} deliveries"
-    said = f"{stock.conversation.state}, {stock.messages} messages, {stock.deliveries} deliveries"
+    summary = (
+        f"{stock.conversation.state}, {stock.messages} messages, {stock.deliveries} deliveries"
+    )
     if stock.conversation.erased_at:
-        said += f", erased before at {stock.conversation.erased_at.isoformat()}"
-    return said
+        summary += f", erased before at {stock.conversation.erased_at.isoformat()}"
+    return summary

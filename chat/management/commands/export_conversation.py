@@ -1,4 +1,4 @@
-"""Hands over all that is stored about a conversation."""
+"""Export everything stored about a conversation."""
 
 import os
 from pathlib import Path
@@ -12,14 +12,14 @@ from chat.upkeep import erasure, exporting
 
 class Command(BaseCommand):
     help = (
-        "Write all that is stored about a conversation as one JSON document: itself, its messages, "
-        "and every delivery about it with its body. Changes nothing."
+        "Write everything stored about a conversation as one JSON document: the conversation, its "
+        "messages, and every delivery about it with its body. Changes nothing."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", type=conversation_id, help="the conversation's")
+        parser.add_argument("id", type=conversation_id, help="the conversation's id")
         parser.add_argument(
-            "file", metavar="FILE", nargs="?", help="a new file; without it, standard output"
+            "file", metavar="FILE", nargs="?", help="a new file (default: standard output)"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -42,6 +42,6 @@ class Command(BaseCommand):
 
 
 def new_private_file(path: Path) -> Any:
-    """For its owner only. Raises FileExistsError."""
+    """Create a file for its owner only. Raises FileExistsError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    return open(descriptor, "w", encoding="utf-8")  # noqa: PTH123 - of a descriptor
+    return open(descriptor, "w", encoding="utf-8")  # noqa: PTH123 - opens a descriptor

@@ -1,4 +1,4 @@
-"""Keeps the log of deliveries as long as it is kept, and no longer."""
+"""Delete old deliveries from the log."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from chat.upkeep import pruning
 
 class Command(BaseCommand):
     help = (
-        "Delete deliveries older than DELIVERY_RETENTION_DAYS from the log, a few at a time, while "
+        "Delete deliveries older than DELIVERY_RETENTION_DAYS from the log, in batches, while "
         "the service goes on. Conversations and messages stay, and so do early events that still "
         "wait for their conversation."
     )
@@ -23,7 +23,7 @@ class Command(BaseCommand):
             "--days",
             type=int,
             default=settings.DELIVERY_RETENTION_DAYS,
-            help="keep those of this many days instead (%(default)s)",
+            help="keep deliveries of this many days instead (%(default)s)",
         )
         add_yes(parser)
 

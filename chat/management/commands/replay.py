@@ -1,4 +1,4 @@
-"""Takes in again what was refused."""
+"""Replay refused deliveries, or check the log against the stored conversations."""
 
 import sys
 from collections import Counter
@@ -31,10 +31,10 @@ FILTERS = ("code", "since", "until", "conversation", "id", "yes")
 
 class Command(BaseCommand):
     help = (
-        "Take in again what was refused, in the order of the events' timestamps and as of the time "
-        "at which each came: those whose reason may be gone (conversation_not_found, invalid_event, "
-        "invalid_json), that were kept whole, and that no replay has settled yet. Every replay "
-        "leaves a row in the log that names the row it replays."
+        "Replay refused deliveries in the order of the events' timestamps, each with its original "
+        "arrival time. By default: refusals whose reason may be gone (conversation_not_found, "
+        "invalid_event, invalid_json). Bodies that were truncated and deliveries that a replay has "
+        "settled are left out. Every replay leaves a row in the log, with the number of its original."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -44,24 +44,37 @@ class Command(BaseCommand):
             action="append",
             choices=CODES,
             metavar="CODE",
-            help="only what was refused so; may be given several times. One of " + ", ".join(CODES),
+            help="only refusals with this code; may be given several times. One of "
+            + ", ".join(CODES),
         )
-        add("--since", type=moment, help="only what came then or later: a date, or date and time")
-        add("--until", type=moment, help="only what came before then")
-        add("--conversation", type=conversation_id, metavar="ID", help="only what is about it")
-        add("--id", type=int, action="append", metavar="N", help="only the delivery of this number")
+        add("--since", type=moment, help="only deliveries from then on: a date, or date and time")
+        add("--until", type=moment, help="only deliveries before then")
+        add(
+            "--conversation",
+            type=conversation_id,
+            metavar="ID",
+            help="only deliveries about this conversation",
+        )
+        add(
+            "--id",
+            type=int,
+            action="append",
+            metavar="N",
+            help="only the delivery with this number; may be given several times",
+        )
         add_yes(parser)
         add(
             "--check",
             action="store_true",
-            help="instead: make all conversations anew from the log, in a scratch database, and "
-            "compare them with what is stored; exit code 1 when something differs",
+            help="instead: rebuild all conversations from the log in a scratch database, and compare "
+            "them with the stored ones; exit code 1 if anything differs",
         )
         add(
             "--database",
             metavar="URL",
-            help="the scratch database of --check: an empty one. Without it, an SQLite file in the "
-            "directory for temporary files, which has to have room for all of it; it is deleted",
+            help="the scratch database of --check, which must be empty (default: an SQLite file in "
+            "the directory for temporary files, deleted afterwards; the directory needs room for "
+            "everything)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -81,7 +94,7 @@ class Command(BaseCommand):
         chosen = chosen_by(options)
         with database_errors_named():
             by_code = dict(chosen.order_by("code").values_list("code").annotate(Count("pk")))
-            self.say(f"{sum(by_code.values())} refused deliveries to take in again", by_code)
+            self.say(f"{sum(by_code.values())} refused deliveries to replay", by_code)
             if not options["yes"]:
                 self.stdout.write(NOTHING_DONE)
                 return
@@ -90,14 +103,14 @@ class Command(BaseCommand):
     def replay(self, chosen: DeliveryQuerySet) -> None:
         tally: Counter[str] = Counter()
         try:
-            with suppress(KeyboardInterrupt):  # what was taken in stays, and is not taken in again
-                for result in taken_in_again(chosen):
+            with suppress(KeyboardInterrupt):  # replays so far stay, and are not repeated
+                for result in replayed(chosen):
                     tally[result.code or result.outcome.value] += 1
         except DatabaseError as error:
             raise CommandError(
                 f"stopped after {tally.total()}, the database says: {error}; run this again to go on"
             ) from error
-        self.say(f"{tally.total()} taken in again", tally)
+        self.say(f"{tally.total()} replayed", tally)
 
     def check_the_log(self, url: str | None) -> None:
         with TemporaryDirectory(prefix="realmate-") as directory:
@@ -130,8 +143,8 @@ class Command(BaseCommand):
         if differences:
             raise CommandError(f"{differences} differences")
 
-    def say(self, what: str, counts: dict[str, int]) -> None:
-        self.stdout.write(f"{what}{':' if counts else '.'}")
+    def say(self, title: str, counts: dict[str, int]) -> None:
+        self.stdout.write(f"{title}{':' if counts else '.'}")
         for name, count in sorted(counts.items()):
             self.stdout.write(f"  {name}: {count}")
 
@@ -146,8 +159,8 @@ def chosen_by(options: dict[str, Any]) -> DeliveryQuerySet:
     return chosen
 
 
-def taken_in_again(chosen: DeliveryQuerySet) -> Iterator[Result]:
-    """Each in a transaction of its own. What an earlier one has settled is left out."""
+def replayed(chosen: DeliveryQuerySet) -> Iterator[Result]:
+    """Replay each delivery in its own transaction, unless an earlier replay has settled the delivery."""
     for id in tqdm(
         list(chosen.as_they_happened().values_list("pk", flat=True)), unit=" deliveries"
     ):

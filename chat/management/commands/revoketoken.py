@@ -1,4 +1,4 @@
-"""Lets a program read no longer."""
+"""Revoke a token."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ class Command(BaseCommand):
     help = "Revoke the token of this name, at once and for good. The name may be used again."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", metavar="NAME", help="as it was given to createtoken")
+        parser.add_argument("name", metavar="NAME", help="the name given to createtoken")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not Token.objects.filter(name=options["name"]).revoke(at=timezone.now()):
-            raise CommandError("No token that holds has this name.")
+            raise CommandError("No valid token has this name.")
         self.stdout.write("Revoked.")

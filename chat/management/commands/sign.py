@@ -1,4 +1,4 @@
-"""Writes the request that a sender would make: for trying out signatures by hand."""
+"""Print a signed request, for trying out signatures by hand."""
 
 import shlex
 import sys
@@ -13,8 +13,8 @@ from chat.signatures import Scheme, configured, new_webhook_id, signed
 
 class Command(BaseCommand):
     help = (
-        "Print the curl command that posts a body as a sender would, signed by WEBHOOK_SCHEME with "
-        "the first of WEBHOOK_SECRETS. A signature of the standard scheme holds for five minutes."
+        "Print a curl command that posts a body as a sender would, signed under WEBHOOK_SCHEME with "
+        "the first of WEBHOOK_SECRETS. A signature of the standard scheme is valid for five minutes."
     )
     requires_system_checks = ()
 
@@ -25,14 +25,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         scheme = configured()
         if scheme is None:
-            raise CommandError("WEBHOOK_SECRETS is not set: there is nothing to sign with")
+            raise CommandError("WEBHOOK_SECRETS is not set: there is no secret to sign with")
         body, data = read_body(options["file"])
         url = webhook_url(options["url"])
         self.stdout.write(shlex.join(["curl", url, *headers_of(scheme, body), *data]))
 
 
 def read_body(file: str) -> tuple[bytes, list[str]]:
-    """The body, and the options that make curl send just that. Raises CommandError."""
+    """Return the body, and curl's options that send exactly this body. Raises CommandError."""
     if file == "-":
         body = sys.stdin.buffer.read()
         return body, ["--data-raw", text_of(body)]
@@ -45,7 +45,7 @@ def read_body(file: str) -> tuple[bytes, list[str]]:
 def text_of(body: bytes) -> str:
     text = body.decode(errors="replace")
     if text.encode() != body or "\0" in text:
-        raise CommandError("this body cannot stand in a command: sign it from a file")
+        raise CommandError("this body cannot be part of a command: sign it from a file")
     return text
 
 
@@ -53,5 +53,5 @@ def headers_of(scheme: Scheme, body: bytes) -> list[str]:
     try:
         headers = signed(scheme, body, id=new_webhook_id())
     except ValueError as error:
-        raise CommandError("Standard Webhooks signs text, and this is not UTF-8") from error
+        raise CommandError("Standard Webhooks signs text, and this body is not UTF-8") from error
     return [option for name, value in headers.items() for option in ("-H", f"{name}: {value}")]

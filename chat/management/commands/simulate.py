@@ -1,4 +1,4 @@
-"""Makes up conversations: posts them to a running server as a sender would, or loads many at once."""
+"""Simulate conversations: post them to a running server as a sender would, or load many at once."""
 
 import json
 import math
@@ -37,19 +37,19 @@ LONGEST_RETRY_AFTER_SECONDS = 3_600.0
 
 class Command(BaseCommand):
     help = (
-        "Post made-up customer-service conversations to a running server, signed when "
-        "WEBHOOK_SECRETS is set: openings, messages, "
-        "closings, and now and then a duplicate, a late or early message, or one after the "
-        "closing. Open /ui/ and watch. With --bulk: write months of them into the database at once."
+        "Post simulated customer-service conversations to a running server, signed if "
+        "WEBHOOK_SECRETS is set: openings, messages, closings, and now and then a duplicate, a late "
+        "or early message, or a message after the closing. Open /ui/ and watch. With --bulk: write "
+        "months of conversations into the database at once."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
         add("--url", help=f"the webhook, or its host:port ({DEFAULT_URL})")
-        add("--rate", type=float, help=f"events a second ({RATE:g}); 0: as fast as it can")
+        add("--rate", type=float, help=f"events a second ({RATE:g}); 0: without a limit")
         add("--count", type=int, help="stop after this many events (never, until Ctrl+C)")
-        add("--conversations", type=int, help=f"how many go on at once ({LIVE})")
+        add("--conversations", type=int, help=f"conversations at the same time ({LIVE})")
         add(
             "--bulk",
             type=int,
@@ -60,8 +60,8 @@ class Command(BaseCommand):
         add(
             "--seed",
             type=int,
-            help="tell the same conversations with the same ids as another run with this seed; "
-            "a database that has them already refuses them as id_conflict",
+            help="repeat the conversations and ids of another run with this seed; a database that "
+            "already has them refuses them as id_conflict",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -87,11 +87,11 @@ class Command(BaseCommand):
         conversations = options["bulk"]
         check(conversations >= 1, "--bulk is at least 1")
         for name in ("url", "rate", "count", "conversations"):
-            check(options[name] is None, f"--{name} is about posting, and --bulk posts nothing")
+            check(options[name] is None, f"--{name} is for posting, and --bulk posts nothing")
         stream = history(conversations=conversations, until=utc_now(), seed=options["seed"])
         tally = Tally()
         try:
-            with tuned_for_loading(), suppress(KeyboardInterrupt):  # what is loaded stays
+            with tuned_for_loading(), suppress(KeyboardInterrupt):  # loaded batches stay
                 self.load_all(stream, tally, total=conversations)
         except DatabaseError as error:
             raise CommandError(f"the database says: {error}; is it migrated?") from error
@@ -100,16 +100,16 @@ class Command(BaseCommand):
     def load_all(
         self, stream: Iterator[tuple[datetime, Posting]], tally: "Tally", *, total: int
     ) -> None:
-        asked: deque[Posting] = deque()
+        pending: deque[Posting] = deque()
 
         def deliveries() -> Iterator[tuple[bytes, datetime]]:
             for received_at, posting in stream:
-                asked.append(posting)
+                pending.append(posting)
                 yield posting.body, received_at
 
         with tqdm(total=total, unit=" conversations") as bar:
             for result in ingest_many(deliveries()):
-                posting = asked.popleft()
+                posting = pending.popleft()
                 answer = Answer(code=result.code or result.outcome.value)
                 if tally.count_in(posting, answer):
                     self.warn(f"unexpected: {answer} to {posting.type}, not {posting.expected}")
@@ -129,7 +129,7 @@ class Command(BaseCommand):
                 bar.update()
 
     def warn(self, text: str) -> None:
-        """A line above the progress bar."""
+        """Write a line above the progress bar."""
         with tqdm.external_write_mode(file=sys.stderr):
             self.stderr.write(text)
 
@@ -143,7 +143,7 @@ def check(right: bool, rule: str) -> None:
 
 
 def webhook_url(text: str) -> str:
-    """The whole URL, also for `host:port` or a server's root. Raises CommandError."""
+    """Return the whole URL, also for `host:port` or a server's root. Raises CommandError."""
     try:
         url = parse_url(text)
     except LocationParseError:
@@ -155,7 +155,7 @@ def webhook_url(text: str) -> str:
 
 
 def paced(stream: Iterator[Posting], rate: float) -> Iterator[Posting]:
-    """At most `rate` a second, 0 being no limit. Time lost waiting is not made up in a burst."""
+    """Yield at most `rate` postings a second; 0 is no limit. No burst makes up for lost time."""
     interval = 1 / rate if rate else 0
     due = monotonic()
     for posting in stream:
@@ -170,7 +170,7 @@ def paced(stream: Iterator[Posting], rate: float) -> Iterator[Posting]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was answered in the end; the code is the outcome, or says why it was refused."""
+    """The last answer to an event. The code is the outcome, or the code of the refusal."""
 
     code: str
     status: int | None = None
@@ -181,7 +181,7 @@ class Answer:
 
 
 class Sender:
-    """Delivers at least once, in order, over one connection that is kept."""
+    """Delivers at least once, in order, over one kept connection."""
 
     def __init__(self, url: str, *, on_wait: Callable[[str], None]) -> None:
         self.url = url
@@ -196,7 +196,7 @@ class Sender:
         self.http.clear()
 
     def post(self, body: bytes) -> Answer:
-        """Until there is an answer other than 503. Raises CommandError if there never was one."""
+        """Post until an answer is not 503. Raises CommandError if the server has never answered."""
         wait, tries, id = FIRST_WAIT_SECONDS, 1, new_webhook_id()
         while (response := self.try_to_post(body, id)) is None or response.status == 503:
             seconds = wait if response is None else retry_after(response, wait)
@@ -207,7 +207,7 @@ class Sender:
         return Answer(code_in(response.data), response.status, retried=tries > 1)
 
     def try_to_post(self, body: bytes, id: str) -> BaseHTTPResponse | None:
-        # Signed afresh: an event may have waited for longer than its signature would be taken.
+        # Signed for every try, because a retry may come after the signature has expired.
         headers = signed(configured(), body, id=id)
         try:
             response = self.http.request(
@@ -221,7 +221,7 @@ class Sender:
 
 
 def retry_after(response: BaseHTTPResponse, otherwise: float) -> float:
-    """Seconds, from either form of the header (RFC 9110, section 10.2.3)."""
+    """Return seconds, from either form of the header (RFC 9110, section 10.2.3)."""
     try:
         seconds = Retry().get_retry_after(response)
     except InvalidHeader:
@@ -250,7 +250,7 @@ class Tally:
     open: int = 0
 
     def count_in(self, posting: Posting, answer: Answer) -> bool:
-        """Whether this is the first unexpected answer of its kind."""
+        """Count an answer. Return whether this is the first unexpected answer of its kind."""
         self.answers[answer.code or str(answer)] += 1
         if not is_expected(posting, answer):
             self.surprises[str(answer)] += 1
@@ -276,7 +276,7 @@ class Tally:
 
 
 def is_expected(posting: Posting, answer: Answer) -> bool:
-    """An event that was sent again may have been applied the first time, its answer lost."""
+    """Whether the answer is expected. A retried event may be a duplicate, as an answer was lost."""
     if answer.retried and posting.expected == "applied" and answer.code == "duplicate":
         return True
     return answer.code == posting.expected

@@ -1,6 +1,6 @@
-"""Customer service as it is lived: endless conversations in Portuguese, as events to be posted.
+"""Simulated customer service: endless conversations in Portuguese, as events to post.
 
-Knows no HTTP and no database; all chance comes from one seed and all time from one clock.
+Knows no HTTP and no database. All chance comes from one seed, and all time from one clock.
 """
 
 import json
@@ -25,7 +25,7 @@ to_json = json.JSONEncoder(ensure_ascii=False).encode
 Clock = Callable[[], datetime]
 Expected = Literal["applied", "duplicate", "conversation_not_found", "conversation_closed"]
 
-# Chances: of an applied event, of a message, of a conversation.
+# Probabilities, for an applied event, a message or a conversation.
 POSTED_AGAIN = 0.03
 HELD_BACK = 0.035
 MESSAGE_BEFORE_OPENING = 0.05
@@ -35,7 +35,7 @@ LEFT_WAITING = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """A body to post, and the outcome or the refusal's code that it is expected to get."""
+    """A body to post, and the expected outcome or code of the refusal."""
 
     type: str
     body: bytes
@@ -49,10 +49,10 @@ def utc_now() -> datetime:
 def postings(
     *, conversations: int, seed: int | None = None, clock: Clock = utc_now
 ) -> Iterator[Posting]:
-    """Endlessly, what to post next; so many conversations are live at once, each in its own order.
+    """Yield postings without end, from so many live conversations, each in its own order.
 
-    The same seed and clock give the same postings, ids included. Without a seed no two runs share
-    an id. Each is made when it is asked for, with the clock's time.
+    The same seed and clock give the same postings and ids. Without a seed no two runs share an id.
+    Each posting is made on demand, with the clock's time.
     """
     chance = Random(seed)
     live = [conversation(chance, clock) for _ in range(conversations)]
@@ -71,7 +71,7 @@ def postings(
 
 
 def conversation(chance: Random, clock: Clock) -> Iterator[Posting]:
-    """One conversation from its opening to its end: closed, or open and waiting for a reply."""
+    """Yield one conversation from its opening to its end: closed, or waiting for a reply."""
     id = new_id(chance)
     details = details_of(chance, clock())
     waits = chance.random() < LEFT_WAITING
@@ -93,7 +93,7 @@ def conversation(chance: Random, clock: Clock) -> Iterator[Posting]:
 
 
 def some_held_back(chance: Random, messages: Iterator[Posting]) -> Iterator[Posting]:
-    """Now and then a message is posted after the one that follows it, and lands above it."""
+    """Yield the messages, but now and then two in reverse order, so that the second is late."""
     for message in messages:
         following = next(messages, None) if chance.random() < HELD_BACK else None
         if following is not None:

@@ -1,4 +1,4 @@
-"""The details of one conversation, drawn once, so that a thread keeps to its order, price and date."""
+"""The details of one conversation, drawn once so that order, price and date stay the same."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -8,7 +8,7 @@ from uuid import UUID
 
 
 def details_of(chance: Random, now: datetime) -> dict[str, Any]:
-    here = now.astimezone(UTC) - timedelta(hours=3)  # Brasília, which keeps no summer time
+    here = now.astimezone(UTC) - timedelta(hours=3)  # Brasília, without summer time
     customer, thanks = chance.choice(CUSTOMERS)
     product, cents = chance.choice(PRODUCTS)
     hour, other_hour = chance.sample(HOURS, 2)
@@ -43,19 +43,19 @@ def details_of(chance: Random, now: datetime) -> dict[str, Any]:
 
 
 def working_day(now: datetime, days: int) -> datetime:
-    """So many days ahead, or one more where that is a Sunday."""
+    """Return the day so many days ahead, or Monday instead of a Sunday."""
     day = now + timedelta(days=days)
     return day + timedelta(days=day.weekday() == 6)
 
 
 def reais(cents: int) -> str:
-    """As it is written in Brazil: R$ 1.249,90."""
+    """Format cents as in Brazil: R$ 1.249,90."""
     whole = f"{cents // 100:,}".replace(",", ".")
     return f"R$ {whole},{cents % 100:02}"
 
 
 def barcode(chance: Random) -> str:
-    """A boleto's 47 digits, grouped as they are printed; they lead to no account."""
+    """Return a boleto's 47 digits, grouped as in print. They lead to no account."""
     digits = f"{chance.randrange(10**47):047}"
     pattern = "{}.{} {}.{} {}.{} {} {}"
     cuts = (0, 5, 10, 15, 21, 26, 32, 33, 47)
@@ -73,7 +73,7 @@ DOCTORS = ("Dra. Helena Araújo", "Dr. Márcio Antunes", "Dra. Íris Falcão", "
 DISTRICTS = ("Vila Mariana", "Boa Viagem", "Savassi", "Água Verde", "Moema", "Asa Sul", "Méier")
 STREETS = ("Rua das Acácias", "Avenida São João", "Rua Sete de Setembro", "Travessa do Açaí")
 HOURS = ("8h", "9h30", "10h40", "11h15", "13h", "14h30", "15h45", "16h20", "17h")
-# All masculine, so that one script fits each.
+# All masculine, so that one script fits all.
 PRODUCTS = (
     ("fone Bluetooth Aurora", 24_990), ("liquidificador 900 W", 18_990), ("micro-ondas 20 L", 64_900),
     ("ventilador de mesa 40 cm", 15_990), ("notebook 15,6\" 16 GB", 429_900), ("teclado sem fio", 12_950),

@@ -1,4 +1,4 @@
-"""What people write to a customer service, in Portuguese, and how a script of it is read and told."""
+"""Scripts of customer-service conversations in Portuguese, their format and their telling."""
 
 import re
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of a script in several wordings; passage 0 is always told, the others at times."""
+    """One message of a script in several wordings. Passage 0 is always told, the others at times."""
 
     direction: str
     wordings: tuple[str, ...]
@@ -30,8 +30,8 @@ DIRECTIONS = {"C:": "RECEIVED", "A:": "SENT"}
 
 
 def script(text: str) -> Script:
-    """Reads a script: "C:" the customer, "A:" the agent, "|" another wording of the turn above,
-    "[" to "]" a passage that may be left out. Any other line is a line break in the message.
+    """Parse a script: "C:" the customer, "A:" the agent, "|" another wording of the turn above,
+    "[" to "]" an optional passage. Any other line continues the message on a new line.
     """
     parts = MARK.split(text)[1:]
     turns: list[Turn] = []
@@ -60,7 +60,7 @@ def tell(chance: Random, script: Script, details: dict[str, Any]) -> list[Line]:
 
 
 def cut_at_a_question(chance: Random, lines: list[Line]) -> list[Line]:
-    """Up to a line of the customer that the agent would have answered."""
+    """Return the lines up to a customer's line with an answer of the agent after it."""
     ends = [
         end
         for end in range(FEWEST_MESSAGES, len(lines))
@@ -73,7 +73,7 @@ def farewell(chance: Random, details: dict[str, Any]) -> list[Line]:
     return tell(chance, chance.choice(FAREWELLS), details)
 
 
-# Links are in .example, which no one can own (RFC 2606).
+# Links are in .example, because nobody can own this domain (RFC 2606).
 
 DELIVERY_LATE = script("""
 C: oi
