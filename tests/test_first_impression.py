@@ -1,5 +1,8 @@
-"""What somebody meets before the first line of code: the licence, the version, and what make says."""
+"""What somebody meets first: the licence, the version, and what make says."""
 
+import os
+import re
+import subprocess
 import tomllib
 
 from realmate import __version__
@@ -19,3 +22,16 @@ def test_the_version_is_the_one_that_the_project_names():
 
 def test_the_description_of_the_api_carries_the_version(client):
     assert client.get("/schema").json()["info"]["version"] == PROJECT["version"]
+
+
+def make(*arguments: str) -> str:
+    """What a target prints. Without MAKEFLAGS and MAKELEVEL, which `make test` sets."""
+    environ = {"PATH": os.environ["PATH"]}
+    return subprocess.check_output(["make", *arguments], cwd=ROOT, env=environ, text=True)
+
+
+def test_make_alone_lists_every_target_and_says_what_it_is_for():
+    targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    listed = re.findall(r"^make ([\w-]+) +\S.*$", make(), re.MULTILINE)
+    assert listed == targets.split()
+    assert make() == make("help")
