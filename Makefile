@@ -4,15 +4,18 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: help run serve migrate test proofs lint lock bench clean
+.PHONY: help demo run serve migrate test proofs lint lock bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+demo: .venv/run ## an inbox with months of made-up conversations, and new ones as you watch; PORT=8080 too
+	$(BIN)/python -m realmate.demo --port $(PORT) $(ARGS)
+
 run: migrate ## the development server on http://127.0.0.1:8000; PORT=8080 for another port
 	$(BIN)/python manage.py runserver 127.0.0.1:$(PORT)
 
-serve: migrate ## the production server, as the environment configures it; PORT too
+serve: migrate ## the production server, as the environment configures it; PORT=8080 too
 	$(BIN)/python manage.py collectstatic --noinput -v0
 	GRANIAN_PORT=$(PORT) $(BIN)/python -m realmate.server
 
