@@ -38,14 +38,13 @@ def main() -> None:
     # The progress bar shows the traffic. A line for each request would push the address away.
     logging.disable(logging.WARNING)
     server = listen(options.port)
-    with suppress(KeyboardInterrupt):  # the way to end it
-        call_command("migrate", verbosity=0)
-        load_history(conversations=options.conversations)
-        server.set_app(get_internal_wsgi_application())
-        Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://{HOST}:{options.port}"
-        print(f"Open {address}/ui/ in a browser. Ctrl-C ends the demo.", flush=True)
-        call_command("simulate", url=address)
+    call_command("migrate", verbosity=0)
+    load_history(conversations=options.conversations)
+    server.set_app(get_internal_wsgi_application())
+    Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://{HOST}:{options.port}"
+    print(f"Open {address}/ui/ in a browser. Ctrl-C ends the demo.", flush=True)
+    call_command("simulate", url=address)
 
 
 def parse_options() -> argparse.Namespace:
@@ -85,4 +84,5 @@ def load_history(*, conversations: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with suppress(KeyboardInterrupt):  # the way to end it
+        main()
