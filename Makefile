@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: help demo run serve migrate test proofs lint lock bench clean
+.PHONY: help demo run serve migrate test proofs lint lock env-example bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ lock: ## after a change to pyproject.toml; needs Poetry with poetry-plugin-expor
 	poetry lock
 	poetry export -f requirements.txt -o requirements.txt
 	poetry export -f requirements.txt -o requirements-dev.txt --with dev
+
+env-example: .venv/dev ## .env.example, after a change to realmate/settings.py
+	$(BIN)/python -m tests.env_example
 
 bench: .venv/dev ## how fast it is, beside its floors; half an hour; needs wrk, and PostgreSQL
 	$(BIN)/python -m bench $(ARGS)
