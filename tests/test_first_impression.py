@@ -31,7 +31,14 @@ def make(*arguments: str) -> str:
 
 
 def test_make_alone_lists_every_target_and_says_what_it_is_for():
-    targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
-    listed = re.findall(r"^make ([\w-]+) +\S.*$", make(), re.MULTILINE)
+    targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[1]
+    listed = re.findall(r"^make ([\w-]+) +\S.*$", make(), re.M)
     assert listed == targets.split()
     assert make() == make("help")
+
+
+def test_the_hooks_of_a_commit_are_the_checks_of_make_lint():
+    hooks = re.findall(r"^ +entry: (.+)$", (ROOT / ".pre-commit-config.yaml").read_text(), re.M)
+    checks = make("--dry-run", "--old-file=.venv/dev", "lint").splitlines()
+    # A hook is given the names of the files that it is for.
+    assert hooks == [check.partition(" $(git ls-files ")[0] for check in checks]
