@@ -6,7 +6,7 @@ Takes about half an hour, the first time longer: a database of a million message
 kept in bench/databases. --quick leaves out what needs that.
 
 bench/results.md names the measured commit, so a checkout with uncommitted changes is refused.
---print-only measures it all the same, and leaves that file alone.
+--print-only measures such a checkout too, and does not write the file.
 """
 
 import argparse

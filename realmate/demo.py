@@ -1,7 +1,7 @@
 """A living inbox in one command: `make demo`, or `python -m realmate.demo`.
 
-The development server and a made-up customer service run in this one process, so that Ctrl-C leaves
-nothing running. The database is demo.sqlite3; delete its files to begin afresh.
+The development server and a made-up customer service run in one process, so Ctrl-C leaves nothing
+running. The database is demo.sqlite3; delete its files to begin afresh.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from django.core.servers.basehttp import (
 
 HOST = "127.0.0.1"
 DATABASE = Path(__file__).resolve().parent.parent / "demo.sqlite3"
-# A development server for this machine, whatever else the shell is configured for.
+# A development server for this machine, even in a shell configured for production.
 ENVIRON = {
     "DJANGO_SETTINGS_MODULE": "realmate.settings",
     "DEBUG": "true",
@@ -58,7 +58,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def listen(port: int) -> ThreadedWSGIServer:
-    """Take the port first: whoever must choose another one learns it at once."""
+    """Take the port. Called before history is loaded, so a taken port is reported at once."""
     try:
         return ThreadedWSGIServer((HOST, port), WSGIRequestHandler)
     except (OSError, OverflowError) as error:
@@ -77,12 +77,12 @@ def load_history(*, conversations: int) -> None:
 
     if Conversation.objects.exists():
         return
-    # Unlike `simulate --bulk`, which ends with a summary, Ctrl-C ends the demo here too.
+    # Not `simulate --bulk`: there Ctrl-C ends only the loading, and the demo would go on.
     stream = history(conversations=conversations, until=utc_now())
     with tuned_for_loading():
         Command().load_all(stream, Tally(), total=conversations)
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):  # the way to end it
+    with suppress(KeyboardInterrupt):  # Ctrl-C is the way to end the demo
         main()

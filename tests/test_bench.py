@@ -1,4 +1,4 @@
-"""What `make bench` writes down is true of the commit that it names."""
+"""`make bench` writes results only for a commit, and names the measured one."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from tests.servers import ROOT
 
 GIT = ["git", "-c", "user.name=Ana", "-c", "user.email=ana@inbox.example"]
-# The whole command but for its questions, which take half an hour.
+# The whole command without its questions: these take half an hour.
 BENCH = "import bench.__main__ as b; b.questions = lambda quick: []; b.main()"
 
 

@@ -1,4 +1,4 @@
-"""`make demo`, as somebody types it who has just cloned this; on a database of the test's own."""
+"""`make demo`, on a database of the test's own."""
 
 import os
 import re
@@ -18,15 +18,15 @@ from realmate.demo import load_history
 from tests.conftest import C
 from tests.servers import ROOT, Server, free_port
 
-# Where all is well nothing waits for so long.
+# Far more than needed: a busy machine fails no test.
 SECONDS = 120
 
 
 @contextmanager
 def make_demo(port: int, folder: Path) -> Iterator[subprocess.Popen]:
-    """Start it as a terminal does, as a process group that Ctrl-C reaches as one.
+    """Run it in a process group of its own: Ctrl-C reaches make and Python, as in a terminal.
 
-    The .venv is not set up: the tests' own Python has what it needs.
+    No .venv is set up; the Python of the tests runs the demo.
     """
     demo = ["make", "-o", ".venv/run", "demo", f"BIN={Path(sys.executable).parent}", f"PORT={port}"]
     arguments = f"ARGS=--database sqlite:///{folder / 'demo.sqlite3'} --conversations 20"
@@ -39,7 +39,7 @@ def make_demo(port: int, folder: Path) -> Iterator[subprocess.Popen]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            # A background job of a shell, which CI may run the tests as, ignores Ctrl-C.
+            # The background jobs of a shell ignore Ctrl-C, and CI may run the tests as one.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
@@ -59,7 +59,7 @@ def wait_until(condition: Callable[[], bool], demo: subprocess.Popen) -> None:
 
 
 def is_up(server: Server) -> bool:
-    """Whether it answers. While history is loaded, connections are kept waiting."""
+    """Whether the server answers. Connections wait while history is loaded."""
     try:
         return server.ask("GET", "/healthz").status_code == 200
     except OSError:
@@ -83,7 +83,7 @@ def test_the_demo_is_a_living_inbox_until_ctrl_c(tmp_path):
         wait_until(lambda: conversations(server) > before, demo)
         os.killpg(demo.pid, signal.SIGINT)
         demo.wait(SECONDS)
-        with pytest.raises(ProcessLookupError):  # nobody is left in the group
+        with pytest.raises(ProcessLookupError):  # the group is empty
             os.killpg(demo.pid, 0)
     said = (tmp_path / "log").read_text()
     assert f"Open http://127.0.0.1:{server.port}/ui/ in a browser." in said

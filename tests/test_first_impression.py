@@ -1,4 +1,4 @@
-"""What somebody meets first: the licence, the version, and what make says."""
+"""The first impression: license, version, `make`, and the hooks of a commit."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from tests.servers import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def test_the_licence_is_the_one_that_the_project_names():
+def test_the_license_is_the_one_that_the_project_names():
     assert PROJECT["license"] == "MIT"
     assert (ROOT / "LICENSE").read_text().startswith("MIT License\n")
 
@@ -25,7 +25,7 @@ def test_the_description_of_the_api_carries_the_version(client):
 
 
 def make(*arguments: str) -> str:
-    """What a target prints. Without MAKEFLAGS and MAKELEVEL, which `make test` sets."""
+    """Return the output of a target. MAKEFLAGS and MAKELEVEL of `make test` are left out."""
     environ = {"PATH": os.environ["PATH"]}
     return subprocess.check_output(["make", *arguments], cwd=ROOT, env=environ, text=True)
 
