@@ -4,10 +4,23 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: run test proofs serve bench migrate lint lock clean
+.PHONY: help demo run serve migrate test proofs lint lock env-example bench clean
 
-run: migrate ## the development server
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/run ## an inbox with months of made-up conversations, and new ones as you watch; PORT=8080 too
+	$(BIN)/python -m realmate.demo --port $(PORT) $(ARGS)
+
+run: migrate ## the development server on http://127.0.0.1:8000; PORT=8080 for another port
 	$(BIN)/python manage.py runserver 127.0.0.1:$(PORT)
+
+serve: migrate ## the production server, as the environment configures it; PORT=8080 too
+	$(BIN)/python manage.py collectstatic --noinput -v0
+	GRANIAN_PORT=$(PORT) $(BIN)/python -m realmate.server
+
+migrate: .venv/run ## the database brought up to date with the code
+	$(BIN)/python manage.py migrate -v0
 
 test: .venv/dev ## every test; ARGS="-k close" for some
 	$(BIN)/python -m tests $(ARGS)
@@ -15,17 +28,7 @@ test: .venv/dev ## every test; ARGS="-k close" for some
 proofs: .venv/dev ## what is too long for every landing: kills, random events, hostile input; an hour
 	$(BIN)/python -m tests --proofs long -m proof --timeout 0 -s $(ARGS)
 
-serve: migrate ## the production server, as the environment configures it
-	$(BIN)/python manage.py collectstatic --noinput -v0
-	GRANIAN_PORT=$(PORT) $(BIN)/python -m realmate.server
-
-bench: .venv/dev ## how fast it is, beside its floors; half an hour; needs wrk, and PostgreSQL
-	$(BIN)/python -m bench $(ARGS)
-
-migrate: .venv/run
-	$(BIN)/python manage.py migrate -v0
-
-lint: .venv/dev
+lint: .venv/dev ## style, types, layers of imports, templates, missing migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -38,7 +41,13 @@ lock: ## after a change to pyproject.toml; needs Poetry with poetry-plugin-expor
 	poetry export -f requirements.txt -o requirements.txt
 	poetry export -f requirements.txt -o requirements-dev.txt --with dev
 
-clean:
+env-example: .venv/dev ## .env.example, after a change to realmate/settings.py
+	$(BIN)/python -m tests.env_example
+
+bench: .venv/dev ## how fast it is, beside its floors; half an hour; needs wrk, and PostgreSQL
+	$(BIN)/python -m bench $(ARGS)
+
+clean: ## delete .venv, caches and collected files; databases stay
 	rm -rf .venv staticfiles .metrics .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # pip, with the hashes of the exported lock: what is installed is what was tested.

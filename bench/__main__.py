@@ -1,9 +1,12 @@
 """Run all benches: `make bench`. Print their figures, and write them to bench/results.md.
 
-    .venv/bin/python -m bench [--quick]
+    .venv/bin/python -m bench [--quick] [--print-only]
 
 Takes about half an hour. The first run takes longer, because it builds a database of a million
 messages, and keeps the file in bench/databases. --quick skips the benches with this database.
+
+bench/results.md names the measured commit, so a checkout with uncommitted changes is refused.
+--print-only measures such a checkout too, and does not write the file.
 """
 
 import argparse
@@ -30,20 +33,36 @@ POSTGRESQL = os.environ.get(
 
 def main() -> None:
     options = parse_options()
+    commit = None if options.print_only else measured_commit()
     figures: list[Figure] = []
     with tqdm(questions(quick=options.quick)) as bar:
         for name, ask in bar:
             bar.set_description(name)
             figures.extend(ask())
     print(table(figures))
-    RESULTS.write_text(f"{heading()}\n{table(figures)}\n")
+    if commit:
+        RESULTS.write_text(f"{heading(commit)}\n{table(figures)}\n")
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="without a million messages")
+    parser.add_argument("--print-only", action="store_true", help="do not write bench/results.md")
     need_wrk(parser)
     return parser.parse_args()
+
+
+def measured_commit() -> str:
+    """Return the commit of the checkout. Exit if tracked files differ from it, the results aside."""
+    status = ["git", "status", "--porcelain", "--untracked-files=no"]
+    others = ["--", ".", f":(exclude){RESULTS.relative_to(ROOT)}"]
+    if changes := subprocess.check_output([*status, *others], cwd=ROOT, text=True):
+        sys.exit(
+            "Nothing was measured. bench/results.md names the measured commit, and these files "
+            f"differ from it:\n{changes}Commit them first. "
+            "Or use --print-only: it prints the figures, and does not write the file."
+        )
+    return subprocess.check_output(["git", "describe", "--always"], cwd=ROOT, text=True).strip()
 
 
 def questions(*, quick: bool) -> list[tuple[str, Callable[[], Iterator[Figure]]]]:
@@ -90,15 +109,12 @@ def name_of(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-def heading() -> str:
-    commit = subprocess.check_output(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True
-    )
+def heading(commit: str) -> str:
     at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}"
     return (
         "# Results\n\n`make bench` wrote this. Compare the ratios: absolute figures differ by machine"
-        f" and by hour.\n\n- commit: {commit.strip()}\n- when: {at}\n- machine: {machine}\n"
+        f" and by hour.\n\n- commit: {commit}\n- when: {at}\n- machine: {machine}\n"
         f"- Python {platform.python_version()}\n"
     )
 

@@ -27,6 +27,7 @@ from chat.events.payloads import EVENTS
 from chat.problems import MEDIA_TYPE
 from chat.refusals import REFUSALS, FieldError
 from chat.statistics import Statistics
+from realmate import __version__
 
 Schema = dict[str, Any]
 
@@ -58,7 +59,7 @@ def schema() -> Schema:
         "openapi": "3.1.0",
         "info": {
             "title": "Realmate",
-            "version": "1",
+            "version": __version__,
             "description": "Every path stands with a slash at its end and without. Every answer "
             "has an X-Request-Id. Times are RFC 3339 in UTC.",
         },

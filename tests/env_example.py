@@ -1,0 +1,79 @@
+"""Write .env.example from the variables that realmate/settings.py reads: `make env-example`.
+
+A variable's description is the comment directly above it in the settings. Its default is the one
+with DEBUG off. A variable without such a default is required, and so not commented out.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / ".env.example"
+SETTINGS = ROOT / "realmate" / "settings.py"
+HEADING = """\
+# The settings of a production service. Copy this file to .env, and fill in the lines that are not
+# commented out. The other lines show the defaults.
+#
+# The service does not read .env by itself. Let the shell read it:
+#     set -a; . ./.env; set +a; make serve
+# or name the file in EnvironmentFile= of a systemd unit.
+#
+# `make env-example` writes this file from realmate/settings.py."""
+# What defaults are computed from.
+KNOWN = {"DEBUG": False, "BASE_DIR": PurePosixPath("/srv/realmate")}
+# What the settings do not say: how to make a value, and another example of one.
+EXTRA = {
+    "SECRET_KEY": "# To make one: openssl rand -base64 48",
+    "WEBHOOK_SECRETS": "# To make one: echo whsec_$(openssl rand -base64 32)",
+    "DATABASE_URL": "# DATABASE_URL=postgres://realmate:password@127.0.0.1:5432/realmate",
+}
+
+
+def env_example(settings: str) -> str:
+    lines = [HEADING]
+    for statement in ast.parse(settings).body:
+        for call in calls_of_env(statement):
+            if comment := comment_above(statement, settings.splitlines()):
+                lines += ["", *comment]
+            lines += entry(call)
+    return "\n".join(lines) + "\n"
+
+
+def calls_of_env(statement: ast.stmt) -> Iterator[ast.Call]:
+    """Yield `env.str("NAME", …)` and its like."""
+    for node in ast.walk(statement):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name("env")), args=[ast.Constant(), *_]):
+                yield node
+
+
+def comment_above(statement: ast.stmt, lines: list[str]) -> list[str]:
+    first = end = statement.lineno - 1
+    while lines[first - 1].startswith("#"):
+        first -= 1
+    return lines[first:end]
+
+
+def entry(call: ast.Call) -> list[str]:
+    """Return the lines of one variable, without its description."""
+    name, *default = call.args
+    extra = [EXTRA[name.value]] if name.value in EXTRA else []
+    if not default:
+        return [*extra, f"{name.value}="]
+    value = eval(compile(ast.Expression(default[0]), "settings", "eval"), KNOWN.copy())
+    return [*extra, f"# {name.value}={as_text(value)}"]
+
+
+def as_text(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case list():
+            return ",".join(value)
+    return str(value)
+
+
+if __name__ == "__main__":
+    EXAMPLE.write_text(env_example(SETTINGS.read_text()))

@@ -1,0 +1,43 @@
+""".env.example says what the settings say."""
+
+import re
+import subprocess
+
+import pytest
+
+from tests.env_example import EXAMPLE, SETTINGS, env_example
+from tests.test_settings import COMPLETE, REQUIRED, read_settings
+
+ENTRIES = re.findall(r"^(# )?([A-Z_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
+
+
+def test_the_example_is_what_the_settings_say():
+    assert EXAMPLE.read_text() == env_example(SETTINGS.read_text()), "run `make env-example`"
+
+
+def test_every_variable_is_in_the_example():
+    read = re.findall(r'\benv\.\w+\(\s*"([A-Z_]+)"', SETTINGS.read_text())
+    assert {name for _, name, _ in ENTRIES} == set(read)
+
+
+def test_only_what_is_required_is_not_commented_out():
+    assert {name for commented, name, _ in ENTRIES if not commented} == REQUIRED
+
+
+@pytest.mark.parametrize("url", [value for _, name, value in ENTRIES if name == "DATABASE_URL"])
+def test_filled_in_and_with_nothing_commented_out_the_example_starts_the_service(url):
+    values = {name: value for _, name, value in ENTRIES}
+    filled_in = {name: COMPLETE[name] for name in REQUIRED}
+    started = read_settings(**values | filled_in | {"DATABASE_URL": url})
+    assert started.returncode == 0, started.stderr
+
+
+def test_a_shell_reads_the_example(tmp_path):
+    uncommented = re.sub(r"^# ([A-Z_]+=)", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE)
+    file = tmp_path / ".env"
+    file.write_text(uncommented)
+    values = {name: value for _, name, value in ENTRIES}
+    names = " ".join(values)
+    script = f'set -a; . "{file}"; for name in {names}; do eval "echo \\$$name"; done'
+    told = subprocess.check_output(["sh", "-c", script], text=True)
+    assert told.splitlines() == list(values.values())
