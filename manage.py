@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The developer's door: Django's commands, with DEBUG on when nothing is configured."""
+"""Django's commands. DEBUG is on when neither DEBUG nor SECRET_KEY is set."""
 
 import os
 import sys

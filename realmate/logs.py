@@ -1,4 +1,4 @@
-"""What a line of the log holds: ids, codes and places in the code, never what a person wrote."""
+"""Log lines hold ids, codes and places in the code, never the text of a person."""
 
 import logging
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from chat.problems import REQUEST_ID
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
-# What the machine is to blame for: a full disk, a lock, a server gone. These name no data.
+# Errors of the machine: a full disk, a lock, a lost server. Their messages quote no data.
 FAULTS = (OSError, OperationalError)
 
 
 class JSONLines(JsonFormatter):
-    """One JSON object a line, with the request that it is about."""
+    """One JSON object a line, with the id and method of its request."""
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
@@ -31,16 +31,16 @@ class JSONLines(JsonFormatter):
             log_data["method"] = request.method
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802 - logging's name
-        """The traceback as Python writes it, but for what an exception says of the data that it met.
+        """Return the traceback as Python writes it, without messages that may quote data.
 
-        PostgreSQL quotes the whole row that a constraint refuses; int() quotes what is no number.
+        PostgreSQL quotes the row that violates a constraint; int() quotes its argument.
         """
         chain = reversed(list(causes(ei[1])))
         return "\nthen\n".join(without_data(exception) for exception in chain)
 
 
 def causes(exception: BaseException | None) -> Iterator[BaseException]:
-    """The exception, and what led to it, as Python's own traceback tells it."""
+    """Yield the exception and its causes, in the order of Python's own traceback."""
     seen: set[int] = set()
     while exception is not None and id(exception) not in seen:
         seen.add(id(exception))

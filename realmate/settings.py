@@ -1,7 +1,7 @@
-"""Every setting, read once from the environment; README.md has the table.
+"""Every setting, read once from the environment. README.md and .env.example list the variables.
 
-DEBUG is off unless asked for (manage.py asks for it on a fresh clone). With DEBUG off, nothing is
-left to a default that could let someone in: one message names every variable missing or bad.
+DEBUG is off by default; manage.py turns it on in a fresh clone. With DEBUG off no default can let a
+stranger in: the start fails, and one message names every missing or bad variable.
 """
 
 from datetime import timedelta
@@ -32,7 +32,7 @@ def known_zone(value: str) -> None:
 
 
 def hard_to_guess(value: str) -> None:
-    """As Django's own check of a deployment has it."""
+    """The rule of Django's own deployment check (security.W009)."""
     filled(value)
     if DEBUG:
         return
@@ -41,7 +41,7 @@ def hard_to_guess(value: str) -> None:
 
 
 def secrets_of_the_scheme(values: list[str]) -> None:
-    """Names entries by their place in the list: what they hold is secret, however wrong."""
+    """Name bad entries by their position, because even a malformed secret is secret."""
     filled(values)
     complaint = SCHEMES.get(WEBHOOK_SCHEME or "", Standard).complaint
     bad = [(place, complaint(value)) for place, value in enumerate(values, start=1)]
@@ -50,7 +50,7 @@ def secrets_of_the_scheme(values: list[str]) -> None:
 
 
 def addresses_or_networks(values: list[str]) -> None:
-    """Refuses what the server's own parser takes for the name of a host, and then never meets."""
+    """Refuse host names: granian accepts them, and then never matches them."""
     try:
         for value in values:
             ip_network(value)
@@ -59,11 +59,11 @@ def addresses_or_networks(values: list[str]) -> None:
 
 
 def required_unless(allowed: bool, default: Any) -> dict[str, Any]:
-    """Keyword arguments of a variable that has its default in that case only."""
+    """Return the keyword arguments of a variable with a default only if `allowed`."""
     return {"default": default} if allowed else {}
 
 
-# Development conveniences: defaults for the variables below, open doors, unminified answers.
+# Development mode: defaults for the variables below, no login, no signatures. Never in production.
 DEBUG: bool = env.bool("DEBUG", False)
 
 # Signs sessions and forms. At least 50 characters, random, secret.
@@ -71,32 +71,32 @@ SECRET_KEY = env.str(
     "SECRET_KEY", validate=hard_to_guess, **required_unless(DEBUG, "only for development")
 )
 
-# The host names that this service answers to, separated by commas.
+# The host names of this service, separated by commas.
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", validate=filled, **required_unless(DEBUG, ["localhost", "127.0.0.1", "[::1]"])
 )
 
-# Whether browsers use https: pages redirect to it, and cookies travel over nothing else.
+# Whether browsers must use https: pages redirect to https, and cookies are sent over https only.
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", not DEBUG)
 
-# The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed. Nobody else's are.
+# Addresses or networks of trusted proxies, separated by commas. Only their X-Forwarded headers count.
 TRUSTED_PROXIES: list[str] = env.list(
     "TRUSTED_PROXIES", [], subcast=str.strip, validate=addresses_or_networks
 )
 
-# How many wrong passwords for one name from one address, and for how long that pair is then refused.
+# Wrong passwords for one name from one address before a lockout, and the minutes of the lockout.
 LOGIN_ATTEMPTS = env.int("LOGIN_ATTEMPTS", 5, validate=validate.Range(min=1, max=1000))
 LOGIN_LOCKOUT_MINUTES: int = env.int(
     "LOGIN_LOCKOUT_MINUTES", 15, validate=validate.Range(min=1, max=60 * 24 * 7)
 )
 
-# The explicit way to run without checking who sends. Where there are secrets, they are checked.
+# Accept deliveries without a signature. Ignored where WEBHOOK_SECRETS is set.
 WEBHOOK_ALLOW_UNSIGNED = env.bool("WEBHOOK_ALLOW_UNSIGNED", bool(DEBUG))
 
-# How senders sign: `standard` is Standard Webhooks, `hub` X-Hub-Signature-256.
+# The signature scheme of senders: `standard` (Standard Webhooks) or `hub` (X-Hub-Signature-256).
 WEBHOOK_SCHEME = env.str("WEBHOOK_SCHEME", "standard", validate=validate.OneOf(list(SCHEMES)))
 
-# What they sign with, separated by commas. Any is accepted, so that a secret can be replaced.
+# The secrets of senders, separated by commas. Any is accepted, so that a secret can be replaced.
 WEBHOOK_SECRETS = env.list(
     "WEBHOOK_SECRETS",
     subcast=str.strip,
@@ -104,19 +104,19 @@ WEBHOOK_SECRETS = env.list(
     **required_unless(WEBHOOK_ALLOW_UNSIGNED, []),
 )
 
-# Where the data is: sqlite:////path/to/file, or postgres://user:password@host:port/name.
+# The database: sqlite:////path/to/file, or postgres://user:password@host:port/name.
 DATABASE = env.dj_db_url("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}") or {}
 
-# The zone of an event's timestamp that carries no offset. Only parses; nothing is shown in it.
+# The time zone of event timestamps without an offset. Nothing is shown in this zone.
 EVENT_TIME_ZONE = env.str("EVENT_TIME_ZONE", "UTC", validate=known_zone)
 
-# The zone of statistics, and of pages where the browser does not run JavaScript.
+# The time zone of statistics, and of pages without JavaScript.
 DISPLAY_TIME_ZONE = env.str("DISPLAY_TIME_ZONE", "America/Sao_Paulo", validate=known_zone)
 
-# For how many hours an event that came before its NEW_CONVERSATION is kept to be applied; 0: never.
+# Hours during which an event may wait for its NEW_CONVERSATION. 0 turns this off.
 EARLY_EVENTS_HOURS = env.int("EARLY_EVENTS_HOURS", 24, validate=validate.Range(min=0, max=24 * 365))
 
-# For how many days the log of deliveries is kept by `manage.py prune`.
+# Days that `manage.py prune` keeps in the delivery log.
 DELIVERY_RETENTION_DAYS = env.int(
     "DELIVERY_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=36_500)
 )
@@ -127,12 +127,12 @@ except EnvValidationError as error:
     raise ImproperlyConfigured(f"Not started. {error}") from None
 
 
-# In development everything is open to readers too, so that a clone works at once.
+# Development needs no login, so that a clone works at once.
 LOGIN_REQUIRED = not DEBUG
 LOGIN_URL = LOGOUT_REDIRECT_URL = "login"
 LOGIN_REDIRECT_URL = "inbox"
 
-# Events larger than this are refused unread.
+# Larger events are refused unread.
 MAX_BODY_BYTES = 4 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
@@ -167,12 +167,12 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
 ]
 
-# Made for each request, and a session's is made faster than one of a cookie and a session.
+# Django makes the storage for each request. The session's is faster than the default.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 ROOT_URLCONF = "realmate.urls"
 WSGI_APPLICATION = "realmate.wsgi.application"
-# Both forms of every path are routed; a redirect would lose the body of a POST.
+# urls.py routes both forms of every path. A redirect would lose the body of a POST.
 APPEND_SLASH = False
 
 TEMPLATES = [
@@ -192,26 +192,26 @@ TEMPLATES = [
 
 SQLITE = {
     "ENGINE": "realmate.sqlite",
-    # A file, because shared-cache memory has no WAL and ignores the timeout.
+    # A file, because a shared-cache database in memory has no WAL and ignores the timeout.
     "TEST": {"NAME": BASE_DIR / "test.sqlite3"},
     "CONN_MAX_AGE": None,
     "OPTIONS": {
-        # Seconds to wait for the writer before us.
+        # Seconds to wait for other writers.
         "timeout": 5,
-        # A transaction that reads and then writes would fail at once, whatever the timeout.
+        # IMMEDIATE: a transaction that reads first and then writes fails at once, whatever the timeout.
         "transaction_mode": "IMMEDIATE",
-        # FULL: a commit is on disk when it returns. NORMAL would acknowledge what a crash forgets.
+        # FULL, not NORMAL: NORMAL acknowledges commits that a power cut forgets.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON",
     },
 }
-# Whatever the database does, a sender has its answer within six seconds of the last byte it sent.
-# A busy machine needs the sixth for the rest.
+# A sender gets an answer within six seconds of its last byte, whatever the database does. Five are
+# for the database; a busy machine needs the sixth for everything else.
 DATABASE_SECONDS = 5
 POSTGRESQL = {
     "ENGINE": "realmate.postgresql",
-    # The pool keeps the connections; Django refuses to keep them too.
+    # The pool keeps the connections. Django refuses any other value beside a pool.
     "CONN_MAX_AGE": 0,
-    # Otherwise each pooled connection would fail once after the server was restarted.
+    # Without the check each pooled connection fails once after a restart of the server.
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": {
         "pool": {
@@ -219,13 +219,13 @@ POSTGRESQL = {
             "max_size": 16,
             "timeout": 5,
             "connection_class": Connection,
-            # For so long it tries again by itself, in growing steps; then with each request.
+            # Seconds in which the pool reconnects by itself. After that each request tries.
             "reconnect_timeout": 3,
         },
         "connect_timeout": 3,
-        # Milliseconds until the machine gives a connection up that the network has lost.
+        # Milliseconds until the kernel gives up a lost connection.
         "tcp_user_timeout": 5000,
-        # A commit is on disk when it returns, whatever the server's own default is.
+        # synchronous_commit: a commit is on disk when it returns, whatever the server's default is.
         "options": "-c lock_timeout=4500 -c synchronous_commit=on",
     },
 }
@@ -238,13 +238,13 @@ AUTHENTICATION_BACKENDS = [
 ]
 AXES_FAILURE_LIMIT = LOGIN_ATTEMPTS
 AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_LOCKOUT_MINUTES)
-# By name alone, anybody could lock anybody out; by address alone, one could all of an office.
+# By name alone, anybody could lock anybody out. By address alone, one person locks out an office.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_USERNAME_CALLABLE = "chat.views.account.name_tried"
 AXES_CLIENT_IP_CALLABLE = "chat.views.account.client_address"
 AXES_LOCKOUT_CALLABLE = "chat.views.account.locked_out"
 AXES_RESET_ON_SUCCESS = True
-# Otherwise a script that goes on guessing would keep its victim out for ever.
+# Without this a script that goes on guessing locks its victim out for ever.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True
 AUTH_PASSWORD_VALIDATORS = [
@@ -257,17 +257,17 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-# A browser takes __Host- cookies over https only, and from this very host.
+# Browsers accept __Host- cookies over https only, and from this host only.
 COOKIE_PREFIX = "__Host-" if SECURE_SSL_REDIRECT else ""
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
 CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 CSRF_COOKIE_HTTPONLY = True
 SESSION_ENGINE = "chat.logins"
-# A working day; polls do not prolong it.
+# A working day. Polls do not extend a session.
 SESSION_COOKIE_AGE = 12 * 3600
 
-# Machines are never redirected: a client that follows with a GET, or not at all, loses its request.
+# Machines are never redirected: a client that follows with a GET loses its request.
 SECURE_REDIRECT_EXEMPT = [r"^(?!(ui|admin)(/|$))"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SECURE_SSL_REDIRECT else 0
 SILENCED_SYSTEM_CHECKS = [
@@ -284,7 +284,7 @@ LANGUAGES = [("pt-br", "Português (Brasil)"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 
-# Nothing from another host, and no script or style inside a page.
+# Only files of this host, and no inline script or style.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -293,7 +293,7 @@ CONTENT_SECURITY_POLICY = (
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# Hashed names want `collectstatic` first, which `make serve` runs and development does without.
+# Hashed names need `collectstatic`. `make serve` runs it; development does without.
 STATICFILES_BACKEND = (
     "django.contrib.staticfiles.storage.StaticFilesStorage"
     if DEBUG
@@ -343,14 +343,14 @@ LOGGING = {
         "stderr": {"class": "logging.StreamHandler", "formatter": "text" if DEBUG else "json"}
     },
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    # Django's own handlers would mail the admins, and log twice.
+    # No handlers of its own: Django's would mail the admins, and log twice.
     "loggers": {
         "django": {"handlers": [], "level": "INFO"},
-        # What was refused is logged by the edge, which knows its code.
+        # EdgeMiddleware logs refusals, with their codes.
         "django.request": {"filters": ["tracebacks"]},
-        # Some lines for each attempt, of masked names and addresses; the edge logs the lockout.
+        # axes logs several lines for each attempt. EdgeMiddleware logs the lockout.
         "axes": {"level": "CRITICAL"},
-        # Scanners ask for hosts that are not ours all day; the answer's code says enough.
+        # Scanners ask for foreign hosts all day. The code of the answer says enough.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }

@@ -1,16 +1,16 @@
-"""Static files in production: compressed, and named after what they hold."""
+"""Static files in production: compressed, with a hash of the content in the name."""
 
 from django.contrib.staticfiles.apps import StaticFilesConfig
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class StaticFilesApp(StaticFilesConfig):
-    """Without htmx's extensions: none is used, and some import what is not there."""
+    """Leaves htmx's extensions out: none is used, and some import missing files."""
 
     ignore_patterns = [*StaticFilesConfig.ignore_patterns, "django_htmx/ext/*"]
 
 
 class StaticFiles(CompressedManifestStaticFilesStorage):
-    """Modules that import one another find the new names too."""
+    """Rewrites the names in JavaScript imports too."""
 
     support_js_module_import_aggregation = True

@@ -1,7 +1,7 @@
-"""Django's PostgreSQL backend, with a limit to how long a request waits for it.
+"""Django's PostgreSQL backend, with a deadline for each request.
 
-`lock_timeout` and `statement_timeout` are kept by the server: one that hangs, or that the network
-has lost, keeps neither, and would hold every thread of ours. So the client keeps time too.
+The server keeps `lock_timeout` and `statement_timeout`. A server that hangs or is cut off keeps
+neither, and would block every thread of the service. Therefore the client keeps time too.
 """
 
 import time
@@ -20,9 +20,10 @@ _until: ContextVar[float | None] = ContextVar("_until", default=None)
 
 @contextmanager
 def a_request(*, seconds: float) -> Iterator[None]:
-    """What is done inside fails when it wants PostgreSQL for longer, from its first use of it on.
+    """Fail database calls inside the block `seconds` after the first one.
 
-    Not from its start: a sender may take its time over a body. Commands have no limit.
+    The time does not start with the request, because a slow sender may still send its body.
+    Commands have no deadline.
     """
     limit, until = _limit.set(seconds), _until.set(None)
     try:
@@ -33,14 +34,14 @@ def a_request(*, seconds: float) -> Iterator[None]:
 
 
 def deadline() -> float | None:
-    """Of what is done inside `a_request`, by time.monotonic; it is set by whoever asks first."""
+    """Return the deadline (time.monotonic) of the current `a_request`. The first call starts it."""
     if (seconds := _limit.get()) is not None and _until.get() is None:
         _until.set(time.monotonic() + seconds)
     return _until.get()
 
 
 class Connection(psycopg.Connection[Any]):
-    """For the pool: it keeps no connection that hangs, nor one that takes no writes any more."""
+    """A pooled connection. It is closed after a deadline, and when its session is read-only."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         until = deadline()
@@ -49,16 +50,16 @@ class Connection(psycopg.Connection[Any]):
         try:
             return super().wait(gen, interval, timeout)
         except ReadOnlySqlTransaction:
-            self.pgconn.finish()  # a session keeps the setting that its database had when it began
+            self.pgconn.finish()  # a session keeps the read-only setting with which it began
             raise
         except OperationalError:
             if timeout is not None and until is not None and time.monotonic() >= until:
-                self.pgconn.finish()  # its answer may still come, and would be taken for another's
+                self.pgconn.finish()  # a late answer would be taken for the next statement's
             raise
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Waiting for the pool counts too."""
+        """Start the deadline before the wait for the pool."""
         deadline()
         return super().get_new_connection(conn_params)

@@ -1,8 +1,8 @@
-"""Django's SQLite backend, with a queue before its one writer.
+"""Django's SQLite backend, with a queue for SQLite's only writer.
 
-Writers that wait on SQLite's own lock sleep in growing steps and starve one another: at 16
-connections some wait for over a second. Here they queue on an flock, within a process on a mutex
-first. One deadline, the `timeout` of OPTIONS, covers every wait; past it: "database is locked".
+Writers on SQLite's own lock sleep in growing steps and starve one another: at 16 connections some
+wait for over a second. Here writers queue on an flock; threads of one process queue on a mutex
+first. The `timeout` of OPTIONS is one deadline for all waits. Past the deadline: "database is locked".
 """
 
 import fcntl
@@ -20,16 +20,16 @@ LOOK_AGAIN_SECONDS = 0.0001
 
 
 class WriterQueue:
-    """Who may write to one database file, among all threads and processes of this machine."""
+    """Lets one thread at a time write to a database file, among all processes of this machine."""
 
     def __init__(self, database: Path) -> None:
-        # A file of its own: closing any descriptor of the database drops SQLite's locks on it.
+        # A separate file, because closing any descriptor of the database drops SQLite's locks on it.
         self._path = f"{database}-writer"
         self._mutex = threading.Lock()
         self._file: int | None = None
 
     def enter(self, *, until: float) -> bool:
-        """Whether it is our turn before `until` (time.monotonic). A True owes a leave()."""
+        """Wait for the turn until `until` (time.monotonic). After True the caller must call `leave`."""
         if not self._mutex.acquire(timeout=max(0, until - time.monotonic())):
             return False
         entered = False
@@ -50,7 +50,7 @@ class WriterQueue:
             self._mutex.release()
 
     def _lock(self, *, until: float) -> bool:
-        """flock waits without a limit, so it is asked again and again, by one thread a process."""
+        """Poll the lock, because flock has no time limit. One thread a process polls."""
         if self._file is None:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         while True:
@@ -64,12 +64,12 @@ class WriterQueue:
 
 
 queue_for = cache(WriterQueue)
-# A child shares its parent's lock and finds its mutex as it was: it makes its own.
+# A forked child makes queues of its own: it shares its parent's flock, and a copied mutex may be held.
 os.register_at_fork(after_in_child=queue_for.cache_clear)
 
 
 def identity_of(path: Path) -> tuple[int, int] | None:
-    """Which file stands at a path; None where there is none."""
+    """Return device and inode of the file at a path; None without a file."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -92,12 +92,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         until = time.monotonic() + timeout
         self._enter(until=until)
         try:
-            self._refuse_a_replaced_file()  # after the wait, in which it may have happened
+            self._refuse_a_replaced_file()  # after the wait, because the wait may be long
             self._wait_in_sqlite(until - time.monotonic())
             super()._start_transaction_under_autocommit()  # type: ignore[misc]
             self._wait_in_sqlite(timeout)
         except BaseException:
-            self.close()  # whatever it has begun, whichever file it has open
+            self.close()  # rolls back, and lets go of a replaced file
             self._leave()
             raise
 
@@ -106,15 +106,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return Path(self.settings_dict["NAME"])
 
     def _refuse_to_begin_anew(self) -> None:
-        """SQLite makes a file where there is none, and the WAL beside it would be made empty.
+        """Refuse to create a database file beside a WAL, because SQLite would empty that WAL.
 
-        That WAL holds what was acknowledged last, for the file that was moved away to come back to.
+        The WAL holds the last acknowledged events. The moved file needs them when it is put back.
         """
         if identity_of(self._path) is None and identity_of(Path(f"{self._path}-wal")):
             raise OperationalError("the database file is gone, and its WAL is not")
 
     def _refuse_a_replaced_file(self) -> None:
-        """A connection kept open goes on writing into a file that was moved away or deleted."""
+        """Refuse to write into a file that was moved or deleted while the connection was open."""
         if not self.is_in_memory_db() and identity_of(self._path) != self._identity:
             raise OperationalError("the database file was replaced")
 
