@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 
-from chat.models import Conversation, Filter, Message
+from chat.models import Conversation, ConversationQuerySet, Filter, Message
 from chat.views.listing import NOBODY, Listing, shown_sql
 from tests.conftest import NOW, C, M, make_event
 
@@ -407,3 +407,18 @@ def test_an_idle_poll_looks_up_the_rows_that_the_list_shows_and_no_others(filter
         cursor.execute("SET LOCAL enable_seqscan = off")  # of an empty table it is what costs least
         cursor.execute(f"EXPLAIN {sql}", [*params, NOBODY])
         assert "Seq Scan" not in str(cursor.fetchall())
+
+
+def test_a_change_while_a_page_is_made_is_told_by_its_next_poll(deliver, held, client, monkeypatch):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    find = ConversationQuerySet.find
+
+    def find_and_close(rows, id):
+        found = find(rows, id)
+        monkeypatch.undo()
+        deliver(make_event("CLOSE_CONVERSATION", id=C))
+        return found
+
+    monkeypatch.setattr(ConversationQuerySet, "find", find_and_close)
+    poll = held(f"/ui/{C}/")
+    assert client.get("/ui/fragments/poll", poll | {"conversation": C}).status_code == 200

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -44,9 +45,10 @@ SIDE_OF_PARAMETER: dict[str, Side] = {"message": "around", "before": "before", "
 @never_cache
 def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
     """Both panes. A bad list is a 400, an unknown conversation or message a 404; each shows the rest."""
-    query = request.GET.get("q", "")
-    conversation = Conversation.objects.find(parse_id(id))
-    stamp, left, is_good = left_pane(request, query, conversation)
+    query, conversation_id = request.GET.get("q", ""), parse_id(id)
+    # The stamp is read before everything that the page shows: a change in between is shown twice.
+    stamp, left, is_good = left_pane(request, query, conversation_id)
+    conversation = Conversation.objects.find(conversation_id)
     right, is_found = thread_pane(request, id, conversation)
     context = {"query": query, "section": "inbox", "stamp": stamp} | left | right
     status = 400 if not is_good else 200 if is_found else 404
@@ -54,10 +56,9 @@ def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
 
 
 def left_pane(
-    request: HttpRequest, query: str, conversation: Conversation | None
+    request: HttpRequest, query: str, id: UUID | None
 ) -> tuple[str, dict[str, Any], bool]:
     """The stamp and the context of the list or the search, and whether the address names one of ours."""
-    id = conversation.pk if conversation else None
     if query:
         stamp = Listing().stamp(0, id)
         context = search_context(request, query)
