@@ -70,21 +70,21 @@ def nothing_cached():
     cache.clear()
 
 
+def polled(html: str) -> dict[str, str]:
+    """What the poll of a page sends, as the browser collects it."""
+    inputs = re.findall(r"<input [^>]*data-poll[^>]*>", html)
+    values = {
+        re.search(r'name="(.*?)"', tag)[1]: re.search(r'value="(.*?)"', tag)[1]
+        for tag in inputs
+        if " disabled" not in tag
+    }
+    return values | ({"rows": "50"} if "filter" in values else {})
+
+
 @pytest.fixture
 def held(client):
-    """What a page at an address holds, which its poll sends: as the browser collects it."""
-
-    def held(address: str) -> dict[str, str]:
-        html = client.get(address).content.decode()
-        inputs = re.findall(r"<input [^>]*data-poll[^>]*>", html)
-        values = {
-            re.search(r'name="(.*?)"', tag)[1]: re.search(r'value="(.*?)"', tag)[1]
-            for tag in inputs
-            if " disabled" not in tag
-        }
-        return values | ({"rows": "50"} if "filter" in values else {})
-
-    return held
+    """What a page at an address holds, which its poll sends."""
+    return lambda address: polled(client.get(address).content.decode())
 
 
 # How long proofs go on: shortly when a person runs the tests, as CI does it, or for the figures of

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import C, M, make_event
 from tests.servers import assert_page, assert_problem, serving
-from tests.test_samples import SAMPLES
+from tests.test_the_card import SAMPLES
 
 MIB = 1024 * 1024
 SAMPLE_C = "6a41b347-8d80-4ce9-84ba-7af66f369f6a"
