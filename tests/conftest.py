@@ -19,8 +19,15 @@ from playwright.sync_api import expect, sync_playwright
 from chat.events.ingest import Result, ingest
 
 C = "6a41b347-8d80-4ce9-84ba-7af66f369f6a"
+OTHER_C = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00"
 M = "49108c71-4dca-4af3-9f32-61bc745926e2"
+M2 = "16b63b04-60de-4257-b1a1-20a5154abc6d"
 NOW = datetime(2025, 2, 21, 12, 0, tzinfo=UTC)
+
+
+def id_of(n: int) -> str:
+    """The n-th id: in the order of the numbers, each with eight first characters of its own."""
+    return f"{n:08}-0000-4000-8000-{n:012}"
 
 
 def make_event(type: str, *, at: str = "2025-02-21T10:20:41.349308", **data: Any) -> dict[str, Any]:

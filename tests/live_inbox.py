@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import TimeoutError as NotSeen
 from playwright.sync_api import expect
 
-from tests.conftest import make_event
+from tests.conftest import id_of, make_event
 
 POLL = re.compile("/ui/fragments/poll/")
 START = datetime(2025, 2, 21, 10, 0)
@@ -22,12 +22,8 @@ SET_VISIBILITY = """hidden => {
 STORED = "() => JSON.stringify([{...localStorage}, {...sessionStorage}])"
 
 
-def id_of(n):
-    return f"{n:08x}-0000-4000-8000-{n:012x}"
-
-
 def names(*numbers):
-    return [f"{n:08x}" for n in numbers]
+    return [id_of(n)[:8] for n in numbers]
 
 
 def row_of(page, n):

@@ -6,11 +6,7 @@ from django.db import connection
 from chat.folding import fold, terms_of, words_of
 from chat.models import Message, MessageWords
 from chat.views.snippets import Piece, snippet
-from tests.conftest import C, make_event
-
-
-def id_of(n):
-    return f"00000000-0000-4000-8000-{n:012}"
+from tests.conftest import C, id_of, make_event
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ HARD = "Olá \U0001f600 é ünï 'x' \"y\" `z` 100 % %s %(a)s %% ? $1 \\ ; -- \t
 LARGE = 2**63 - 1
 
 
-def id_of(n: int) -> UUID:
+def scattered(n: int) -> UUID:
     """Not in the order of the numbers."""
     return UUID(f"{(n * 40_503) % 65_536:08x}-0000-4000-8000-{n:012x}")
 
@@ -40,7 +40,7 @@ def id_of(n: int) -> UUID:
 def conversation(n, **values):
     """Every second one is closed, and has none of what may be null."""
     given = {
-        "id": id_of(n),
+        "id": scattered(n),
         "opened_at": AT + timedelta(days=n),
         "activity_at": AT - timedelta(microseconds=n),
         "revision": LARGE - n,
@@ -59,18 +59,22 @@ def conversation(n, **values):
 
 
 def message(n, **values):
-    given = {"id": id_of(n), "conversation_id": id_of(0), "direction": ["SENT", "RECEIVED"][n % 2]}
+    given = {
+        "id": scattered(n),
+        "conversation_id": scattered(0),
+        "direction": ["SENT", "RECEIVED"][n % 2],
+    }
     given |= {"content": f"{n} {HARD}", "timestamp": AT, "received_at": AT, "late": n % 3 == 0}
     return Message(**given | values)
 
 
 def delivery(n, **values):
-    given = {"received_at": AT, "body": bytes(range(256)) * n, "request_id": id_of(n)}
+    given = {"received_at": AT, "body": bytes(range(256)) * n, "request_id": scattered(n)}
     if n % 2:
         given |= {"outcome": "refused", "code": "invalid_json"}
     else:
         given |= {"outcome": "applied", "type": "NEW_MESSAGE", "timestamp": AT, "webhook_id": HARD}
-        given |= {"conversation_id": id_of(0), "message_id": id_of(n)}
+        given |= {"conversation_id": scattered(0), "message_id": scattered(n)}
     return Delivery(**given | values)
 
 
@@ -203,7 +207,7 @@ def test_rows_of_an_ordered_queryset_are_read_in_the_order_of_their_ids(monkeypa
     saved(Conversation, range(9))
     find = Lookup(Conversation.objects.select_for_update().order_by("pk"))
     with transaction.atomic(), queries() as asked:
-        found = find.among([id_of(n) for n in range(12)])
+        found = find.among([scattered(n) for n in range(12)])
     in_order = Conversation.objects.order_by("pk").values_list("pk", flat=True)
     assert list(found) == list(in_order)
     assert len(asked) == 3
@@ -231,10 +235,10 @@ def test_a_lookup_is_one_query_and_looks_again_each_time():
 def test_what_a_session_may_hold_for_a_user_finds_what_the_queryset_finds(id):
     saved(User, [1])
     find = Lookup(User.objects.all())
-    assert said_of(find, id) == said_of(lambda pk: User.objects.filter(pk=pk).first(), id)
+    assert sascattered(find, id) == sascattered(lambda pk: User.objects.filter(pk=pk).first(), id)
 
 
-def said_of(find, id):
+def sascattered(find, id):
     try:
         return parts_of(find(id))
     except ValueError as error:
@@ -324,13 +328,16 @@ CHANGES = {
         {name: getattr(conversation(0), name) for name in CHANGED_BY_A_MESSAGE},
     ],
     Message: [
-        *({"id": id_of(99)}, {"content": ""}, {"direction": "RECEIVED", "late": True}),
-        *({"timestamp": LATER, "late": False}, {"conversation_id": id_of(0), "received_at": LATER}),
+        *({"id": scattered(99)}, {"content": ""}, {"direction": "RECEIVED", "late": True}),
+        *(
+            {"timestamp": LATER, "late": False},
+            {"conversation_id": scattered(0), "received_at": LATER},
+        ),
     ],
     Delivery: [
         *({"body": b""}, {"body": b"\x00%s'\xff"}, {"type": None, "timestamp": None}),
         *(
-            {"conversation_id": None, "message_id": id_of(0)},
+            {"conversation_id": None, "message_id": scattered(0)},
             {"outcome": "refused", "code": HARD[:40]},
         ),
     ],
@@ -489,7 +496,7 @@ def test_each_helper_works_on_another_database_and_on_that_alone(other):
         insert(*made(model, range(1, 6), using=other), using=other)
         for alias, count in [(DEFAULT_DB_ALIAS, 3), (other, 5), (DEFAULT_DB_ALIAS, 3)]:
             rows = model.objects.using(alias).exclude(
-                pk=id_of(0) if model is Conversation else None
+                pk=scattered(0) if model is Conversation else None
             )
             assert len(rows) == count
             for row in rows:
@@ -504,7 +511,7 @@ def test_a_lookup_locks_as_each_engine_does(other):
     lock = Lookup(Conversation.objects.select_for_update())
     for alias in (DEFAULT_DB_ALIAS, other, DEFAULT_DB_ALIAS):
         with transaction.atomic(using=alias), queries(alias) as asked:
-            assert lock(id_of(0), using=alias) is None
+            assert lock(scattered(0), using=alias) is None
         locks = "FOR UPDATE" in asked.captured_queries[-1]["sql"]
         assert locks == (connections[alias].vendor == "postgresql")
 
@@ -515,7 +522,7 @@ def test_updates_and_statements_go_to_the_database_that_they_name(other):
         saved(Conversation, [0, 2], using=alias)
     before = stored(Conversation)
     for rows in ([2], [0, 2]):
-        there = Conversation.objects.using(other).filter(pk__in=map(id_of, rows))
+        there = Conversation.objects.using(other).filter(pk__in=map(scattered, rows))
         for row in there:
             row.message_count = 7
         update(*there, names=["message_count"], using=other)
@@ -530,7 +537,7 @@ def test_threads_share_a_lookup_and_each_reads_by_its_own_connection():
     """The thread that compiled it, and its connection, are gone."""
     find = Lookup(Message.objects.all(), by="id")
     messages = saved(Message, range(1, 9))
-    in_thread(lambda: find(id_of(1)))
+    in_thread(lambda: find(scattered(1)))
     expected = {row.id: parts_of(row) for row in Message.objects.all()}
     wrong = []
 
@@ -580,7 +587,7 @@ def test_rows_that_are_selected_for_update_are_locked():
             return {row.pk for row in unlocked.all()}
 
     with transaction.atomic():
-        lock(id_of(1))
-        assert in_thread(those_left) == [{id_of(0), id_of(2)}]
-        lock.among([id_of(0), id_of(2)])
+        lock(scattered(1))
+        assert in_thread(those_left) == [{scattered(0), scattered(2)}]
+        lock.among([scattered(0), scattered(2)])
         assert in_thread(those_left) == [set()]

@@ -12,12 +12,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.conftest import C, M, make_event, polled
+from tests.conftest import M2, C, M, make_event, polled
 from tests.servers import ROOT, running, set_up
 
 pytestmark = pytest.mark.sqlite
 
-M2 = "16b63b04-60de-4257-b1a1-20a5154abc6d"
 SAMPLES = [
     """{"type": "NEW_CONVERSATION", "timestamp": "2025-02-21T10:20:41.349308",
  "data": {"id": "6a41b347-8d80-4ce9-84ba-7af66f369f6a"}}""",

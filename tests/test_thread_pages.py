@@ -3,11 +3,7 @@
 import pytest
 
 from chat.models import Conversation, Message
-from tests.conftest import C, make_event
-
-
-def id_of(n):
-    return f"00000000-0000-4000-8000-{n:012}"
+from tests.conftest import C, id_of, make_event
 
 
 @pytest.fixture
