@@ -5,9 +5,12 @@ Any GRANIAN_* variable of the environment wins over them; `granian --help` has a
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from granian.cli import cli
 
 SETTINGS = {
     "GRANIAN_INTERFACE": "wsgi",
@@ -32,8 +35,31 @@ METRICS = MEMORY / f"realmate-{os.getuid()}" if MEMORY.is_dir() else HERE
 def main(application: str = "realmate.wsgi:application") -> None:
     environ = SETTINGS | os.environ
     environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(counters_of(environ)))
-    command = [sys.executable, "-m", "granian", application]
-    os.execve(sys.executable, command, environ)  # noqa: S606 - nothing in it is given from outside
+    os.environ.update(environ)
+    let_starting_workers_stop()
+    cli([application], auto_envvar_prefix="GRANIAN")
+
+
+def let_starting_workers_stop() -> None:
+    """Let a stop signal end a worker that has not loaded the application yet.
+
+    A worker is forked with the signal handlers of its parent, and has its own only once it has
+    loaded the application. The parent's handler does nothing in the worker, so granian would wait for
+    GRANIAN_WORKERS_KILL_TIMEOUT. A worker that dies while it loads loses no request: it listens later.
+    """
+    stops = [signal.SIGINT, signal.SIGTERM]
+
+    def die_of_stops() -> None:
+        for stop in stops:
+            signal.signal(stop, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
+
+    os.register_at_fork(
+        # A signal that comes between the fork and die_of_stops() waits for it.
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, stops),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, stops),
+        after_in_child=die_of_stops,
+    )
 
 
 def counters_of(environ: Mapping[str, str]) -> Path:

@@ -20,8 +20,15 @@ from chat.events.ingest import Result, ingest
 
 ROOT = Path(__file__).resolve().parent.parent
 C = "6a41b347-8d80-4ce9-84ba-7af66f369f6a"
+OTHER_C = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00"
 M = "49108c71-4dca-4af3-9f32-61bc745926e2"
+M2 = "16b63b04-60de-4257-b1a1-20a5154abc6d"
 NOW = datetime(2025, 2, 21, 12, 0, tzinfo=UTC)
+
+
+def id_of(n: int) -> str:
+    """The n-th id: in the order of the numbers, each with eight first characters of its own."""
+    return f"{n:08}-0000-4000-8000-{n:012}"
 
 
 def make_event(type: str, *, at: str = "2025-02-21T10:20:41.349308", **data: Any) -> dict[str, Any]:
@@ -64,21 +71,21 @@ def nothing_cached():
     cache.clear()
 
 
+def polled(html: str) -> dict[str, str]:
+    """What the poll of a page sends, as the browser collects it."""
+    inputs = re.findall(r"<input [^>]*data-poll[^>]*>", html)
+    values = {
+        re.search(r'name="(.*?)"', tag)[1]: re.search(r'value="(.*?)"', tag)[1]
+        for tag in inputs
+        if " disabled" not in tag
+    }
+    return values | ({"rows": "50"} if "filter" in values else {})
+
+
 @pytest.fixture
 def held(client):
-    """What a page at an address holds, which its poll sends: as the browser collects it."""
-
-    def held(address: str) -> dict[str, str]:
-        html = client.get(address).content.decode()
-        inputs = re.findall(r"<input [^>]*data-poll[^>]*>", html)
-        values = {
-            re.search(r'name="(.*?)"', tag)[1]: re.search(r'value="(.*?)"', tag)[1]
-            for tag in inputs
-            if " disabled" not in tag
-        }
-        return values | ({"rows": "50"} if "filter" in values else {})
-
-    return held
+    """What a page at an address holds, which its poll sends."""
+    return lambda address: polled(client.get(address).content.decode())
 
 
 # How long proofs go on: shortly when a person runs the tests, as CI does it, or for the figures of

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message as Headers
@@ -184,8 +184,26 @@ def set_up(name: str, directory: Path, **environ: str) -> dict[str, str]:
     return environ
 
 
+def wait_for(server: Server, process: subprocess.Popen, *, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            assert server.ask("GET", "/healthz").status_code == 200
+        except OSError:
+            assert process.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.05)
+        else:
+            return
+
+
 @contextmanager
-def running(name: str, environ: dict[str, str]) -> Iterator[Server]:
+def running(
+    name: str,
+    environ: dict[str, str],
+    *,
+    until: Callable[[Server, subprocess.Popen], None] = wait_for,
+) -> Iterator[Server]:
     """From its first answer on; started again in the same environment, it has the same database."""
     port = int(environ["GRANIAN_PORT"])
     with (
@@ -201,7 +219,7 @@ def running(name: str, environ: dict[str, str]) -> Iterator[Server]:
     ):
         server = Server(port, process.pid)
         try:
-            wait_for(server, process)
+            until(server, process)
             yield server
         finally:
             process.terminate()
@@ -211,16 +229,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def wait_for(server: Server, process: subprocess.Popen, *, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            assert server.ask("GET", "/healthz").status_code == 200
-        except OSError:
-            assert process.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server did not start"
-            time.sleep(0.05)
-        else:
-            return

@@ -6,15 +6,11 @@ from datetime import datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import make_event
+from tests.conftest import id_of, make_event
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
 START = datetime(2025, 2, 21, 10, 0)
-
-
-def id_of(n):
-    return f"{n:08x}-0000-4000-8000-{n:012x}"
 
 
 def open_what_is_in_view(page):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import C, make_event
+from tests.conftest import C, id_of, make_event
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
@@ -67,10 +67,6 @@ def say(deliver):
         assert not deliver(make_event("NEW_MESSAGE", at=at, **ids, **data)).refusal
 
     return say
-
-
-def id_of(n):
-    return f"00000000-0000-4000-8000-{n:012}"
 
 
 def bubble(page, n):

@@ -21,11 +21,10 @@ from chat.events.ingest import (
 )
 from chat.events.unit_of_work import UnitOfWork
 from chat.models import Conversation, Delivery, Message, MessageWords
-from tests.conftest import IN_CI, NOW, C, M, make_event
+from tests.conftest import IN_CI, M2, NOW, OTHER_C, C, M, make_event
 
 pytestmark = pytest.mark.both_engines("statements of many rows")
 
-M2 = "16b63b04-60de-4257-b1a1-20a5154abc6d"
 CONVERSATIONS = [f"{n}a41b347-8d80-4ce9-84ba-7af66f369f6a" for n in range(3)]
 MESSAGES = [f"{n}9108c71-4dca-4af3-9f32-61bc745926e2" for n in range(6)]
 WORDS = ["não", "pagamento", "olá", "1234"]
@@ -245,9 +244,8 @@ def test_results_come_after_the_commit_and_nothing_is_asked_for_ahead(db):
 @pytest.mark.django_db(transaction=True)
 def test_a_race_that_a_constraint_decides_is_run_again_one_by_one():
     """Another conversation's transaction stores the message's id while the batch waits for it."""
-    other = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00"
-    load(make_event("NEW_CONVERSATION", id=other))
-    theirs = make_event("NEW_MESSAGE", id=M, conversation_id=other, content="theirs")
+    load(make_event("NEW_CONVERSATION", id=OTHER_C))
+    theirs = make_event("NEW_MESSAGE", id=M, conversation_id=OTHER_C, content="theirs")
     ours = make_event("NEW_MESSAGE", id=M, content="ours")
     stored, may_commit = Event(), Event()
     writer = Thread(target=store_and_wait, args=(theirs, stored, may_commit))

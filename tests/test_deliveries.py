@@ -14,13 +14,11 @@ from chat.models import KEPT_OF_INVALID_BODY, SHOWN_OF_BODY, Conversation, Deliv
 from chat.refusals import OF_EVENTS
 from chat.views.bodies import readable
 from chat.views.deliveries import DELIVERIES_PAGE
-from tests.conftest import NOW, C, M, make_event
+from tests.conftest import M2, NOW, OTHER_C, C, M, make_event
 from tests.servers import assert_page, assert_problem
 
 pytestmark = pytest.mark.both_engines("the log and its filters")
 
-OTHER_C = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00"
-M2 = "16b63b04-60de-4257-b1a1-20a5154abc6d"
 OPEN = make_event("NEW_CONVERSATION", id=C)
 MESSAGE = make_event("NEW_MESSAGE", id=M, content="Olá *você*")
 CLOSE = make_event("CLOSE_CONVERSATION", id=C)

@@ -6,13 +6,11 @@ from datetime import timedelta
 import pytest
 
 from chat.models import Conversation, Delivery, Message
-from tests.conftest import C, M, make_event
+from tests.conftest import M2, OTHER_C, C, M, make_event
 
 pytestmark = pytest.mark.both_engines("kept in the log, applied in one transaction")
 
-M2 = "16b63b04-60de-4257-b1a1-20a5154abc6d"
 M3 = "3f2b8f0e-54f5-4f33-9f0e-1f2d3c4b5a69"
-OTHER_C = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00"
 
 OPEN = make_event("NEW_CONVERSATION", id=C)
 

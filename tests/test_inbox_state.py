@@ -7,11 +7,10 @@ from django.db import connection
 
 from chat.models import Conversation, ConversationQuerySet, Filter, Message
 from chat.views.listing import NOBODY, Listing, shown_sql
-from tests.conftest import NOW, C, M, make_event
+from tests.conftest import NOW, OTHER_C, C, M, make_event
 
 pytestmark = pytest.mark.both_engines("what a rule leaves on the conversation")
 
-OTHER_C = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00"
 OPEN = make_event("NEW_CONVERSATION", id=C, at="2025-02-21T10:20:00")
 CLOSE = make_event("CLOSE_CONVERSATION", id=C, at="2025-02-21T10:21:00")
 

@@ -9,16 +9,12 @@ from django.db import connection, transaction
 
 from chat.database.keyset import BadCursor, page_of, rows_of
 from chat.models import Conversation, Filter, Sort, ordering_of
-from tests.conftest import C, make_event
+from tests.conftest import C, id_of, make_event
 
 pytestmark = pytest.mark.both_engines("indexes and the order of values")
 
 ORDERINGS = {(filter, sort): ordering_of(filter, sort) for filter in Filter for sort in Sort}
 every_ordering = pytest.mark.parametrize("listed", ORDERINGS, ids=lambda pair: "-".join(pair))
-
-
-def id_of(n):
-    return f"00000000-0000-4000-8000-{n:012}"
 
 
 @pytest.fixture

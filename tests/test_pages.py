@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from tests.conftest import C, M, make_event
+from tests.conftest import OTHER_C, C, M, make_event
 
 
 @pytest.fixture
@@ -98,21 +98,21 @@ def test_a_conversation_without_messages_says_so(deliver, get):
     assert "nenhuma mensagem" in state
 
 
-OTHER, LATER = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00", "2025-02-21T11:00:00"
+LATER = "2025-02-21T11:00:00"
 
 
 @pytest.mark.parametrize(
     ("address", "event", "status"),
     [
-        ("/ui/", make_event("NEW_CONVERSATION", id=OTHER, at=LATER), 200),
+        ("/ui/", make_event("NEW_CONVERSATION", id=OTHER_C, at=LATER), 200),
         ("/ui/", make_event("NEW_MESSAGE", id=M, at=LATER), 200),  # refused, and said so
         ("/ui/", make_event("NEW_CONVERSATION", id=C), 204),
         ("/ui/", make_event("CLOSE_CONVERSATION", id=C), 204),
         ("/ui/?filter=open", make_event("NEW_MESSAGE", id=M, at=LATER), 204),
         (f"/ui/{C}/?filter=open", make_event("NEW_MESSAGE", id=M, at=LATER), 200),
-        (f"/ui/{C}/?filter=open", make_event("NEW_CONVERSATION", id=OTHER, at=LATER), 200),
+        (f"/ui/{C}/?filter=open", make_event("NEW_CONVERSATION", id=OTHER_C, at=LATER), 200),
         (f"/ui/{C}/?q=x", make_event("NEW_MESSAGE", id=M, at=LATER), 200),
-        (f"/ui/{C}/?q=x", make_event("NEW_CONVERSATION", id=OTHER, at=LATER), 204),
+        (f"/ui/{C}/?q=x", make_event("NEW_CONVERSATION", id=OTHER_C, at=LATER), 204),
     ],
 )
 def test_the_poll_tells_of_what_is_shown_and_of_nothing_else(

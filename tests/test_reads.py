@@ -12,17 +12,13 @@ from django.db import connection
 from chat.api.reads import Transcript
 from chat.models import Conversation, Message
 from realmate.postgresql.base import deadline
-from tests.conftest import C, M, make_event
+from tests.conftest import C, M, id_of, make_event
 from tests.servers import assert_problem, through_wsgi
 
 pytestmark = pytest.mark.both_engines("every read of the API is SQL of its own")
 
 LATEST, WAITING, NEWEST, OLDEST = "latest", "waiting", "newest", "oldest"
 ORDERINGS = [LATEST, WAITING, NEWEST, OLDEST]
-
-
-def id_of(n):
-    return f"00000000-0000-4000-8000-{n:012}"
 
 
 def get(path, **parameters):

@@ -8,12 +8,10 @@ from django.db import DatabaseError, OperationalError, connection
 
 from chat.events.ingest import ingest
 from chat.models import Conversation, Delivery, Message
-from tests.conftest import NOW, C, M, make_event
+from tests.conftest import M2, NOW, OTHER_C, C, M, make_event
 
 pytestmark = pytest.mark.both_engines("constraints and locks decide, through every door")
 
-OTHER_C = "0b0cbf6a-9c3f-4f4e-8a0e-6f9a3d2c1b00"
-OTHER_M = "16b63b04-60de-4257-b1a1-20a5154abc6d"
 LATER = "2025-02-21T10:20:45.349308"
 
 OPEN = make_event("NEW_CONVERSATION", id=C)
@@ -403,7 +401,7 @@ def test_malformed_comes_before_every_other_check(door):
         door(first)
     before = tables()
     assert door(make_event("NEW_MESSAGE", id=M, direction="BOTH")).said == "invalid_event"
-    assert door(make_event("NEW_MESSAGE", id=OTHER_M, content="")).said == "invalid_event"
+    assert door(make_event("NEW_MESSAGE", id=M2, content="")).said == "invalid_event"
     assert door(make_event("NEW_CONVERSATION", id=C, at="2025-02-30T00:00:00")).said == (
         "invalid_event"
     )
@@ -450,7 +448,7 @@ def test_a_valid_body_is_kept_whole_and_an_invalid_one_to_64_kib(door):
 def test_applied_message_deliveries_are_the_messages(door):
     events = [MESSAGE, OPEN, MESSAGE, make_event("NEW_MESSAGE", id=M, content="other")]
     events += [
-        make_event("NEW_MESSAGE", id=OTHER_M),
+        make_event("NEW_MESSAGE", id=M2),
         CLOSE,
         MESSAGE,
         make_event("NEW_MESSAGE", id=C),

@@ -6,13 +6,10 @@ from django.db import connection
 from chat.folding import fold, terms_of, words_of
 from chat.models import Message, MessageWords
 from chat.views.snippets import Piece, snippet
-from tests.conftest import C, make_event
 
 pytestmark = pytest.mark.both_engines("two full-text engines give the same hits")
 
-
-def id_of(n):
-    return f"00000000-0000-4000-8000-{n:012}"
+from tests.conftest import C, id_of, make_event
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import C, M, make_event
 from tests.servers import assert_page, assert_problem, serving
-from tests.test_samples import SAMPLES
+from tests.test_the_card import SAMPLES
 
 pytestmark = pytest.mark.both_engines("the door, through real servers and their connections")
 

@@ -3,13 +3,10 @@
 import pytest
 
 from chat.models import Conversation, Message
-from tests.conftest import C, make_event
 
 pytestmark = pytest.mark.both_engines("keyset pages of a thread")
 
-
-def id_of(n):
-    return f"00000000-0000-4000-8000-{n:012}"
+from tests.conftest import C, id_of, make_event
 
 
 @pytest.fixture

@@ -8,13 +8,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from chat.models import Conversation, Delivery, Message
-from tests.conftest import NOW, C, M, make_event
+from tests.conftest import NOW, C, M, id_of, make_event
 
 UNKNOWN = "99999999-0000-4000-8000-000000000099"
-
-
-def id_of(n):
-    return f"00000000-0000-4000-8000-{n:012}"
 
 
 @pytest.fixture

@@ -125,10 +125,11 @@ def _placeholder(field: models.Field[Any, Any], connection: BaseDatabaseWrapper)
 
 def update(*rows: models.Model, names: Iterable[str], using: str = DEFAULT_DB_ALIAS) -> None:
     """`row.save(force_update=True, update_fields=names)` of each row. All are of one model, and exist."""
-    if not rows:
+    changed = tuple(names)
+    if not rows or not changed:
         return
     connection = connections[using]
-    fields, sql = _update_of(type(rows[0]), tuple(names), connection.vendor, using)
+    fields, sql = _update_of(type(rows[0]), changed, connection.vendor, using)
     values = [_values(row, fields, connection) for row in rows]
     with connection.cursor() as cursor:
         if len(rows) == 1:
@@ -143,7 +144,9 @@ def _update_of(
 ) -> tuple[Fields, str]:
     connection = connections[using]
     fields = [field_of(model, name) for name in names]
-    changes = ", ".join(f"{_quoted(field, connection)} = %s" for field in fields)
+    changes = ", ".join(
+        f"{_quoted(field, connection)} = {_placeholder(field, connection)}" for field in fields
+    )
     table, key = connection.ops.quote_name(model._meta.db_table), model._meta.pk
     sql = f"UPDATE {table} SET {changes} WHERE {_quoted(key, connection)} = %s"  # noqa: S608 - no value in it
     return [*fields, key], sql

@@ -1,0 +1,8 @@
+"""The settings of production, whose static files are collected into a folder of a test."""
+
+import os
+from pathlib import Path
+
+from realmate.settings import *
+
+STATIC_ROOT = Path(os.environ["STATIC_ROOT"])

@@ -1,0 +1,140 @@
+"""The inbox in a real Chromium whose clock the tests move on: what its tests share, fixtures too."""
+
+import re
+from contextlib import suppress
+from datetime import datetime, timedelta
+from itertools import count
+
+import pytest
+from playwright.sync_api import TimeoutError as NotSeen
+from playwright.sync_api import expect
+
+from tests.conftest import id_of, make_event
+
+POLL = re.compile("/ui/fragments/poll/")
+START = datetime(2025, 2, 21, 10, 0)
+
+SET_VISIBILITY = """hidden => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    Object.defineProperty(document, "visibilityState", { value: hidden ? "hidden" : "visible", configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+STORED = "() => JSON.stringify([{...localStorage}, {...sessionStorage}])"
+
+
+def names(*numbers):
+    return [id_of(n)[:8] for n in numbers]
+
+
+def row_of(page, n):
+    return page.locator(f"#row-{id_of(n)} .row")
+
+
+def opened(n, at=None):
+    at = at or START + timedelta(seconds=n)
+    return make_event("NEW_CONVERSATION", id=id_of(n), at=at.isoformat())
+
+
+@pytest.fixture
+def page(page):
+    page.clock.install()
+    return page
+
+
+@pytest.fixture
+def start(deliver):
+    """Conversations, numbered from 0: the last one was opened last."""
+
+    def start(conversations):
+        for n in range(conversations):
+            deliver(opened(n))
+
+    return start
+
+
+@pytest.fixture
+def say(deliver):
+    """A message in the n-th conversation, each later than the one before."""
+    ticks = count(1)
+
+    def say(n, content="Olá", direction="RECEIVED"):
+        tick = next(ticks)
+        at = (START + timedelta(minutes=30, seconds=tick)).isoformat()
+        texts = {"content": content, "direction": direction, "conversation_id": id_of(n)}
+        deliver(make_event("NEW_MESSAGE", id=id_of(0xFFFF + tick), at=at, **texts))
+
+    return say
+
+
+@pytest.fixture
+def close(deliver):
+    at = (START + timedelta(minutes=50)).isoformat()
+    return lambda n: deliver(make_event("CLOSE_CONVERSATION", id=id_of(n), at=at))
+
+
+@pytest.fixture
+def polls(page):
+    """The polls that the page has asked for."""
+    asked = []
+    page.on("request", lambda request: POLL.search(request.url) and asked.append(request))
+    return asked
+
+
+def pass_time(page, seconds=3):
+    page.clock.fast_forward(seconds * 1000)
+
+
+def poll(page, seconds=3):
+    """The answer to the next poll."""
+    return soon(page, "response", seconds)
+
+
+def miss(page, seconds):
+    """The next poll, which has no answer."""
+    return soon(page, "requestfailed", seconds)
+
+
+def soon(page, event, seconds):
+    """What the page does when so much time has passed; again where it was still at the poll before."""
+    for _ in range(10):
+        with (
+            suppress(NotSeen),
+            page.expect_event(event, lambda it: POLL.search(it.url), timeout=2_000) as seen,
+        ):
+            pass_time(page, seconds)
+        if seen.is_done():
+            return seen.value
+    raise AssertionError("the page does not poll")
+
+
+def shows(page, *numbers):
+    expect(page.locator(".row-name")).to_have_text(names(*numbers))
+
+
+def hide(page, hidden=True):
+    page.evaluate(SET_VISIBILITY, hidden)
+
+
+def freeze(page):
+    """As a reader does who has the focus in the list."""
+    page.locator(".row").first.focus()
+
+
+def leave(page):
+    page.locator("#search-box").focus()
+
+
+def fail_polls(page, status=503):
+    if status:
+        page.route(POLL, lambda route: route.fulfill(status=status, body="<p id=list>broken</p>"))
+    else:
+        page.route(POLL, lambda route: route.abort())
+
+
+def hold_first_poll(page, then=lambda route: route.continue_()):
+    """The route of a poll that is under way, and has no answer until the test lets it."""
+    held = []
+    page.route(POLL, lambda route: then(route) if held else held.append(route))
+    with page.expect_request(POLL):
+        pass_time(page)
+    return held

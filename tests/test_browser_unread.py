@@ -1,0 +1,170 @@
+"""What is unread, and who is told, in a real Chromium."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.live_inbox import *
+
+pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
+
+STUB_NOTIFICATIONS = """
+    window.shown = [];
+    window.Notification = class {
+        static permission = "default";
+        static async requestPermission() { return (this.permission = "granted"); }
+        constructor(title, options) { window.shown.push([title, options]); }
+    };
+"""
+
+
+def test_nothing_is_unread_on_a_first_visit(page, start, say):
+    start(2)
+    say(1)
+    page.goto("/ui/")
+    expect(page).to_have_title("Conversations · Realmate")
+    expect(page.locator(".unread:visible")).to_have_count(0)
+
+
+def test_what_arrives_is_unread_until_its_conversation_is_opened(page, start, say):
+    start(3)
+    page.goto("/ui/")
+    say(0)
+    say(0)
+    say(1)
+    pass_time(page)
+    expect(page).to_have_title("(2) Conversations · Realmate")
+    expect(row_of(page, 0).get_by_role("img", name="2 unread messages")).to_be_visible()
+    page.reload()
+    expect(page).to_have_title("(2) Conversations · Realmate")
+    row_of(page, 0).click()
+    expect(page).to_have_title("(1) 00000000 · Conversations · Realmate")
+    expect(row_of(page, 0).locator(".unread")).to_be_hidden()
+
+
+def test_a_conversation_opened_since_is_unread_with_all_its_messages(page, start, deliver, say):
+    start(1)
+    page.goto("/ui/")
+    deliver(opened(5, datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)))
+    say(5)
+    say(5)
+    pass_time(page)
+    expect(row_of(page, 5).locator(".unread")).to_have_text("2")
+
+
+def test_a_browser_whose_clock_is_wrong_knows_what_is_unread(page, start, deliver, say):
+    page.clock.set_system_time("2040-01-01")
+    start(1)
+    page.goto("/ui/")
+    deliver(opened(5, datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)))
+    say(5)
+    pass_time(page)
+    expect(row_of(page, 5).locator(".unread")).to_have_text("1")
+
+
+@pytest.mark.parametrize("is_hidden", [False, True])
+@pytest.mark.parametrize("rows", [3, 60])
+def test_what_is_delivered_late_is_unread(page, start, deliver, say, rows, is_hidden):
+    start(rows)
+    page.goto("/ui/")
+    if is_hidden:
+        hide(page)
+    deliver(opened(99, START - timedelta(days=1)))
+    say(99)
+    assert poll(page, 31).status == 200
+    expect(page).to_have_title("(1) Conversations · Realmate")
+    hide(page, hidden=False)
+    expect(row_of(page, 99).locator(".unread")).to_have_text("1")
+    expect(page.locator(".unread:visible")).to_have_count(1)
+
+
+def test_rows_that_come_from_further_down_are_not_unread(page, start, say, close):
+    start(53)
+    for n in range(53):
+        say(n)
+    page.goto("/ui/?filter=open")
+    close(52)
+    poll(page)
+    shows(page, *range(51, 1, -1))
+    page.locator("#more a").click()
+    shows(page, *range(51, -1, -1))
+    expect(page).to_have_title("Conversations · Realmate")
+
+
+def test_unread_is_numbers_only(page, start, say):
+    start(2)
+    page.goto("/ui/")
+    say(0, "Segredo do cliente")
+    pass_time(page)
+    expect(page).to_have_title(re.compile(r"^\(1\)"))
+    row_of(page, 0).click()
+    expect(page.locator(".message")).to_be_visible()
+    row_of(page, 1).click()
+    expect(row_of(page, 1)).to_have_attribute("aria-current", "page")
+    seen = page.evaluate("() => JSON.parse(localStorage['realmate.seen'])")
+    assert sorted(seen) == [[id_of(0), 1], [id_of(1), 0]]
+    assert "Segredo" not in page.evaluate(STORED)
+
+
+def test_what_one_tab_has_read_is_read_in_the_other(page, start, say):
+    start(2)
+    page.goto("/ui/")
+    other = page.context.new_page()
+    other.goto("/ui/")
+    say(0)
+    pass_time(page)
+    expect(page).to_have_title("(1) Conversations · Realmate")
+    other.goto(f"/ui/{id_of(0)}/")
+    expect(page).to_have_title("Conversations · Realmate")
+
+
+def test_a_browser_that_has_seen_thousands_forgets_without_calling_them_unread(page, start, say):
+    start(2)
+    page.goto("/ui/")
+    page.evaluate(
+        """() => localStorage.setItem("realmate.seen",
+            JSON.stringify(Array.from({ length: 2000 }, (_, n) => [`${n}`, 1])))"""
+    )
+    page.reload()
+    expect(page).to_have_title("Conversations · Realmate")
+    assert page.evaluate("() => JSON.parse(localStorage['realmate.seen']).length") < 1500
+
+
+# Notifications
+
+
+def test_a_notification_comes_after_opting_in_when_hidden_and_is_a_number(page, start, say):
+    page.add_init_script(STUB_NOTIFICATIONS)
+    start(3)
+    page.goto("/ui/")
+    hide(page)
+    say(0)
+    say(1)
+    assert poll(page, 31).status == 200
+    expect(page).to_have_title(re.compile(r"^\(2\)"))
+    assert page.evaluate("window.shown") == []
+    hide(page, hidden=False)
+    bell = page.get_by_role("button", name="Notify me on the desktop")
+    bell.click()
+    expect(bell).to_have_attribute("aria-pressed", "true")
+    say(2)
+    pass_time(page)
+    expect(row_of(page, 2).locator(".unread")).to_be_visible()
+    assert page.evaluate("window.shown") == []
+
+
+def test_a_notification_says_how_many_conversations_are_unread_and_no_word_of_them(
+    page, start, say
+):
+    page.add_init_script(STUB_NOTIFICATIONS)
+    start(2)
+    page.goto("/ui/")
+    page.get_by_role("button", name="Notify me on the desktop").click()
+    hide(page)
+    say(1, "Segredo do cliente")
+    poll(page, 31)
+    page.wait_for_function("window.shown.length > 0")
+    poll(page, 31)
+    assert page.evaluate("window.shown") == [["Unread conversations: 1", {"tag": "realmate"}]]

@@ -1,0 +1,60 @@
+"""A stop of the production server is quick at any time, and loses no request."""
+
+import json
+import os
+import time
+from signal import SIGINT, SIGTERM
+
+import pytest
+
+from tests.conftest import C, make_event
+from tests.servers import running, set_up
+
+pytestmark = pytest.mark.sqlite
+
+# What granian waits for a worker that does not stop is 30 s; a stop takes a tenth of a second.
+SECONDS = 10
+BODY = json.dumps(make_event("NEW_CONVERSATION", id=C)).encode()
+HEAD = (
+    "POST /webhook/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    f"Content-Length: {len(BODY)}\r\n\r\n"
+).encode()
+
+
+@pytest.fixture(scope="module")
+def environ(tmp_path_factory):
+    return set_up("granian", tmp_path_factory.mktemp("stopping"))
+
+
+def has_forked(server, process):
+    """Its workers exist, and have not loaded the application yet."""
+    while len(server.workers()) < 2:
+        assert process.poll() is None, "the server ended"
+        time.sleep(0.001)
+
+
+def seconds_to_stop(environ, stop, **options):
+    with running("granian", environ, **options) as server:
+        began = time.monotonic()
+        os.kill(server.pid, stop)
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("stop", [SIGTERM, SIGINT])
+def test_workers_that_still_load_the_application_stop_at_once(environ, stop):
+    assert seconds_to_stop(environ, stop, until=has_forked) < SECONDS
+
+
+def test_a_worker_that_still_loads_while_another_serves_stops_at_once(environ):
+    assert seconds_to_stop(environ, SIGTERM) < SECONDS
+
+
+def test_a_request_that_is_under_way_when_the_server_stops_is_answered(environ):
+    with running("granian", environ) as server, server.connected() as connection:
+        connection.sendall(HEAD + BODY[:20])
+        time.sleep(0.2)  # so that the request has begun
+        os.kill(server.pid, SIGTERM)
+        time.sleep(0.5)
+        assert server.send_on(connection, BODY[20:]).status_code == 201
+    with running("granian", environ) as server:
+        assert server.ask("GET", f"/conversations/{C}").status_code == 200
