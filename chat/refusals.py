@@ -41,14 +41,14 @@ class Subject:
 
 
 class Refusal(Exception):
-    """A request that is declined. Subclasses name the rule; problems.py turns them into answers.
+    """A declined request. Each subclass is one rule; problems.py makes the answers.
 
     No text of a refusal quotes the request.
     """
 
     code: ClassVar[str]  # for programs; never changes
     status: ClassVar[HTTPStatus]
-    detail: ClassVar[str]  # English, for whoever writes the client
+    detail: ClassVar[str]  # English, for developers of clients
     reason: ClassVar[StrPromise] = _("This request cannot be answered.")  # for people
     retry: ClassVar[bool] = False  # whether the same request can succeed later
     headers: ClassVar[Mapping[str, str]] = {}
@@ -59,7 +59,7 @@ class Refusal(Exception):
 
 
 class InvalidPayload(Refusal):
-    """A body that is not an event. `subject` holds what could be read of it."""
+    """A body that is not an event. `subject` holds its readable type, time and ids."""
 
     status = HTTPStatus.BAD_REQUEST
     subject = Subject()

@@ -1,4 +1,4 @@
-"""Query parameters of the JSON reads, strict: whatever is wrong, unknown or given twice is refused."""
+"""Query parameters of the JSON reads. Wrong, unknown and repeated parameters are refused."""
 
 import re
 from typing import Annotated, Any, Self
@@ -31,13 +31,13 @@ INVALID_CURSOR = FieldError("/cursor", "invalid_cursor", "Must be the next of an
 
 
 class Parameters(BaseModel):
-    """What one address takes. Each field is one parameter, given once or left out."""
+    """The parameters of one address. Each field is one parameter, given once or left out."""
 
     model_config = ConfigDict(frozen=True)
 
     @classmethod
     def read(cls, query: QueryDict) -> Self:
-        """Raises BadParameters. Nothing is ignored: a misspelt filter would list everything."""
+        """Raises BadParameters. No parameter is ignored: a misspelt filter would list everything."""
         errors = list(cls.unknown_or_repeated(query))
         given = {name: query[name] for name in cls.model_fields if name in query}
         try:
@@ -72,7 +72,7 @@ def limit_parameter(value: str) -> int:
 
 
 def cursor_parameter(value: str) -> str:
-    """Empty would mean the first page, over and over."""
+    """An empty cursor would mean the first page again and again."""
     if not value:
         raise PydanticCustomError("invalid_cursor", INVALID_CURSOR.detail)
     return value
@@ -125,30 +125,35 @@ Flag = Annotated[bool, one_of("true", "false")]
 
 
 class PageParameters(Parameters):
-    """A page of a list: how long, and after what."""
+    """The length and the start of a page."""
 
-    limit: Limit = Field(DEFAULT_LIMIT, description="The length of a page.")
+    limit: Limit = Field(DEFAULT_LIMIT, description="Rows per page.")
     cursor: Cursor = Field(
-        "", description="The next of the page before; leave the other parameters as they were."
+        "", description="`next` of the previous page. Keep the other parameters unchanged."
     )
 
 
 class ConversationParameters(PageParameters):
-    """Which conversations. What can only be empty, or has its own order, is a contradiction."""
+    """Filters and order of conversations. Contradictory combinations are refused."""
 
-    state: State | None = Field(None, description="Only these. CLOSED ones never need a reply.")
-    needs_reply: Flag | None = Field(None, description="Only those that do, or do not.")
+    state: State | None = Field(
+        None,
+        description="Only conversations in this state. CLOSED conversations never need a reply.",
+    )
+    needs_reply: Flag | None = Field(
+        None, description="Only conversations that need a reply, or only the others."
+    )
     q: Search = Field(
         "",
-        description="Only those with a message that has all of these words, the last one as a "
-        "prefix, whatever the case and the accents. The latest hit is first, and no other ordering "
-        "is taken. A conversation is once in a page, and again in a later one when it has older "
-        "hits there. A page may have fewer than the limit, or none, and still a next one.",
+        description="Only conversations with a message that contains all of these words. Case and "
+        "accents do not matter; the last word matches as a prefix. The latest hit comes first, and "
+        "`ordering` is refused. A page lists a conversation once; a later page lists it again for "
+        "older hits. A page may be short or empty and still have a `next`.",
     )
     ordering: Ordering = Field(
         Sort.LATEST,
-        description="By activity, by who waits longest for a reply (then those who do not wait, by "
-        "activity), by the opening, the newest or the oldest first.",
+        description="`latest`: by activity, newest first. `waiting`: by the longest wait for a reply, "
+        "then by activity. `newest`, `oldest`: by opening.",
     )
 
     @field_validator("needs_reply")
@@ -171,29 +176,35 @@ class ConversationParameters(PageParameters):
 
 
 class DeliveryParameters(PageParameters):
-    """Which deliveries, the newest first."""
+    """Filters of the delivery log, newest first."""
 
-    outcome: Annotated[str, one_of(*Delivery.Outcome.values)] = Field("", description="Only these.")
-    type: Annotated[str, one_of(*Delivery.Type.values)] = Field("", description="Only these.")
-    code: Annotated[str, one_of(*(refusal.code for refusal in OF_EVENTS))] = Field(
-        "", description="Only what was refused for it."
+    outcome: Annotated[str, one_of(*Delivery.Outcome.values)] = Field(
+        "", description="Only deliveries with this value."
     )
-    conversation: Id | None = Field(None, description="Only what names this conversation.")
+    type: Annotated[str, one_of(*Delivery.Type.values)] = Field(
+        "", description="Only deliveries with this value."
+    )
+    code: Annotated[str, one_of(*(refusal.code for refusal in OF_EVENTS))] = Field(
+        "", description="Only deliveries that were refused with this code."
+    )
+    conversation: Id | None = Field(
+        None, description="Only deliveries that name this conversation."
+    )
 
 
 class StatsParameters(Parameters):
-    """Of which period."""
+    """The period of the statistics."""
 
-    days: Days = Field(DEFAULT_PERIOD, description="The last so many days, today among them.")
+    days: Days = Field(DEFAULT_PERIOD, description="The number of days up to and including today.")
 
 
 class MessageParameters(Parameters):
-    """Which messages of a thread: the newest, or those at a message of it."""
+    """A page of messages: the newest, or the ones at a given message."""
 
-    limit: Limit = Field(DEFAULT_LIMIT, description="The length of a page.")
-    before: Id | None = Field(None, description="The messages that stand before this one.")
-    after: Id | None = Field(None, description="The messages that stand after this one.")
-    around: Id | None = Field(None, description="This message, and those on both sides of it.")
+    limit: Limit = Field(DEFAULT_LIMIT, description="Rows per page.")
+    before: Id | None = Field(None, description="The messages before this one.")
+    after: Id | None = Field(None, description="The messages after this one.")
+    around: Id | None = Field(None, description="This message, and messages on both sides.")
 
     @field_validator("after", "around")
     @classmethod

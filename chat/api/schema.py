@@ -1,4 +1,4 @@
-"""The description of all this for machines: OpenAPI 3.1, made of the models that do the work."""
+"""The OpenAPI 3.1 document, made from the models that validate and serialize."""
 
 from functools import cache
 from typing import Any, Literal
@@ -33,8 +33,8 @@ Schema = dict[str, Any]
 
 
 class ProblemOut(BaseModel):
-    """RFC 9457. `code` says what is wrong; `errors` where, when it is in members of the body (the
-    pointers are RFC 6901's) or in query parameters (a pointer is `/` and the parameter's name).
+    """RFC 9457 problem details. `code` names the problem. `errors` lists wrong members of the body
+    (pointers of RFC 6901) or wrong query parameters (`/` and the name).
     """
 
     type: Literal["about:blank"]
@@ -47,20 +47,20 @@ class ProblemOut(BaseModel):
 
 
 class StatusOut(BaseModel):
-    """What a probe says when all is well."""
+    """The answer of a probe when all is well."""
 
     status: Literal["ok", "ready"]
 
 
 @cache
 def schema() -> Schema:
-    """The whole document. It changes with the code only."""
+    """Return the whole document. Only a change of the code changes it."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Realmate",
             "version": __version__,
-            "description": "Every path stands with a slash at its end and without. Every answer "
+            "description": "Every path works with and without a slash at its end. Every answer "
             "has an X-Request-Id. Times are RFC 3339 in UTC.",
         },
         "paths": paths(),
@@ -86,11 +86,15 @@ def paths() -> Schema:
             )
         },
         "/conversations/{id}": one
-        | {"get": read("A conversation, whole", as_json(ConversationOut), codes=[unknown])},
+        | {
+            "get": read(
+                "A conversation with all its messages", as_json(ConversationOut), codes=[unknown]
+            )
+        },
         "/conversations/{id}/messages": one
         | {
             "get": read(
-                "A conversation's messages, by pages: the newest, or at a message",
+                "Messages of a conversation, by pages: the newest, or at a given message",
                 as_json(MessagePageOut),
                 codes=["bad_request", unknown],
                 parameters=MessageParameters,
@@ -102,7 +106,7 @@ def paths() -> Schema:
         | {"get": read("A conversation as a table", as_text("text/csv"), codes=[unknown])},
         "/deliveries": {
             "get": read(
-                "The log of what was delivered, by pages and without the bodies",
+                "The delivery log, by pages and without the bodies",
                 as_json(DeliveriesOut),
                 codes=["bad_request"],
                 parameters=DeliveryParameters,
@@ -132,8 +136,8 @@ def webhook() -> Schema:
         id_conflict length_required body_too_large unsupported_media_type"""
     return {
         "summary": "Deliver one event",
-        "description": "At least once and in any order. A 2xx is given after a durable commit; "
-        "whatever else is said by a problem's code.",
+        "description": "Deliver at least once, in any order. A 2xx follows a durable commit. The code "
+        "of a problem says what is wrong.",
         "security": [],
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": {
@@ -169,7 +173,7 @@ def parameters_of(model: type[Parameters]) -> list[Schema]:
 
 
 def parameter(name: str, field: Schema, *, place: str = "query") -> Schema:
-    """A parameter that is left out is None or empty to us; on the wire there is neither."""
+    """Describe one parameter. Its default of None or "" only means that it was left out."""
     description = field.pop("description", None)
     if field.get("default") in (None, ""):
         field.pop("default", None)
@@ -194,7 +198,7 @@ def as_text(media_type: str) -> Schema:
 
 
 def problems(codes: list[str]) -> Schema:
-    """By status, the problems of an address; what any of them may answer is among them."""
+    """Return the problems of an address by status, with the problems of every address."""
     by_status: dict[int, list[str]] = {}
     for code in [*codes, "method_not_allowed", "try_again"]:
         by_status.setdefault(REFUSALS[code].status, []).append(code)
@@ -208,7 +212,7 @@ def problem_answer(codes: list[str]) -> Schema:
     return answer(description, {MEDIA_TYPE: {"schema": problem}})
 
 
-# Who may ask: a program by its token, a person's browser by the session of its login.
+# A program has a token, a person's browser the session of its login.
 SECURITY_SCHEMES: Schema = {
     "token": {"type": "http", "scheme": "bearer", "description": "Of manage.py createtoken."},
     "session": {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
@@ -220,7 +224,7 @@ REF = "#/components/schemas/{model}"
 
 
 class Plain(GenerateJsonSchema):
-    """Without titles, which would repeat the names."""
+    """Leaves titles out, because they repeat the names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Conversations and deliveries out: the JSON that readers get."""
+"""The JSON of conversations, messages and deliveries, as pydantic models."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -27,9 +27,9 @@ def outcome_out(result: Result) -> OutcomeOut:
     return OutcomeOut.model_construct(**made)
 
 
-# A thread may have thousands: pydantic checks and writes a dict in two thirds of a model's time.
+# A dict, not a model: pydantic takes two thirds of the time, and a thread may have thousands.
 class MessageOut(TypedDict):
-    """A message; its timestamp is RFC 3339 in UTC. Its content is empty exactly when it was erased."""
+    """A message. The timestamp is RFC 3339 in UTC. The content is empty exactly when it was erased."""
 
     id: UUID
     direction: Literal["SENT", "RECEIVED"]
@@ -68,7 +68,7 @@ def conversation_json(conversation: Conversation) -> bytes:
 
 
 class DeliveryOut(BaseModel):
-    """A delivery without its body. `code` says why it was refused; null when it was not."""
+    """A delivery without its body. `code` is the reason of a refusal, else null."""
 
     id: int
     received_at: datetime
@@ -85,7 +85,7 @@ class DeliveryOut(BaseModel):
 
 
 class DeliveriesOut(BaseModel):
-    """A page; `next` is the cursor of the one after it, null on the last."""
+    """A page of deliveries. `next` is the cursor of the following page, null on the last page."""
 
     deliveries: list[DeliveryOut]
     next: str | None
@@ -118,7 +118,7 @@ def delivery_out(delivery: Delivery) -> DeliveryOut:
 
 
 class LastMessageOut(BaseModel):
-    """The last message by timestamp, then arrival; the preview is its beginning on one line."""
+    """The last message by timestamp, then arrival. `preview` is the beginning of its text, on one line."""
 
     direction: Literal["SENT", "RECEIVED"]
     preview: str
@@ -126,7 +126,7 @@ class LastMessageOut(BaseModel):
 
 
 class ConversationRowOut(BaseModel):
-    """A conversation as a list shows it. `waiting_since` is null when no reply is needed."""
+    """A conversation in a list. `waiting_since` is null when no reply is needed."""
 
     id: UUID
     state: Literal["OPEN", "CLOSED"]
@@ -140,21 +140,21 @@ class ConversationRowOut(BaseModel):
 
 
 class ConversationListOut(BaseModel):
-    """A page of conversations, and the cursor of the page after it; null at the end."""
+    """A page of conversations. `next` is the cursor of the following page, null on the last page."""
 
     conversations: list[ConversationRowOut]
     next: str | None
 
 
 class ThreadMessageOut(MessageOut):
-    """A message in a page of its thread; `late` when it stands above an earlier arrival."""
+    """A message in a page. `late` is true when it stands above a message that arrived earlier."""
 
     received_at: datetime
     late: bool
 
 
 class MessagePageOut(BaseModel):
-    """A stretch of a thread, by timestamp, then arrival."""
+    """A page of messages, by timestamp, then arrival."""
 
     messages: list[ThreadMessageOut]
     has_older: bool

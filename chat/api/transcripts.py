@@ -1,4 +1,4 @@
-"""A conversation as a file to keep: text to read, CSV for spreadsheets."""
+"""A conversation as a file: text for people, CSV for spreadsheets."""
 
 import csv
 import re
@@ -9,25 +9,25 @@ from io import StringIO
 from chat.database.keyset import page_of
 from chat.models import IN_ORDER, Conversation, Message
 
-# Texts can be of 4 MiB each.
+# Messages per query. A text may have 4 MiB.
 CHUNK = 200
 BYTE_ORDER_MARK = "\ufeff"  # Excel reads UTF-8 only where it finds one
 
-# What a spreadsheet would run as a formula, its full-width forms included (OWASP, CSV injection).
+# A spreadsheet runs such a cell as a formula; full-width signs too (OWASP, CSV injection).
 FORMULA = re.compile("[=+\\-@\t\r\n＝＋－＠]")
 # Terminals obey these.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def text_of(conversation: Conversation) -> Iterator[str]:
-    """For people: one message after another, its further lines indented, so that none can pass for another."""
+    """Yield the text in chunks. Further lines of a message are indented, so that none looks like another message."""
     yield header_of(conversation)
     for messages in chunks(conversation):
         yield "".join(map(paragraph, messages))
 
 
 def csv_of(conversation: Conversation) -> Iterator[str]:
-    """RFC 4180, for spreadsheets: text that one would run as a formula has an apostrophe before it."""
+    """Yield RFC 4180 rows in chunks. Text that a spreadsheet would run as a formula gets an apostrophe."""
     yield BYTE_ORDER_MARK + rows([("timestamp", "direction", "content", "id")])
     for messages in chunks(conversation):
         yield rows(
@@ -37,8 +37,9 @@ def csv_of(conversation: Conversation) -> Iterator[str]:
 
 
 def chunks(conversation: Conversation) -> Iterator[list[Message]]:
-    """All messages in order. Nothing stays open in between: a slow reader holds no snapshot of
-    the database, which would let SQLite's log grow.
+    """Yield all messages in order, each chunk from a query of its own.
+
+    One long query would hold a snapshot for a slow reader, and SQLite's WAL would grow.
     """
     cursor = ""
     while True:
@@ -74,7 +75,7 @@ def paragraph(message: Message) -> str:
 
 
 def utc(at: datetime) -> str:
-    """RFC 3339, as in the JSON."""
+    """Return RFC 3339 in UTC, as in the JSON."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

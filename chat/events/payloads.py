@@ -1,4 +1,4 @@
-"""The wire format of events, strict: bytes in, typed events out."""
+"""The wire format of events: bytes in, typed events out. Every member is checked strictly."""
 
 import json
 import re
@@ -15,12 +15,12 @@ from pydantic_core import PydanticCustomError
 from chat.database import YEARS
 from chat.refusals import FieldError, InvalidEvent, InvalidJSON, Subject
 
-# Well below where the parser's own limit can be, which moves with the depth of the stack.
+# Well below the parser's own limit, because that limit moves with the depth of the stack.
 MAX_NESTING = 500
 
 
 def parse(body: bytes) -> "Event":
-    """The event in a request body. Raises InvalidJSON or InvalidEvent."""
+    """Return the event in a request body. Raises InvalidJSON or InvalidEvent."""
     document = read_json(body)
     try:
         event: Event = model_for(document).model_validate(document)
@@ -30,7 +30,7 @@ def parse(body: bytes) -> "Event":
 
 
 def parse_id(text: object) -> UUID | None:
-    """The id in its one accepted form, 8-4-4-4-12 in either case; None for anything else."""
+    """Return the id of a text in the form 8-4-4-4-12, in either case; None for any other value."""
     if isinstance(text, str) and ID.fullmatch(text):
         return UUID(text)
     return None
@@ -46,7 +46,7 @@ def read_json(body: bytes) -> Any:
             text,
             object_pairs_hook=object_without_duplicates,
             parse_constant=refuse_constant,
-            parse_int=float,  # no member is a number, and int() limits the digits
+            parse_int=float,  # int() fails past 4,300 digits, and no member is a number
         )
     except (ValueError, RecursionError):
         raise InvalidJSON from None
@@ -107,10 +107,10 @@ def timestamp_member(value: object) -> datetime:
 
 
 def parse_timestamp(value: object) -> datetime:
-    """The instant, in UTC, cut to microseconds. Raises ValueError for any other form.
+    """Return the instant in UTC, cut to microseconds. Raises ValueError for any other form.
 
-    Without an offset it is read in EVENT_TIME_ZONE; where that zone's clocks were set back, as
-    the earlier of the two instants.
+    A timestamp without an offset is read in EVENT_TIME_ZONE. An hour that occurs twice, because
+    clocks were set back, means its first occurrence.
     """
     match = TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     if match is None:
@@ -119,7 +119,7 @@ def parse_timestamp(value: object) -> datetime:
     zone = UTC if utc else offset(sign, int(hours), int(minutes)) if sign else event_time_zone()
     local = datetime(*map(int, fields), int((fraction or "0").ljust(6, "0")[:6]), tzinfo=zone)  # type: ignore[arg-type,misc]
     if local.year not in range(YEARS.start - 1, YEARS.stop + 1):
-        raise ValueError("out of range")  # before a zone can move it past what datetime holds
+        raise ValueError("out of range")  # before a zone moves it past the range of datetime
     instant = local.astimezone(UTC)
     if instant.year not in YEARS:
         raise ValueError("out of range")
@@ -127,7 +127,7 @@ def parse_timestamp(value: object) -> datetime:
 
 
 def offset(sign: str, hours: int, minutes: int) -> tzinfo:
-    """RFC 3339's numeric offset: hours to 23, minutes to 59."""
+    """Return RFC 3339's numeric offset: at most 23 hours and 59 minutes. Raises ValueError."""
     if hours > 23 or minutes > 59:
         raise ValueError("not an offset")
     ahead = timedelta(hours=hours, minutes=minutes)
@@ -180,7 +180,7 @@ Content = Annotated[str, BeforeValidator(content_member)]
 
 
 class Payload(BaseModel):
-    """Members that the format does not name are ignored, so that the sender may grow."""
+    """Unknown members are ignored, so that senders can add some."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -227,7 +227,7 @@ class CloseConversation(Payload):
 
 
 class UnknownEvent(Payload):
-    """Stands in where the type is not one of ours, so that every other error is found too."""
+    """The model for an unknown type: validation still finds every other error."""
 
     type: Literal["NEW_CONVERSATION", "NEW_MESSAGE", "CLOSE_CONVERSATION"]
     timestamp: Timestamp
@@ -247,11 +247,11 @@ def model_for(document: Any) -> Any:
     return EVENTS.get(type, UnknownEvent) if isinstance(type, str) else UnknownEvent
 
 
-# pydantic's codes and words change with its versions, and may quote the input: ours do neither.
+# pydantic's codes and words change with its versions, and may quote the input.
 CODES = {
     "missing": ("missing", "Required."),
     "literal_error": ("unknown_value", "Must be one of the values that the format names."),
-    # A lone surrogate, where a literal is asked for.
+    # A lone surrogate in place of a literal.
     "string_unicode": ("unknown_value", "Must be one of the values that the format names."),
     "model_type": ("not_an_object", "Must be an object."),
     "dict_type": ("not_an_object", "Must be an object."),
@@ -269,7 +269,7 @@ def field_errors(error: ValidationError) -> tuple[FieldError, ...]:
 
 
 def subject_of(document: Any) -> Subject:
-    """What can be read of an invalid event, for the log."""
+    """Return the readable type, time and ids of an invalid event, for the log."""
     event = document if isinstance(document, dict) else {}
     data = event.get("data")
     data = data if isinstance(data, dict) else {}
