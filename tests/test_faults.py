@@ -57,20 +57,23 @@ def retried(server, sent):
         return list(senders.map(retry, sent))
 
 
-def assert_refused_in_time(answers, seconds):
+def assert_refused_in_time(answers, seconds, *, healthy):
+    """A busy machine takes no longer over a fault than it takes over what is well, and SECONDS."""
     for answer in answers:
         assert_problem(answer, 503, "try_again")
         assert int(answer["Retry-After"]) > 0
-    assert seconds < SECONDS
+    assert seconds < SECONDS + healthy
 
 
 def assert_a_passing_fault(server, fault):
     """In time, and nothing of it stored; by itself back to work, and nothing is lost or doubled."""
     before, sent = bodies(), bodies()
     assert {answer.status_code for answer in retried(server, before)} == {201}
+    _, healthy = at_once(server, before)
     with fault:
-        assert_refused_in_time(*at_once(server, sent))
-        assert_refused_in_time(*at_once(server, sent[:1]))  # on a connection that has met the fault
+        assert_refused_in_time(*at_once(server, sent), healthy=healthy)
+        # on a connection that has met the fault
+        assert_refused_in_time(*at_once(server, sent[:1]), healthy=healthy)
     assert {answer.status_code for answer in retried(server, sent)} == {201}
     assert {answer.status_code for answer in retried(server, before + sent)} == {200}
     assert server.ask("GET", "/readyz").status_code == 200
@@ -192,7 +195,7 @@ def test_a_disk_that_fails(on_sqlite, path, tmp_path, fault):
 
 @pytest.mark.sqlite
 def test_a_database_file_that_is_replaced_takes_all_that_is_acknowledged(on_sqlite, path):
-    at_once(on_sqlite, bodies())
+    _, healthy = at_once(on_sqlite, bodies())
     with a_session(path) as session:
         session.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copy(path, f"{path}.copy")
@@ -200,7 +203,7 @@ def test_a_database_file_that_is_replaced_takes_all_that_is_acknowledged(on_sqli
     sent = bodies(30)
     answers, seconds = at_once(on_sqlite, sent)
     assert {answer.status_code for answer in answers} <= {201, 503}
-    assert seconds < SECONDS
+    assert seconds < SECONDS + healthy
     ids = [json.loads(body)["data"]["id"] for body in sent]
     with a_session(path) as session:
         stored = {row[0] for row in session.execute("SELECT id FROM chat_conversation")}
@@ -326,8 +329,8 @@ def test_a_tablespace_that_is_full(on_postgresql, cluster):
 
 @pytest.mark.postgresql
 def test_sessions_that_were_ended_cost_no_more_than_a_retry(on_postgresql, cluster):
-    at_once(on_postgresql, bodies())
+    _, healthy = at_once(on_postgresql, bodies())
     cluster.execute(END_OTHER_SESSIONS)
     sent = bodies()
-    assert at_once(on_postgresql, sent)[1] < SECONDS
+    assert at_once(on_postgresql, sent)[1] < SECONDS + healthy
     assert {answer.status_code for answer in retried(on_postgresql, sent)} <= {200, 201}

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -262,5 +262,5 @@ def test_two_conversations_never_wait_for_each_other(opened):
             connection.close()
 
     with transaction.atomic(), ThreadPoolExecutor(1) as elsewhere:
-        assert Conversation.objects.locked(opened)
-        assert elsewhere.submit(write).result(timeout=4) == 201
+        assert Conversation.objects.locked(UUID(opened))
+        assert elsewhere.submit(write).result(timeout=30) == 201  # who waits for a lock gets a 503
