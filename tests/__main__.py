@@ -1,6 +1,7 @@
 """Every test: `python -m tests [pytest's arguments]`. Those marked `alone` run after the others.
 
-The others run in two processes, or in as many as TEST_PROCESSES says; 0 is none but this.
+The others run in two processes for each core, because many tests wait for servers and browsers.
+TEST_PROCESSES is another number; 0 means this process.
 """
 
 import os
@@ -9,7 +10,8 @@ import sys
 
 import pytest
 
-PARALLEL = ["--numprocesses", os.environ.get("TEST_PROCESSES", "2"), "--dist", "loadscope"]
+PROCESSES = os.environ.get("TEST_PROCESSES") or str(2 * len(os.sched_getaffinity(0)))
+PARALLEL = ["--numprocesses", PROCESSES, "--dist", "loadscope"]
 PARTS = {"not alone": PARALLEL, "alone": []}
 
 

@@ -6,10 +6,9 @@ from django.db import connection
 from chat.folding import fold, terms_of, words_of
 from chat.models import Message, MessageWords
 from chat.views.snippets import Piece, snippet
+from tests.conftest import OTHER_C, C, M, id_of, make_event
 
 pytestmark = pytest.mark.both_engines("two full-text engines give the same hits")
-
-from tests.conftest import C, id_of, make_event
 
 
 @pytest.fixture
@@ -141,6 +140,54 @@ def test_the_newest_hits_are_read_without_sorting_all(tell):
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
         assert "TEMP B-TREE" not in str(cursor.fetchall())
+
+
+# Pasted ids
+
+
+@pytest.fixture
+def lead(deliver, client):
+    """Where a search for a text leads; None where it only searches."""
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    deliver(make_event("NEW_MESSAGE", id=M))
+
+    def lead(text):
+        answer = client.get("/ui/search/", {"q": text})
+        assert answer.status_code in (200, 302)
+        return answer["Location"] if answer.status_code == 302 else None
+
+    return lead
+
+
+@pytest.mark.parametrize("change", [str, str.upper, " {} ".format, "\t{}\r\n".format])
+@pytest.mark.parametrize(
+    ("id", "address"),
+    [(C, f"/ui/{C}/"), (C[:8], f"/ui/{C}/"), (M, f"/ui/{C}/?message={M}")],
+    ids=["conversation", "eight characters of it", "message"],
+)
+def test_a_pasted_id_leads_to_what_it_names(lead, id, address, change):
+    assert lead(change(id)) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(OTHER_C, OTHER_C[:8], M[:8], f"{C} {M}", f"{C},", f"#{C[:8]}", f"/ui/{C}/"),
+        *(C[:-1], f"{C}0", C[:7], C[:9], C[:13], C[9:], C[-8:]),
+        *(C.replace("-", ""), C.replace("-", " "), C.replace("-", "\u2013"), f"{{{C}}}"),
+        *(f"urn:uuid:{C}", f'"{C}"', f"g{C[1:]}", f"g{C[1:8]}", "%", "________", "0" * 8, "f" * 36),
+        *(C.replace("6", "\u0666"), C[:8].replace("6", "\uff16"), f"{C}\x00", f"{C[:4]} {C[4:8]}"),
+    ],
+    ids=ascii,
+)
+def test_what_only_looks_like_an_id_is_searched_for(lead, text):
+    assert lead(text) is None
+
+
+def test_eight_characters_that_two_conversations_share_lead_to_neither(lead, deliver):
+    deliver(make_event("NEW_CONVERSATION", id=f"{C[:8]}{OTHER_C[8:]}"))
+    assert lead(C[:8]) is None
+    assert lead(C) == f"/ui/{C}/"
 
 
 # Folding

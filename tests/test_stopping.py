@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import C, make_event
 from tests.servers import running, set_up
 
-pytestmark = pytest.mark.sqlite
+pytestmark = [pytest.mark.sqlite, pytest.mark.alone("a stop within seconds")]
 
 # What granian waits for a worker that does not stop is 30 s; a stop takes a tenth of a second.
 SECONDS = 10
