@@ -54,7 +54,7 @@ def locked_out(request: HttpRequest, *of_axes: Any) -> HttpResponse:
 
 
 def name_tried(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
-    """Return the tried name, cut: no user has a longer name, and django-axes no room to count one."""
+    """Return the tried name, cut: no user has a longer one, and none fits the table of attempts."""
     return str((credentials or request.POST).get("username", ""))[:LONGEST_NAME]
 
 

@@ -13,7 +13,7 @@ UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 def readable(body: bytes) -> str:
     """Return well-formed short JSON with indentation, and any other text as sent.
 
-    Bytes that are not UTF-8, and characters that a browser leaves out, are spelt with backslashes.
+    Bytes and characters impossible in text, or invisible in a browser, are spelt with backslashes.
     """
     text = indented(body) or body.decode("utf-8", errors="backslashreplace")
     encodable = text.encode("utf-8", errors="backslashreplace").decode()
@@ -21,7 +21,7 @@ def readable(body: bytes) -> str:
 
 
 def indented(body: bytes) -> str:
-    """Return the JSON with indentation. Empty if indentation fails or would change a value."""
+    """Return the body as indented JSON. Empty if its content is no JSON, or would change."""
     if len(body) > MAX_INDENTED:
         return ""
     try:

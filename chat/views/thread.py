@@ -16,7 +16,7 @@ TOGETHER = timedelta(seconds=60)
 class Entry:
     """A message. `is_joined` if the message continues the one above.
 
-    `day` is set on the first message of a day and of a page, whatever stands on other pages.
+    `day` is set on the first message of a day, and on the first message on screen.
     """
 
     message: Message
@@ -25,7 +25,7 @@ class Entry:
 
 
 def entries(page: ThreadPage, *, below: Message | None = None) -> Iterator[Entry]:
-    """Yield the entries in the current time zone. They follow on `below`, a message already shown."""
+    """Yield the entries in the current time zone. `below` is the message above them on screen."""
     above = below
     for message in page.messages:
         is_new_day = above is None or day_of(above) != day_of(message)
