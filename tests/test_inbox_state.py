@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from chat.models import Conversation, ConversationQuerySet, Filter, Message
-from chat.views.listing import NOBODY, Listing, shown_sql
+from chat.views.listing import NOBODY, Listing, stamp_sql
 from tests.conftest import NOW, OTHER_C, C, M, make_event
 
 pytestmark = pytest.mark.both_engines("what a rule leaves on the conversation")
@@ -401,7 +401,7 @@ def test_a_precondition_that_fails_is_said_to_be_one(after, client):
 @pytest.mark.postgresql
 @pytest.mark.parametrize("filter", Filter)
 def test_an_idle_poll_looks_up_the_rows_that_the_list_shows_and_no_others(filter, db):
-    sql, params = shown_sql(Listing(filter), 50)
+    sql, params = stamp_sql(Listing(filter), 50)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")  # of an empty table it is what costs least
         cursor.execute(f"EXPLAIN {sql}", [*params, NOBODY])

@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.utils import timezone, translation
 
 from chat.statistics import read_statistics
-from chat.views.charts import DURATIONS, Series, bar_chart
+from chat.views.charts import DURATIONS, Plot, Series, bar_chart
 from chat.views.durations import in_words
 from tests.conftest import NOW, C, make_event
 
@@ -387,16 +387,12 @@ def test_a_duration_in_words(seconds, words):
 
 def chart(above, below=None, **options):
     names = [str(n) for n in range(len(above))]
-    return bar_chart(
-        title="Title",
-        description="Description",
-        names=names,
-        labels=names,
-        above=Series("up", "up", above),
-        below=Series("down", "down", below) if below else None,
-        words=lambda value: f"{value:g}",
-        **options,
-    )
+    series = [Series("up", "up", above)]
+    if below:
+        series.append(Series("down", "down", below))
+    words = "{:g}".format
+    plot = Plot(names=names, labels=names, series=series, words=words, **options)
+    return bar_chart("Title", "Description", plot)
 
 
 def test_ticks_fall_on_round_numbers():

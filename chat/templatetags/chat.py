@@ -1,4 +1,4 @@
-"""What templates need to show conversations: text, times, colours and addresses."""
+"""Tags and filters for conversations: texts, times, colours and addresses."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -28,22 +28,22 @@ register.filter("reason", reason_of)
 
 @register.filter
 def utc_iso(at: datetime, precision: str = "seconds") -> str:
-    """RFC 3339 in UTC, to the second, or to the microsecond: then texts compare as times do."""
+    """Return RFC 3339 in UTC, to the second or the microsecond. The texts sort as their times do."""
     return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 @register.simple_tag
 def time(at: datetime, format: str, *, css: str = "") -> SafeString:
-    """A moment in the server's zone, until static/chat/times.js writes it in the reader's."""
+    """Return a `<time>` in the server's zone. static/chat/times.js rewrites it in the reader's zone."""
     kind = f' class="{css}"' if css else ""
     text = written(at, format)
-    return mark_safe(  # noqa: S308 - of our own words and a moment
+    return mark_safe(  # noqa: S308 - made of our own words and a time
         f'<time{kind} datetime="{utc_iso(at)}" data-format="{format}">{text}</time>'
     )
 
 
 def written(at: datetime, format: str) -> str:
-    """The form that times.js gives it, as near as Django comes."""
+    """Format a time as times.js does, as closely as Django can."""
     match format:
         case "age":
             return age(at)
@@ -57,14 +57,14 @@ def written(at: datetime, format: str) -> str:
 
 
 def day(at: datetime) -> str:
-    """Begins like a sentence. Days and months are names, with a capital letter, in English alone."""
+    """Format a day like the start of a sentence. Only English capitalizes the names in the middle."""
     form = pgettext("a whole day, as Django's date format", "l, F j, Y")
     text = date_format(localtime(at), form)
     return text if get_language() == "en" else capfirst(text.lower())
 
 
 def age(since: datetime) -> str:
-    """How long ago, in its largest unit; never negative. times.js says it alike."""
+    """Return the age in its largest unit, never negative. times.js uses the same words."""
     minutes = max(0, int((now() - since).total_seconds() // 60))
     if minutes < 60:
         return gettext("%s min") % minutes
@@ -75,7 +75,7 @@ def age(since: datetime) -> str:
 
 @register.filter
 def hue(id: UUID) -> int:
-    """One of the colours that inbox.css names, always the same for one id."""
+    """Return the number of a colour of inbox.css, always the same for one id."""
     return id.int % HUES
 
 
@@ -86,17 +86,17 @@ def counted(count: int) -> str:
 
 @register.simple_tag
 def listing_query(listing: Listing | None, *, or_path: bool = False, **changes: Any) -> str:
-    """The listing as the end of an address. With `or_path`, of the present one: "?" where it is empty."""
+    """Return the listing's query string. With `or_path`, an empty one is "?", which clears the query."""
     query = (listing or Listing()).query(**{name: str(value) for name, value in changes.items()})
     return query or ("?" if or_path else "")
 
 
 @register.simple_tag(takes_context=True)
-def beside(context: Context, lead: str = "?") -> str:
-    """The list that stands beside a thread, as the end of its address: a listing, or a search."""
+def left_pane_query(context: Context, lead: str = "?") -> str:
+    """Return the query string of the list or the search in the left pane, after `lead`."""
     if query := context.get("query"):
         cursor = context["request"].GET.get("hits_cursor", "")
-        said = urlencode({"q": query} | ({"hits_cursor": cursor} if cursor else {}))
+        parameters = urlencode({"q": query} | ({"hits_cursor": cursor} if cursor else {}))
     else:
-        said = listing_query(context.get("listing"))[1:]
-    return f"{lead}{said}" if said else ""
+        parameters = listing_query(context.get("listing"))[1:]
+    return f"{lead}{parameters}" if parameters else ""

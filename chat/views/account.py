@@ -1,4 +1,4 @@
-"""Logging in and out, and one's own password."""
+"""Login, logout and the change of one's own password."""
 
 from ipaddress import ip_address
 from typing import Any
@@ -18,7 +18,7 @@ LONGEST_NAME = 150
 
 
 class LogOut(LogoutView):
-    """Ends the session, and has the browser forget what it keeps of ours but for its own marks."""
+    """Ends the session and clears the browser's cache of our pages, but not its stored settings."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = super().post(request, *args, **kwargs)
@@ -32,7 +32,7 @@ class Account(PasswordChangeView):
     extra_context = {"section": "account"}
 
     def get_form(self, form_class: Any = None) -> PasswordChangeForm:
-        """The focus is not for the password on a page that most come to for the logout."""
+        """Return the form without focus, because most visitors of the page want to log out."""
         form = super().get_form(form_class)
         form.fields["old_password"].widget.attrs.pop("autofocus")
         return form
@@ -46,7 +46,7 @@ class Account(PasswordChangeView):
 
 @never_cache
 def locked_out(request: HttpRequest, *of_axes: Any) -> HttpResponse:
-    """In place of the login, once a password was guessed at too often."""
+    """Answer in place of the login, after too many wrong passwords."""
     minutes = settings.LOGIN_LOCKOUT_MINUTES
     response = page(request, "chat/locked_out.html", {"minutes": minutes}, status=429)
     response["Retry-After"] = str(minutes * 60)
@@ -54,12 +54,12 @@ def locked_out(request: HttpRequest, *of_axes: Any) -> HttpResponse:
 
 
 def name_tried(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
-    """Nobody has a longer one, and there is no room to count it."""
+    """Return the tried name, cut: no user has a longer one, and none fits the table of attempts."""
     return str((credentials or request.POST).get("username", ""))[:LONGEST_NAME]
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """None for what a proxy of ours gave and is no address: such clients are counted together."""
+    """Return the address, or None if a proxy gave no address. Such clients are counted together."""
     try:
         return str(ip_address(request.META.get("REMOTE_ADDR", "")))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Statistics as a page shows them: what each figure means, its chart, and the same in a table."""
+"""The cards of the statistics page: figures with their meaning, a chart, and the same as a table."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from chat.statistics import DayFigures, Durations, HourFigures, Statistics
-from chat.views.charts import COUNTS, DURATIONS, Chart, Series, bar_chart
+from chat.views.charts import COUNTS, DURATIONS, Chart, Plot, Series, bar_chart
 from chat.views.durations import in_words
 
 NOTHING = "–"
@@ -18,7 +18,7 @@ NOTHING = "–"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number in words. `kind` is the class of the series that it sums up, if any."""
+    """A number in words. `kind` is the class of the series with this sum, if any."""
 
     value: str
     name: str
@@ -27,15 +27,27 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A first column of headings, days (with their dates) or hours, and a column a series."""
+    """One row a day (with its date) or an hour, one column a series."""
 
     columns: list[str]
     rows: list[tuple[str, date | None, list[str]]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TabulatedPlot(Plot):
+    """A plot with the rest of its table. `heading` is the title of the column of names.
+
+    `last_column` stands in the table only: its title, then one cell a row.
+    """
+
+    heading: str
+    dates: Sequence[date | None]
+    last_column: tuple[str, list[str]] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One subject. Its meaning is one sentence; there is no chart of nothing."""
+    """One subject. Its meaning is one sentence. `chart` is None if no bar would stand in it."""
 
     key: str
     title: str
@@ -64,41 +76,35 @@ def now_of(statistics: Statistics) -> dict[str, str]:
 
 
 def conversations(statistics: Statistics) -> Card:
-    return by_day(
-        statistics,
+    days = statistics.by_day
+    opened = Series("accent", _("opened"), [day.conversations_opened for day in days])
+    return card(
         key="conversations",
         title=_("Conversations opened"),
         meaning=_("Each conversation counts on the day when it was opened."),
         figures=[Figure(counted(statistics.conversations_opened), _("in the period"))],
-        series=[
-            Series("accent", _("opened"), [day.conversations_opened for day in statistics.by_day])
-        ],
+        plot=by_day(days, [opened]),
     )
 
 
 def messages_by_day(statistics: Statistics) -> Card:
-    return by_day(
-        statistics,
+    days = statistics.by_day
+    return card(
         key="messages",
         title=_("Messages a day"),
         meaning=_("Each message counts on the day when it was written, also when it came late."),
         figures=sums(statistics),
-        series=received_and_sent(statistics.by_day),
+        plot=by_day(days, received_and_sent(days)),
     )
 
 
 def messages_by_hour(statistics: Statistics) -> Card:
-    hours = [hour.hour for hour in statistics.by_hour]
     return card(
         key="hours",
         title=_("Messages by hour of the day"),
         meaning=_("All messages of the period, by the hour in which they were written."),
         figures=sums(statistics),
-        heading=_("Hour"),
-        names=[f"{hour:02}:00" for hour in hours],
-        labels=[f"{hour}" if hour % 4 == 0 else "" for hour in hours],
-        dates=[None for _hour in hours],
-        series=received_and_sent(statistics.by_hour),
+        plot=by_hour(statistics.by_hour),
     )
 
 
@@ -141,7 +147,7 @@ def closings(statistics: Statistics) -> Card:
     )
 
 
-# What they share
+# Parts of a card
 
 
 def sums(statistics: Statistics) -> list[Figure]:
@@ -166,94 +172,23 @@ def timed(
     meaning: str,
     of: Callable[[Statistics | DayFigures], Durations],
 ) -> Card:
-    """Medians of the durations that both a day and the whole period have."""
-    total, days = of(statistics), [of(day) for day in statistics.by_day]
+    """Return the card of the medians of a duration, of each day and of the whole period."""
+    total, durations = of(statistics), [of(day) for day in statistics.by_day]
     of_how_many = ngettext("median of %(count)s", "median of %(count)s", total.count)
-    return by_day(
-        statistics,
+    return card(
         key=key,
         title=title,
         meaning=meaning,
         figures=[
             Figure(spoken(total.median_seconds), of_how_many % {"count": counted(total.count)})
         ],
-        series=[Series("accent", _("median"), [day.median_seconds for day in days])],
-        steps=DURATIONS,
-        words=spoken,
-        more=(_("Number"), [counted(day.count) for day in days]),
-    )
-
-
-def by_day(
-    statistics: Statistics,
-    *,
-    key: str,
-    title: str,
-    meaning: str,
-    figures: list[Figure],
-    series: list[Series],
-    steps: Sequence[int] = COUNTS,
-    words: Callable[[float | None], str] | None = None,
-    more: tuple[str, list[str]] | None = None,
-) -> Card:
-    days = [day.date for day in statistics.by_day]
-    every = max(1, -(-len(days) // 5)) if len(days) > 7 else 1
-    return card(
-        key=key,
-        title=title,
-        meaning=meaning,
-        figures=figures,
-        heading=_("Day"),
-        names=[date_format(day, "SHORT_DATE_FORMAT") for day in days],
-        labels=[short(day) if place % every == 0 else "" for place, day in enumerate(days)],
-        dates=days,
-        series=series,
-        steps=steps,
-        words=words,
-        more=more,
-    )
-
-
-def card(
-    *,
-    key: str,
-    title: str,
-    meaning: str,
-    figures: list[Figure],
-    heading: str,
-    names: list[str],
-    labels: list[str],
-    dates: Sequence[date | None],
-    series: list[Series],
-    steps: Sequence[int] = COUNTS,
-    words: Callable[[float | None], str] | None = None,
-    more: tuple[str, list[str]] | None = None,
-) -> Card:
-    words = words or counted
-    cells = [[words(value) for value in each.values] for each in series]
-    columns = [each.name for each in series]
-    if more:
-        columns.append(more[0])
-        cells.append(more[1])
-    by_row = zip(names, dates, zip(*cells, strict=True), strict=True)
-    rows = [(name, day, list(row)) for name, day, row in by_row]
-    chart = bar_chart(
-        title=title,
-        description=meaning,
-        names=names,
-        labels=labels,
-        above=series[0],
-        below=series[1] if len(series) > 1 else None,
-        steps=steps,
-        words=words,
-    )
-    return Card(
-        key=key,
-        title=title,
-        meaning=meaning,
-        figures=figures,
-        table=Table([heading, *columns], rows),
-        chart=chart if chart.bars else None,
+        plot=by_day(
+            statistics.by_day,
+            [Series("accent", _("median"), [each.median_seconds for each in durations])],
+            steps=DURATIONS,
+            words=spoken,
+            last_column=(_("Number"), [counted(each.count) for each in durations]),
+        ),
     )
 
 
@@ -265,5 +200,63 @@ def spoken(seconds: float | None) -> str:
     return NOTHING if seconds is None else in_words(seconds)
 
 
+def by_day(
+    figures: Sequence[DayFigures],
+    series: list[Series],
+    *,
+    steps: Sequence[int] = COUNTS,
+    words: Callable[[float | None], str] = counted,
+    last_column: tuple[str, list[str]] | None = None,
+) -> TabulatedPlot:
+    """Return the plot of a bar a day. In more than a week, five days at most have a label."""
+    days = [day.date for day in figures]
+    every = max(1, -(-len(days) // 5)) if len(days) > 7 else 1
+    return TabulatedPlot(
+        heading=_("Day"),
+        names=[date_format(day, "SHORT_DATE_FORMAT") for day in days],
+        labels=[short(day) if place % every == 0 else "" for place, day in enumerate(days)],
+        dates=days,
+        series=series,
+        steps=steps,
+        words=words,
+        last_column=last_column,
+    )
+
+
 def short(day: date) -> str:
     return date_format(day, pgettext("day and month under a chart, as Django's date format", "M j"))
+
+
+def by_hour(figures: Sequence[HourFigures]) -> TabulatedPlot:
+    hours = [hour.hour for hour in figures]
+    return TabulatedPlot(
+        heading=_("Hour"),
+        names=[f"{hour:02}:00" for hour in hours],
+        labels=[f"{hour}" if hour % 4 == 0 else "" for hour in hours],
+        dates=[None for _hour in hours],
+        series=received_and_sent(figures),
+        words=counted,
+    )
+
+
+def card(*, key: str, title: str, meaning: str, figures: list[Figure], plot: TabulatedPlot) -> Card:
+    chart = bar_chart(title, meaning, plot)
+    return Card(
+        key=key,
+        title=title,
+        meaning=meaning,
+        figures=figures,
+        table=table(plot),
+        chart=chart if chart.bars else None,
+    )
+
+
+def table(plot: TabulatedPlot) -> Table:
+    columns = [each.name for each in plot.series]
+    cells = [[plot.words(value) for value in each.values] for each in plot.series]
+    if plot.last_column:
+        title, last = plot.last_column
+        columns.append(title)
+        cells.append(last)
+    rows = zip(plot.names, plot.dates, zip(*cells, strict=True), strict=True)
+    return Table([plot.heading, *columns], [(name, day, list(row)) for name, day, row in rows])

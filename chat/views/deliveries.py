@@ -1,4 +1,4 @@
-"""The log of deliveries, and applying one of them again."""
+"""The log of deliveries, and the button that applies a delivery again."""
 
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NEWEST_FIRST = ("-id",)
 DELIVERIES_PAGE = 50
-# None of them repeats what was sent.
+# Django's own messages repeat the value of the request.
 NOT_LISTED = {"invalid_choice": _("Choose one from the list.")}
 
 
@@ -36,7 +36,7 @@ def any_or(choices: Any) -> list[tuple[str, Any]]:
 
 
 class DeliveriesForm(forms.Form):
-    """Which deliveries, and after which. Asks no database."""
+    """The filters and the cursor of the log. Validation needs no database."""
 
     outcome = forms.ChoiceField(
         label=_("Outcome"),
@@ -86,7 +86,7 @@ class DeliveriesForm(forms.Form):
         return cursor
 
     def page(self) -> Page[Delivery]:
-        """Of a valid form: the deliveries that it asks for, the newest first."""
+        """Return the page of a valid form, the newest deliveries first."""
         filters = {name: self.cleaned_data[name] for name in self.FILTERS}
         return page_of(
             Delivery.objects.for_list().filtered_by(**filters),
@@ -97,13 +97,13 @@ class DeliveriesForm(forms.Form):
 
     @property
     def narrows(self) -> bool:
-        """Whether anything is asked for but the newest of all."""
+        """Whether the form has a filter or a cursor."""
         return any(self.data.get(name) for name in (*self.FILTERS, "cursor"))
 
 
 @never_cache
 def deliveries(request: HttpRequest) -> HttpResponse:
-    """The log. A bad filter is a 400 with the form, which says what is wrong."""
+    """Answer with a page of the log. A bad filter is a 400 with the error in the form."""
     form = DeliveriesForm(request.GET)
     listed = form.page() if form.is_valid() else None
     context: dict[str, Any] = {"form": form, "page": listed, "section": "deliveries"}
@@ -152,7 +152,7 @@ NOTICES: dict[str, "StrPromise"] = {
 
 
 def notice(outcome: str, code: str) -> str:
-    """Say what applying a delivery again has done."""
+    """Return the notice about a delivery that was applied again."""
     if code:
         return gettext("Refused again: %(reason)s") % {"reason": reason_of(code)}
     return str(NOTICES[outcome])

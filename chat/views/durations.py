@@ -1,4 +1,4 @@
-"""How long something took, in words."""
+"""Durations in words."""
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -7,7 +7,7 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 
 def in_words(seconds: float) -> str:
-    """In the reader's language and its two largest units: "2 min 5 s", "3 days 4 h"."""
+    """Return the two largest units, in the reader's language: "2 min 5 s", "3 days 4 h"."""
     seconds = rounded(seconds)
     if seconds < MINUTE:
         return in_seconds(seconds)
@@ -21,7 +21,7 @@ def in_words(seconds: float) -> str:
 
 
 def rounded(seconds: float) -> int:
-    """To the smallest unit that is shown, before it is split: 59 min 60 s is an hour."""
+    """Round to the smallest unit on display, before the split into units: 59 min 60 s is an hour."""
     for limit, unit in ((HOUR, 1), (DAY, MINUTE)):
         if (whole := round(seconds / unit) * unit) < limit:
             return whole

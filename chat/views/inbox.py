@@ -35,7 +35,7 @@ MOST_ROWS = 500
 MOST_NEWS = 200
 MOST_ARRIVAL = 2**63 - 1
 MOST_HISTORY = 50
-# The parameters that name a message, and which side of it they ask for.
+# The parameters with a message's id, and the side of the message that each one means.
 SIDE_OF_PARAMETER: dict[str, Side] = {"message": "around", "before": "before", "after": "after"}
 
 
@@ -44,9 +44,12 @@ SIDE_OF_PARAMETER: dict[str, Side] = {"message": "around", "before": "before", "
 
 @never_cache
 def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
-    """Both panes. A bad list is a 400, an unknown conversation or message a 404; each shows the rest."""
+    """Answer with both panes.
+
+    A bad list is a 400, an unknown conversation or message a 404. Each shows the other pane.
+    """
     query, conversation_id = request.GET.get("q", ""), parse_id(id)
-    # The stamp is read before everything that the page shows: a change in between is shown twice.
+    # Stamp first, so that a change before the other reads is shown twice and never missed.
     stamp, left, is_good = left_pane(request, query, conversation_id)
     conversation = Conversation.objects.find(conversation_id)
     right, is_found = thread_pane(request, id, conversation)
@@ -58,7 +61,7 @@ def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
 def left_pane(
     request: HttpRequest, query: str, id: UUID | None
 ) -> tuple[str, dict[str, Any], bool]:
-    """The stamp and the context of the list or the search, and whether the address names one of ours."""
+    """Return the stamp and the context of the list or the search, and whether the address is valid."""
     if query:
         stamp = Listing().stamp(0, id)
         context = search_context(request, query)
@@ -74,7 +77,7 @@ def left_pane(
 def thread_pane(
     request: HttpRequest, id: str, conversation: Conversation | None
 ) -> tuple[dict[str, Any], bool]:
-    """The context of the thread, and whether the address names a stored conversation and message."""
+    """Return the context of the thread, and whether its conversation and message exist."""
     if conversation is None:
         return {"is_missing": bool(id)}, not id
     found = thread_page_of(request, conversation, is_whole=True)
@@ -90,7 +93,7 @@ def thread_pane(
 
 @never_cache
 def search(request: HttpRequest) -> HttpResponse:
-    """Hits in every message. A pasted id leads straight to its conversation or message."""
+    """Answer with the hits. A pasted id leads straight to its conversation or message."""
     query = request.GET.get("q", "")
     if address := address_of(query.strip()):
         return redirect(address)
@@ -101,7 +104,7 @@ def search(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def print_thread(request: HttpRequest, id: str) -> HttpResponse:
-    """All messages, without the panes around them."""
+    """Answer with all messages of a thread, without panes."""
     conversation = conversation_or_404(id)
     everything = ThreadPage(list(conversation.messages.in_order()))
     return page(request, "chat/print.html", thread_context(conversation, everything))
@@ -111,9 +114,9 @@ def print_thread(request: HttpRequest, id: str) -> HttpResponse:
 
 
 def poll(request: HttpRequest) -> HttpResponse:
-    """Everything that has changed since the page's stamp; 204 when nothing has.
+    """Answer with all changes since the page's stamp, or 204 if nothing has changed.
 
-    The page sends `counts` now and then, to ask whether the filters' numbers are still right.
+    The page sends `counts` now and then, because the stamp does not cover the filters' numbers.
     """
     try:
         listing, rows = Listing.of(request.GET), number(request.GET.get("rows"), most=MOST_ROWS)
@@ -143,7 +146,7 @@ def poll(request: HttpRequest) -> HttpResponse:
 
 
 def number(text: str | None, *, most: int) -> int | None:
-    """The number, or None without a text. Raises ValueError for anything but 0 to `most`."""
+    """Return the number, or None without a text. Raise ValueError for anything but 0 to `most`."""
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
@@ -153,11 +156,11 @@ def number(text: str | None, *, most: int) -> int | None:
 
 @never_cache
 def list_rows(request: HttpRequest) -> HttpResponse:
-    """The next rows of the list. `begins` is the cursor of its first row, which their addresses keep."""
+    """Answer with the next rows. Their addresses keep `begins`, the cursor of the list's first row."""
     try:
         listing = Listing.of(request.GET)
-        begins = replace(listing, cursor=request.GET.get("begins", ""))
-        context = {"listing": begins, "page": listing.page()}
+        list_on_screen = replace(listing, cursor=request.GET.get("begins", ""))
+        context = {"listing": list_on_screen, "page": listing.page()}
     except ValueError:
         return HttpResponse(status=400)
     context["selected_id"] = parse_id(request.GET.get("selected"))
@@ -166,7 +169,7 @@ def list_rows(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def thread_messages(request: HttpRequest, id: str) -> HttpResponse:
-    """The messages before or after one message of the thread, and the link to the next page."""
+    """Answer with the messages before or after one message, and the link to the next page."""
     conversation = conversation_or_404(id)
     thread_page = thread_page_of(request, conversation)
     if thread_page is None:
@@ -205,7 +208,7 @@ def counts_in_short(counts: dict[Filter, int]) -> str:
 
 
 def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
-    """A page of hits with their snippets; `is_bad_page` when the cursor is not one of ours."""
+    """Return a page of hits with their snippets. `is_bad_page` if the cursor is invalid."""
     found = MessageWords.objects.search(query)
     cursor = request.GET.get("hits_cursor", "")
     try:
@@ -223,7 +226,7 @@ def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
 
 
 def address_of(query: str) -> str | None:
-    """The page of the message or conversation with this id, or of the one whose id begins so."""
+    """Return the address of the message or conversation with this id, or with this short id."""
     if conversation := Conversation.objects.find_short(query):
         return reverse("thread", args=[conversation.pk])
     id = parse_id(query)
@@ -249,9 +252,9 @@ def conversation_or_404(id: str) -> Conversation:
 def thread_page_of(
     request: HttpRequest, conversation: Conversation, *, is_whole: bool = False
 ) -> ThreadPage | None:
-    """The newest messages, or the ones around, before or after the message that the address names.
+    """Return the newest messages, or the messages around, before or after the address's message.
 
-    None if the conversation has no such message. A whole page (`is_whole`) is never empty: beyond
+    None if the conversation lacks the message. A whole page (`is_whole`) is never empty: beyond
     the end of the thread it shows the end.
     """
     messages = conversation.messages.all()
@@ -276,23 +279,23 @@ def thread_context(conversation: Conversation, thread_page: ThreadPage) -> dict[
 
 
 def latest_arrival(conversation: Conversation, thread_page: ThreadPage) -> int:
-    """The arrival number of the newest message. Every later message has a higher one."""
+    """Return the newest message's arrival number. Every later message has a higher number."""
     if thread_page.has_newer:
         thread_page = conversation.messages.newest(1)
     return max((message.arrival for message in thread_page.messages), default=0)
 
 
 def history_context(conversation: Conversation) -> dict[str, Any]:
-    """The latest deliveries that were refused for this conversation, and their number."""
+    """Return the latest refused deliveries of this conversation, and their number."""
     refused = list(Delivery.objects.refused_for(conversation.pk)[: MOST_HISTORY + 1])
     count = f"{MOST_HISTORY}+" if len(refused) > MOST_HISTORY else str(len(refused))
     return {"history": refused[:MOST_HISTORY], "history_count": count}
 
 
 def news_of(conversation: Conversation, arrival: int | None) -> list[Message]:
-    """The messages that arrived later, MOST_NEWS at most.
+    """Return the messages that arrived later, MOST_NEWS at most.
 
-    None if `arrival` is None: then the page does not show the end of the thread.
+    Empty if `arrival` is None, because such a page does not show the end of the thread.
     """
     if arrival is None:
         return []

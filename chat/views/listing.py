@@ -1,4 +1,4 @@
-"""Which conversations the list shows, as the address says it."""
+"""The list of conversations, as its address names it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from chat.models import Conversation, ConversationQuerySet, Filter, Sort, orderi
 
 INBOX_PAGE = 50
 NOBODY = UUID(int=0)
-# What of a conversation is different whenever it is shown differently; and all of it as one text.
+# The columns of which one changes whenever a row would look different, and all rows as one text.
 STAMPED = "id", "revision", "wrote_after_closing_at"
 ROWS = {
     "sqlite": "group_concat(id || ' ' || revision || ' ' || ifnull(wrote_after_closing_at, ''))",
@@ -25,7 +25,7 @@ ROWS = {
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A filter, a sort, and the cursor of where it begins. Its queries raise BadCursor."""
+    """A filter, a sort, and the cursor of the first row. Its queries raise BadCursor."""
 
     filter: Filter = Filter.ALL
     sort: Sort = Sort.LATEST
@@ -33,7 +33,7 @@ class Listing:
 
     @classmethod
     def of(cls, address: Mapping[str, str]) -> "Listing":
-        """Raises ValueError for a filter or a sort that is none of ours."""
+        """Read the listing from an address. Raise ValueError for an unknown filter or sort."""
         return cls(
             Filter(address.get("filter") or Filter.ALL),
             Sort(address.get("sort") or Sort.LATEST),
@@ -52,40 +52,41 @@ class Listing:
         return page_of(self.conversations, self.ordering, size=size, cursor=self.cursor)
 
     def stamp(self, size: int, conversation_id: UUID | None) -> str:
-        """Changes exactly when what is shown of such a page's rows and of a conversation does.
+        """Return a hash that changes exactly when these rows or the conversation would look different.
 
-        Read before what it stands for: what happens in between is then shown twice, and never missed.
+        Read the stamp before the rows, so that a change in between is shown twice and never missed.
         """
-        sql, params = shown_sql(self, size)
+        sql, params = stamp_sql(self, size)
         id = Conversation._meta.pk.get_db_prep_value(conversation_id, connection)
         with connection.cursor() as cursor:
             cursor.execute(sql, [*params, id])
-            (shown,) = cursor.fetchone()
-        return blake2b((shown or "").encode(), digest_size=12).hexdigest()
+            (rows,) = cursor.fetchone()
+        return blake2b((rows or "").encode(), digest_size=12).hexdigest()
 
     def query(self, **changes: str) -> str:
-        """As the end of an address: empty where everything is as it is by default."""
-        said = {"filter": self.filter.value, "sort": self.sort.value, "cursor": self.cursor}
+        """Return the query string of the listing, without defaults: empty if nothing differs."""
+        parameters = {"filter": self.filter.value, "sort": self.sort.value, "cursor": self.cursor}
         usual = {"filter": Filter.ALL.value, "sort": Sort.LATEST.value, "cursor": ""}
-        said |= changes
-        differing = {name: value for name, value in said.items() if value != usual.get(name)}
+        parameters |= changes
+        differing = {name: value for name, value in parameters.items() if value != usual.get(name)}
         return f"?{urlencode(differing)}" if differing else ""
 
 
 @lru_cache(maxsize=256)
-def shown_sql(listing: Listing, size: int) -> tuple[str, tuple[Any, ...]]:
-    """What can change of a page, of one row more, and of the conversation that the last parameter names.
+def stamp_sql(listing: Listing, size: int) -> tuple[str, tuple[Any, ...]]:
+    """Return the SQL of a stamp: of a page, of one row more, and of one conversation.
 
-    Made once for each list: Django takes six times as long to make it as the database to answer.
-    One text, because Python lets its other threads in before each row that it has from SQLite. A
-    union by hand: Django's cannot hold a page, and PostgreSQL reads the whole table for an OR.
+    The caller appends the conversation's id to the parameters. Each list's SQL is cached, because
+    compiling takes six times as long as running. All rows come as one text, because Python lets
+    other threads run before each row from SQLite. The union is written by hand: Django's cannot
+    hold a page, and PostgreSQL reads the whole table for an OR.
     """
     rows = rows_of(listing.conversations, listing.ordering, cursor=listing.cursor)
-    page = [rows[: size + 1]] if size else []  # whether there is one more decides on "Load more"
+    page = [rows[: size + 1]] if size else []  # one more, because it decides on "Load more"
     compiled = [
         part.values_list(*STAMPED).query.sql_with_params()
         for part in (*page, Conversation.objects.filter(pk=NOBODY))
     ]
-    shown = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS part" for sql, _ in compiled)  # noqa: S608
+    union = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS part" for sql, _ in compiled)  # noqa: S608
     params = [param for _, params in compiled for param in params]
-    return f"SELECT {ROWS[connection.vendor]} FROM ({shown}) AS shown", tuple(params[:-1])  # noqa: S608
+    return f"SELECT {ROWS[connection.vendor]} FROM ({union}) AS stamped", tuple(params[:-1])  # noqa: S608

@@ -6,9 +6,9 @@ from html import escape, unescape
 
 from django.utils.safestring import SafeString, mark_safe
 
-# Longer texts, which the sender's system does not take as text messages either, are shown plain.
+# Longer texts are shown plain. The sender's system takes none as text messages either.
 MAX_FORMATTED = 4_096
-# As far as a mark reaches, on its line.
+# The longest text between two marks, always on one line.
 MAX_MARKED = 1_000
 
 MONO = re.compile(r"```(.+?)```", re.S)
@@ -23,7 +23,7 @@ BRACKETS = ("()", "[]", "{}")
 
 
 def markup(text: str) -> SafeString:
-    """HTML that shows the text; nothing of it is taken as HTML. Line breaks are left to CSS."""
+    """Return the text as HTML. The text's own tags are escaped; line breaks are left to CSS."""
     if len(text) > MAX_FORMATTED:
         return mark_safe(escape(text))  # noqa: S308 - escaped
     parts = MONO.split(text)  # plain, mono, plain, mono, … plain
@@ -36,9 +36,9 @@ def markup(text: str) -> SafeString:
 
 
 def unmarked(text: str) -> str:
-    """The same text without the signs that `markup` turns into its looks.
+    """Return the text without the marks that `markup` turns into tags.
 
-    Of a preview, which is cut and on one line, these may be others than of the whole text.
+    A preview is cut and on one line, so its marks may pair differently from the full text's.
     """
     return unescape(TAG.sub("", markup(text)))
 
@@ -54,7 +54,7 @@ def with_links(text: str) -> str:
 
 
 def without_closing_signs(url: str) -> str:
-    """The address without the sentence around it: a bracket belongs to it when it opens there."""
+    """Cut the sentence's signs off an address. A closing bracket stays if the address opens the pair."""
     unopened = {pair[1]: url.count(pair[1]) - url.count(pair[0]) for pair in BRACKETS}
     end = len(url)
     while url[end - 1] in CLOSING_SIGNS or unopened.get(url[end - 1], 0) > 0:
@@ -70,7 +70,7 @@ def link(url: str) -> str:
 
 
 def with_marks(text: str, marks: str = "*_~") -> str:
-    """Marks of different kinds nest; one inside its own kind is text."""
+    """Return HTML with nested marks. A mark inside its own kind is text."""
     html: list[str] = []
     done = 0
     for start, end in marked(text):
@@ -85,10 +85,10 @@ def with_marks(text: str, marks: str = "*_~") -> str:
 
 
 def marked(text: str) -> Iterator[tuple[int, int]]:
-    """Where a mark opens and where it closes, one after another.
+    """Yield the positions of each opening mark and of its closing mark.
 
-    The next place where a kind of mark may close is kept until it is passed, so that no part of
-    the text is looked through again for each mark that opens and never closes.
+    Each kind's next closing position is kept until passed. Otherwise every mark that never closes
+    would cost a search through the same text.
     """
     closings: dict[str, int] = {}
     done = 0
@@ -96,7 +96,7 @@ def marked(text: str) -> Iterator[tuple[int, int]]:
         start, mark = opening.start(), opening[0]
         if start < done:
             continue
-        if closings.get(mark, 0) < start + 2:  # something stands between
+        if closings.get(mark, 0) < start + 2:  # a mark holds at least one character
             closing = CLOSING[mark].search(text, start + 2)
             closings[mark] = closing.start() if closing else len(text)
         end = closings[mark]

@@ -1,4 +1,4 @@
-"""What the pages have in common."""
+"""Functions that all pages share."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ def home(request: HttpRequest) -> HttpResponse:
 def page(
     request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
-    """Render a page. EdgeMiddleware leaves it as it is, whatever its status."""
+    """Render a page. EdgeMiddleware leaves the page unchanged, whatever its status."""
     response = render(request, template, context, status=status)
     response.for_people = True  # type: ignore[attr-defined]
     return response
 
 
 def nothing_here(request: HttpRequest, **_: Any) -> HttpResponse:
-    """A 404. EdgeMiddleware puts the error page in its place."""
+    """Answer 404. EdgeMiddleware replaces the answer with the error page."""
     return HttpResponse(status=404)

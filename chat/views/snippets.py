@@ -1,4 +1,4 @@
-"""A line of a message around the words that a search found."""
+"""One line of a message, around the hits of a search."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ MAX_LOOKED_THROUGH = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a snippet, as it was written; `is_hit` when the query found it."""
+    """A part of a snippet, as written. `is_hit` if the query found this part."""
 
     text: str
     is_hit: bool = False
 
 
 def snippet(text: str, terms: list[str]) -> list[Piece]:
-    """One line around the first hit, cut on whole characters, with every hit in it marked."""
+    """Return one line around the first hit, cut on whole characters, with all its hits marked."""
     text = text[:MAX_LOOKED_THROUGH]
     hits = list(hits_in(text, terms))
     start = max(0, hits[0][0] - BEFORE_A_HIT) if hits else 0
@@ -37,7 +37,7 @@ def pieces_of(text: str, hits: Iterable[tuple[int, int]], start: int, end: int) 
     done = start
     for first, last in hits:
         if first < done:
-            continue  # one sign that holds two words: "½"
+            continue  # one character can be two words: "½"
         yield Piece(text[done:first])
         yield Piece(text[first:last], is_hit=True)
         done = last
@@ -45,7 +45,7 @@ def pieces_of(text: str, hits: Iterable[tuple[int, int]], start: int, end: int) 
 
 
 def hits_in(text: str, terms: list[str]) -> Iterator[tuple[int, int]]:
-    """The positions in the original of what the terms find, in the order of the text."""
+    """Yield the start and end of each hit in the original text, in the order of the text."""
     if not terms:
         return
     *whole, prefix = terms

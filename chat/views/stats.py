@@ -1,4 +1,4 @@
-"""The statistics."""
+"""The statistics page."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ NAMES = _("Last 7 days"), _("Last 30 days"), _("Last 90 days")
 
 
 class StatsForm(forms.Form):
-    """The period of the statistics; a missing one is the default, any other value an error."""
+    """The period of the statistics. A missing period is the default, any unknown value an error."""
 
     days = forms.TypedChoiceField(
         label=_("Period"),
@@ -28,14 +28,14 @@ class StatsForm(forms.Form):
     )
 
     @classmethod
-    def asked(cls, query: QueryDict) -> "StatsForm":
+    def of_query(cls, query: QueryDict) -> "StatsForm":
         return cls({"days": query.get("days", DEFAULT_PERIOD)})
 
 
 @never_cache
 def stats(request: HttpRequest) -> HttpResponse:
-    """A bad period is a 400 that still shows the form."""
-    form = StatsForm.asked(request.GET)
+    """Answer with the statistics of the period. A bad period is a 400 with the form."""
+    form = StatsForm.of_query(request.GET)
     context: dict[str, Any] = {"form": form, "section": "stats"}
     if not form.is_valid():
         return page(request, "chat/stats.html", context, status=400)

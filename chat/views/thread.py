@@ -1,4 +1,4 @@
-"""A thread as it is laid out: days, and messages that stand together."""
+"""The layout of a thread: days, and messages that stand together."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from django.utils import timezone
 
 from chat.models import Message, ThreadPage
 
-# static/chat/layout.js lays out by the same rule, in the reader's zone.
+# The same as in static/chat/layout.js, which lays out in the reader's zone.
 TOGETHER = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message; `day` when it is the first of one, `is_joined` when it goes on from the one above.
+    """A message. `is_joined` if the message continues the one above.
 
-    The first that is shown tells its day, whatever stands above it on another page.
+    `day` is set on the first message of a day, and on the first message on screen.
     """
 
     message: Message
@@ -25,7 +25,7 @@ class Entry:
 
 
 def entries(page: ThreadPage, *, below: Message | None = None) -> Iterator[Entry]:
-    """Laid out in the current time zone; `below` a message that is shown already."""
+    """Yield the entries in the current time zone. `below` is the message above them on screen."""
     above = below
     for message in page.messages:
         is_new_day = above is None or day_of(above) != day_of(message)
