@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: help demo run serve migrate test proofs lint lock env-example bench clean
+.PHONY: help demo run serve migrate test proofs coverage lint lock env-example bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,12 @@ test: .venv/dev ## every test; ARGS="-k close" for some
 	$(BIN)/python -m tests $(ARGS)
 
 proofs: .venv/dev ## what is too long for every landing: kills, random events, hostile input; an hour
-	$(BIN)/python -m tests --proofs long -m proof --timeout 0 -s $(ARGS)
+	TEST_PROCESSES=0 $(BIN)/python -m tests --proofs long -m proof --timeout 0 -s $(ARGS)
+
+coverage: .venv/dev ## branch coverage of every test on SQLite; half as long again as make test
+	rm -f .coverage
+	$(BIN)/python -m tests --cov --cov-append --cov-report= $(ARGS)
+	$(BIN)/coverage report
 
 lint: .venv/dev ## style, types, layers of imports, templates, missing migrations
 	$(BIN)/ruff check .
