@@ -104,7 +104,7 @@ def folder(tmp_path_factory):
 
 @contextmanager
 def a_small_disk(folder):
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m,mode=777", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m,mode=777", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode:
         missing("mounting a small disk is not allowed here")
     try:
