@@ -36,7 +36,7 @@ class Subject:
 
     @property
     def id(self) -> UUID | None:
-        """The id of the message or conversation that the event creates or changes."""
+        """Return the id of the message or conversation that the event creates or changes."""
         return self.message_id or self.conversation_id
 
 
@@ -286,10 +286,10 @@ OF_STATUS: dict[int, type[Refusal]] = {
 
 
 def refusal_for(status: int) -> type[Refusal]:
-    """The refusal that an answer with only a status stands for."""
+    """Return the refusal for an answer that has only a status."""
     return OF_STATUS.get(status) or (TryAgain if status >= 500 else BadRequest)
 
 
 def reason_of(code: str) -> str:
-    """The words for a person. A code that an older version logged is returned as it is."""
+    """Return the words for a person, or the code itself if only an older version knew it."""
     return str(REFUSALS[code].reason) if code in REFUSALS else code

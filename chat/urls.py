@@ -20,13 +20,13 @@ FORM = (*READ, *POST)
 
 
 def both(route: str, view: View, name: str | None = None) -> list[URLPattern]:
-    """A path with its slash and without. A redirect would lose the body of a POST."""
+    """Serve a path with and without its slash. A redirect would lose the body of a POST."""
     options: dict[str, Any] = {"name": name}
     return [path(f"{route}/", view, **options), path(route, view)]
 
 
 def api(route: str, view: View, name: str | None = None) -> list[URLPattern]:
-    """A REST framework view. It knows its methods, its readers, and when to check CSRF."""
+    """Serve a REST framework view, which checks methods, readers and CSRF by itself."""
     return both(route, view, name)
 
 
@@ -38,7 +38,7 @@ def ui(
     methods: tuple[str, ...] = READ,
     is_open: bool = False,
 ) -> list[URLPattern]:
-    """A page or a fragment. It answers `methods` only, and only people with a login unless open."""
+    """Serve a page or a fragment: `methods` only, and only to people with a login unless open."""
     return both(route, declared(require_http_methods(methods)(view), methods, is_open), name)
 
 

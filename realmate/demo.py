@@ -42,14 +42,14 @@ def main() -> None:
     load_history(conversations=options.conversations)
     server.set_app(get_internal_wsgi_application())
     Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://{HOST}:{options.port}"
+    address = f"http://{HOST}:{server.server_port}"
     print(f"Open {address}/ui/ in a browser. Ctrl-C ends the demo.", flush=True)
     call_command("simulate", url=address)
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="realmate.demo", description="A living inbox.")
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument("--database", metavar="URL", default=f"sqlite:///{DATABASE}")
     parser.add_argument(
         "--conversations", type=int, default=1000, help="how many an empty database begins with"

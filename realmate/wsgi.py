@@ -2,15 +2,20 @@
 
 import gc
 import os
+from contextlib import suppress
 from typing import Any
 
 import django
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 from granian.utils.proxies import wrap_wsgi_with_proxy_headers
 
 from realmate.postgresql.base import a_request
+
+PIECE = 64 * 1024
 
 
 class Request(WSGIRequest):
@@ -26,7 +31,7 @@ class Request(WSGIRequest):
 
 
 class Application(WSGIHandler):
-    """Django's, but that no request waits for PostgreSQL for ever."""
+    """Django's, with a time limit for PostgreSQL, and refusals that leave the connection usable."""
 
     request_class = Request
 
@@ -34,6 +39,28 @@ class Application(WSGIHandler):
         with a_request(seconds=settings.DATABASE_SECONDS):
             response = super().__call__(environ, start_response)
         return Stream(response) if getattr(response, "streaming", False) else response
+
+    def get_response(self, request: HttpRequest) -> HttpResponseBase:
+        response = super().get_response(request)
+        if response.status_code >= 300:
+            read_to_the_end(request.META)
+        return response
+
+
+def read_to_the_end(environ: dict[str, Any]) -> None:
+    """Read the rest of a body that was refused unread, if it is at most MAX_BODY_BYTES.
+
+    granian closes a connection whose request was not read to the end, mostly without a word in the
+    answer. The client's next request on that connection would meet a broken pipe.
+    Django's runserver reads to the end by itself, and does not set wsgi.input_terminated.
+    """
+    declared = environ.get("CONTENT_LENGTH") or "0"
+    left = settings.MAX_BODY_BYTES
+    if not environ.get("wsgi.input_terminated") or not declared.isdecimal() or int(declared) > left:
+        return
+    with suppress(OSError):  # the client has hung up
+        while left > 0 and (piece := environ["wsgi.input"].read(min(left, PIECE))):
+            left -= len(piece)
 
 
 class Stream:

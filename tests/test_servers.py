@@ -2,11 +2,14 @@
 
 import json
 import time
+from contextlib import closing
+from http.client import HTTPConnection
 
 import pytest
 
 from tests.conftest import C, M, make_event
-from tests.servers import assert_page, assert_problem, serving
+from tests.servers import answer_of, assert_page, assert_problem, serving
+from tests.test_signatures import SECRET
 from tests.test_the_card import SAMPLES
 
 pytestmark = pytest.mark.both_engines("the door, through real servers and their connections")
@@ -197,6 +200,35 @@ def test_a_connection_serves_many_events(server):
         for sent, status in events:
             answer = server.send_on(connection, head(f"Content-Length: {len(sent)}"), sent)
             assert answer.status_code == status
+
+
+UNREAD = [
+    ("/webhook/", "text/plain", 415),
+    ("/nowhere", "application/json", 404),
+    ("/conversations", "application/json", 405),
+    ("/ui/login/", "application/json", 403),
+]
+
+
+@pytest.mark.parametrize(("path", "type", "status"), UNREAD)
+def test_a_refusal_of_an_unread_body_leaves_the_connection_usable(server, path, type, status):
+    assert statuses_on_one_connection(server, path, type) == {status}
+
+
+def test_a_signature_refused_by_its_headers_leaves_the_connection_usable(tmp_path):
+    signed = {"WEBHOOK_SECRETS": SECRET, "DJANGO_SETTINGS_MODULE": "realmate.settings"}
+    with serving("granian", tmp_path, **signed) as server:
+        assert statuses_on_one_connection(server, "/webhook/", "application/json") == {401}
+
+
+def statuses_on_one_connection(server, path, type):
+    """The answers to a client that reads them after sending the body, and connects anew if told to."""
+    statuses = set()
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+        for _ in range(5):
+            connection.request("POST", path, b"x" * (3 * MIB), {"Content-Type": type})
+            statuses.add(answer_of(connection.getresponse()).status_code)
+    return statuses
 
 
 # Headers

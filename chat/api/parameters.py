@@ -72,7 +72,7 @@ def limit_parameter(value: str) -> int:
 
 
 def cursor_parameter(value: str) -> str:
-    """An empty cursor would mean the first page again and again."""
+    """Refuse an empty cursor, which would mean the first page again and again."""
     if not value:
         raise PydanticCustomError("invalid_cursor", INVALID_CURSOR.detail)
     return value
