@@ -11,7 +11,8 @@ import sys
 import pytest
 
 PROCESSES = os.environ.get("TEST_PROCESSES") or str(2 * len(os.sched_getaffinity(0)))
-PARALLEL = ["--numprocesses", PROCESSES, "--dist", "loadscope"]
+# The order of conftest.py stays: pytest-xdist would leave the files of few and long tests to the end.
+PARALLEL = ["--numprocesses", PROCESSES, "--dist", "loadscope", "--no-loadscope-reorder"]
 PARTS = {"not alone": PARALLEL, "alone": []}
 
 

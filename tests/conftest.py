@@ -123,11 +123,15 @@ def runs_here(item) -> bool:
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave the tests of the other engine out: they are deselected, not skipped."""
+    """Leave the tests of the other engine out (deselected, not skipped), and begin with the proofs.
+
+    A proof takes up to a minute. As the last test it would keep one process busy, and the others idle.
+    """
     left_out = [item for item in items if not runs_here(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    staying = [item for item in items if item not in set(left_out)]
+    items[:] = sorted(staying, key=lambda item: not item.get_closest_marker("proof"))
 
 
 def pytest_configure(config):
