@@ -121,6 +121,11 @@ DELIVERY_RETENTION_DAYS = env.int(
     "DELIVERY_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=36_500)
 )
 
+# Days of changes that `manage.py prune` keeps. A reader of changes may be away for so long.
+CHANGE_RETENTION_DAYS = env.int(
+    "CHANGE_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=36_500)
+)
+
 try:
     env.seal()
 except EnvValidationError as error:

@@ -13,7 +13,15 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.backends.base.base import NO_DB_ALIAS
 
-from chat.models import Conversation, Delivery, Message, MessageWords, User
+from chat.models import (
+    Change,
+    Conversation,
+    Delivery,
+    Message,
+    MessageWords,
+    User,
+    current_generation,
+)
 from chat.upkeep import copying
 from tests.conftest import C, M
 from tests.databases import beside
@@ -91,6 +99,18 @@ def test_who_may_do_what_is_copied(filled, url):
         ana = User.objects.using(copying.TARGET).get()
         assert ana.groups.get().permissions.get().codename == "view_delivery"
         assert ana.user_permissions.get().codename == "view_message"
+
+
+def test_a_copy_has_the_same_changes_in_a_generation_of_its_own(filled, url):
+    Change.objects.place()
+    call_command("copy_to", url)
+    with copying_from(url):
+        copied = Change.objects.using(copying.TARGET)
+        copied.place()
+        happened = [row.type for row in copied.placed()]
+        assert happened == [row.type for row in Change.objects.placed()]
+        assert happened == ["opened", "message", "closed"]
+        assert current_generation(using=copying.TARGET) != current_generation()
 
 
 @contextmanager

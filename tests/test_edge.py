@@ -418,33 +418,33 @@ def queries(transactional_db, django_assert_num_queries):
 
 
 def test_queries_of_an_opening(queries, post):
-    with queries(6 + UNKNOWN_ALSO_LOCKS_ITS_ID):
+    with queries(7 + UNKNOWN_ALSO_LOCKS_ITS_ID):
         assert post(OPENING).status_code == 201
 
 
 def test_queries_of_a_message(queries, post):
     post(OPENING)
-    with queries(8):
+    with queries(9):
         assert post(MESSAGE).status_code == 201
 
 
 def test_queries_of_a_late_message(queries, post):
     post(OPENING)
     post(make_event("NEW_MESSAGE", id=C, at="2025-02-21T11:00:00"))
-    with queries(10):
+    with queries(11):
         assert post(MESSAGE).status_code == 201
 
 
 def test_queries_of_a_late_message_for_which_nobody_waits(queries, post):
     post(OPENING)
     post(make_event("NEW_MESSAGE", id=C, at="2025-02-21T11:00:00", direction="SENT"))
-    with queries(8):
+    with queries(9):
         assert post(MESSAGE).status_code == 201
 
 
 def test_queries_of_a_closing(queries, post):
     post(OPENING)
-    with queries(5):
+    with queries(6):
         assert post(CLOSE).status_code == 200
 
 

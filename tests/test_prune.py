@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from chat.events.ingest import apply_again, ingest
-from chat.models import Conversation, Delivery, Message
+from chat.models import Change, Conversation, Delivery, Message
 from chat.upkeep import pruning
 from tests.conftest import C, M, make_event
 
@@ -96,3 +96,53 @@ def test_replays_are_deleted_with_what_they_replay_in_many_batches(monkeypatch):
         apply_again(delivery, at=timezone.now() - OLD)
     call_command("prune", "--yes")
     assert left() == []
+
+
+# Changes
+
+
+def opened(*, ago):
+    Change.objects.create(type="opened", conversation_id=C, at=timezone.now() - ago)
+    Change.objects.place()
+
+
+def kept():
+    return [row.place for row in Change.objects.placed()]
+
+
+@pytest.fixture
+def first(db):
+    """Four changes, two of them old, and the place of the first."""
+    for ago in (OLD, OLD, timedelta(), OLD):
+        opened(ago=ago)
+    return Change.objects.bounds()[0]
+
+
+def test_old_changes_are_deleted_up_to_the_first_one_to_keep(first, capsys):
+    call_command("prune", "--yes")
+    assert kept() == [first + 2, first + 3]
+    assert "2 changes deleted" in capsys.readouterr().out
+
+
+def test_without_yes_it_only_says_how_many_changes(first, capsys):
+    call_command("prune")
+    assert len(kept()) == 4
+    assert "2 changes are older than 90 days." in capsys.readouterr().out
+
+
+def test_a_setting_says_how_long_changes_are_kept(first, settings):
+    settings.CHANGE_RETENTION_DAYS = 100
+    call_command("prune", "--yes")
+    assert len(kept()) == 4
+
+
+def test_the_newest_change_stays_so_that_no_place_is_given_twice(db, monkeypatch):
+    monkeypatch.setattr(pruning, "AT_ONCE", 2)
+    for _ in range(6):
+        opened(ago=OLD)
+    [*_, last] = kept()
+    call_command("prune", "--yes")
+    assert kept() == [last]
+    call_command("prune", "--yes")
+    opened(ago=OLD)
+    assert kept() == [last, last + 1]

@@ -56,7 +56,7 @@ def door(request, deliver, post):
 
 def tables():
     """Everything that is stored, but for the log, and the note of a refusal that it leads to."""
-    noted = {"wrote_after_closing_at": None}
+    noted = {"wrote_after_closing_at": None, "updated_at": None}
     return [
         [row | noted for row in Conversation.objects.order_by("id").values()],
         list(Message.objects.order_by("id").values()),

@@ -254,10 +254,12 @@ def statuses_on_one_connection(server, path, type):
 def test_no_content_type_breaks_the_server(server, type):
     sent = opening(numbered(11))
     answer = server.post(sent, Content_Type=type.encode("latin-1"))
-    assert answer.status_code in (200, 201, 415)
     assert answer["X-Request-Id"]
-    if type.startswith("application/json"):
+    if type.startswith("application/json") and type.isascii():
+        assert answer.status_code in (200, 201)
         assert exists(server, numbered(11))
+    else:  # granian passes a header that is not UTF-8 on as an empty one
+        assert answer.status_code in (200, 201, 415)
 
 
 @pytest.mark.parametrize(

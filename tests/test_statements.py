@@ -46,6 +46,7 @@ def conversation(n, **values):
         "id": scattered(n),
         "opened_at": AT + timedelta(days=n),
         "activity_at": AT - timedelta(microseconds=n),
+        "updated_at": AT,
         "revision": LARGE - n,
     }
     if n % 2:

@@ -142,6 +142,7 @@ ingest_in_group = GroupCommit(ingest_together, alone=ingest_one)
 def ingest_into(work: UnitOfWork, parsed: Parsed) -> Result:
     """Add one event's effect and its log row to the unit of work."""
     event, envelope = parsed.event, parsed.envelope
+    work.now = envelope.received_at
     if isinstance(event, InvalidPayload):
         kept = envelope.body[:KEPT_OF_INVALID_BODY]
         if not event.subject.conversation_id and work.has_erased_any(ids_in(kept)):

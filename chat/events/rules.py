@@ -102,4 +102,4 @@ def note_writing_after_closing(event: Event, work: UnitOfWork, *, received_at: d
     """
     if isinstance(event, NewMessage) and event.data.direction == Direction.RECEIVED:
         at = min(event.timestamp, received_at)
-        work.note_writing_after_closing(event.data.conversation_id, at=at)
+        work.note_writing_after_closing(event.data.conversation_id, event.data.id, at=at)

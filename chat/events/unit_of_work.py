@@ -11,7 +11,9 @@ from chat.database.statements import Lookup, insert, update
 from chat.models import (
     CHANGED_BY_A_MESSAGE,
     CHANGED_BY_CLOSING,
+    CHANGED_BY_WRITING_AFTER_CLOSING,
     EARLY,
+    Change,
     Conversation,
     Delivery,
     Message,
@@ -39,6 +41,8 @@ class UnitOfWork:
     ) -> None:
         self.using = using
         self.early_events = early_events
+        self.now: datetime | None = None  # of the delivery whose effect is added
+        self.refused_after_closing: set[tuple[UUID, UUID]] = set()
         self.conversations: dict[UUID, Conversation | None] = {}
         self.messages: dict[UUID, Message | None] = {}
         self.with_early_events: set[UUID] = set()  # unknown conversations
@@ -67,6 +71,7 @@ class UnitOfWork:
         self.changed_fields: set[str] = set()
         self.stale_waiting: set[UUID] = set()  # conversations whose waiting_since must be read
         self.added: list[Message] = []
+        self.changes: list[Change] = []
         self.logged: list[Delivery] = []
 
     def conversation(self, id: UUID) -> Conversation | None:
@@ -108,29 +113,53 @@ class UnitOfWork:
     def open(self, conversation: Conversation) -> None:
         self.conversations[conversation.id] = conversation
         self.opened[conversation.id] = conversation
+        self._change(conversation, Change.Type.OPENED)
 
     def close(self, conversation: Conversation) -> None:
-        self._change(conversation, CHANGED_BY_CLOSING)
+        self._change(conversation, Change.Type.CLOSED, CHANGED_BY_CLOSING)
 
     def add(self, message: Message, conversation: Conversation) -> None:
         self.messages[message.id] = message
         self.added.append(message)
         if message.late and conversation.may_wait_otherwise(message):
             self.stale_waiting.add(conversation.id)
-        self._change(conversation, CHANGED_BY_A_MESSAGE)
+        self._change(conversation, Change.Type.MESSAGE, CHANGED_BY_A_MESSAGE, message.id)
 
-    def note_writing_after_closing(self, conversation_id: UUID, *, at: datetime) -> None:
+    def note_writing_after_closing(
+        self, conversation_id: UUID, message_id: UUID, *, at: datetime
+    ) -> None:
+        """Note that the customer wrote, once a message: a redelivery of it changes nothing."""
         conversation = self.conversation(conversation_id)
-        if conversation is not None:
-            conversation.wrote_after_closing_at = max(at, conversation.wrote_after_closing_at or at)
-            self._change(conversation, ["wrote_after_closing_at"])
+        if conversation is None or self._was_refused(conversation_id, message_id):
+            return
+        self.refused_after_closing.add((conversation_id, message_id))
+        conversation.wrote_after_closing_at = max(at, conversation.wrote_after_closing_at or at)
+        wrote = Change.Type.WROTE_AFTER_CLOSING
+        self._change(conversation, wrote, CHANGED_BY_WRITING_AFTER_CLOSING, message_id)
+
+    def _was_refused(self, conversation_id: UUID, message_id: UUID) -> bool:
+        if (conversation_id, message_id) in self.refused_after_closing:
+            return True
+        log = Delivery.objects.using(self.using)
+        return log.has_refused_after_closing(conversation_id, message_id)
 
     def log(self, delivery: Delivery) -> None:
         self.logged.append(delivery)
         if self.early_events and delivery.code == EARLY and delivery.conversation_id:
             self.with_early_events.add(delivery.conversation_id)
 
-    def _change(self, conversation: Conversation, fields: Iterable[str]) -> None:
+    def _change(
+        self,
+        conversation: Conversation,
+        type: Change.Type,
+        fields: Iterable[str] = (),
+        message_id: UUID | None = None,
+    ) -> None:
+        assert self.now is not None  # noqa: S101 - ingest_into sets it
+        conversation.updated_at = self.now
+        self.changes.append(
+            Change(type=type, conversation_id=conversation.id, message_id=message_id, at=self.now)
+        )
         if conversation.id not in self.opened:
             self.changed[conversation.id] = conversation
             self.changed_fields.update(fields)
@@ -149,6 +178,7 @@ class UnitOfWork:
         insert(*self.opened.values(), using=self.using)
         names = sorted(self.changed_fields)
         update(*self.changed.values(), names=names, using=self.using)
+        insert(*self.changes, using=self.using)
         for deliveries in batches(self.logged, lambda delivery: len(delivery.body)):
             insert(*deliveries, using=self.using)
         self._forget_changes()

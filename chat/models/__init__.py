@@ -3,9 +3,11 @@
 Only chat/events writes conversations and messages. chat/upkeep/erasure.py empties them.
 """
 
+from chat.models.changes import Change, Generation, begin_generation, current_generation
 from chat.models.conversations import (
     CHANGED_BY_A_MESSAGE,
     CHANGED_BY_CLOSING,
+    CHANGED_BY_WRITING_AFTER_CLOSING,
     COUNTED_TO,
     Conversation,
     ConversationQuerySet,
@@ -39,6 +41,7 @@ from chat.models.words import MessageWords
 __all__ = [
     "CHANGED_BY_A_MESSAGE",
     "CHANGED_BY_CLOSING",
+    "CHANGED_BY_WRITING_AFTER_CLOSING",
     "COUNTED_TO",
     "EARLY",
     "INVALID",
@@ -47,12 +50,14 @@ __all__ = [
     "MAY_CHANGE",
     "SHOWN_OF_BODY",
     "SIDES",
+    "Change",
     "Conversation",
     "ConversationQuerySet",
     "Delivery",
     "DeliveryQuerySet",
     "Direction",
     "Filter",
+    "Generation",
     "Message",
     "MessageQuerySet",
     "MessageWords",
@@ -61,6 +66,8 @@ __all__ = [
     "ThreadPage",
     "Token",
     "User",
+    "begin_generation",
+    "current_generation",
     "ids_in",
     "ordering_of",
 ]

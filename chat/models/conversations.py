@@ -166,7 +166,11 @@ class Conversation(models.Model):
     revision = models.PositiveBigIntegerField(
         default=1, help_text="Grows by one with every applied event."
     )
+    updated_at = models.DateTimeField(help_text="When it last changed here, by our clock.")
     message_count = models.PositiveIntegerField(default=0)
+    received_count = models.PositiveIntegerField(
+        default=0, help_text="How many of its messages are RECEIVED."
+    )
     activity_at = models.DateTimeField(
         help_text="The last message's timestamp, or its arrival if that is earlier; or the opening."
     )
@@ -196,6 +200,7 @@ class Conversation(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["-activity_at", "-id"], name="conversation_inbox"),
+            models.Index(fields=["updated_at", "id"], name="conversation_by_update"),
             models.Index(fields=["state", "-activity_at", "-id"], name="conversation_by_state"),
             models.Index(fields=["opened_at", "id"], name="conversation_by_opening"),
             models.Index(fields=["state", "opened_at", "id"], name="conversation_state_opening"),
@@ -279,12 +284,14 @@ class Conversation(models.Model):
         self.erased_at = self.erased_at or at
         self.last_message_preview = ""
         self.wrote_after_closing_at = None
+        self.updated_at = at
         self.revision += 1
 
     def count_in(self, message: Message) -> None:
         """Update the inbox columns with a new message. A late one may need `read_waiting_since` too."""
         self.revision += 1
         self.message_count += 1
+        self.received_count += message.direction == Direction.RECEIVED
         if not message.late:
             self._end_with(message)
 
@@ -316,7 +323,8 @@ class Conversation(models.Model):
 
 
 # Only columns that may change: writing the others would touch their indexes for nothing.
-CHANGED_BY_CLOSING = ("state", "closed_at", "waiting_since", "revision")
+CHANGED_BY_CLOSING = ("state", "closed_at", "waiting_since", "revision", "updated_at")
+CHANGED_BY_WRITING_AFTER_CLOSING = ("wrote_after_closing_at", "updated_at")
 CHANGED_BY_A_MESSAGE = [
     field.name
     for field in Conversation._meta.concrete_fields

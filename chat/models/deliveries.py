@@ -17,7 +17,12 @@ from django.utils.translation import gettext_lazy as _
 from chat.database.batches import batches
 from chat.database.locks import lock_ids
 from chat.models.messages import Message
-from chat.refusals import ConversationNotFound, InvalidEvent, InvalidJSON
+from chat.refusals import (
+    ConversationClosed,
+    ConversationNotFound,
+    InvalidEvent,
+    InvalidJSON,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -49,6 +54,13 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         )
         refused = refused.filter(~models.Exists(succeeded))
         return refused.order_by("-id").defer("body")
+
+    def has_refused_after_closing(self, conversation_id: UUID, message_id: UUID) -> bool:
+        """Whether the log has a refusal of this message because its conversation was closed."""
+        refused = self.filter(message_id=message_id, outcome=Delivery.Outcome.REFUSED)
+        return refused.filter(
+            conversation_id=conversation_id, code=ConversationClosed.code
+        ).exists()
 
     def as_they_happened(self) -> DeliveryQuerySet:
         """Order by timestamp; rows without a valid timestamp come last.
@@ -198,6 +210,12 @@ class Delivery(models.Model):
             models.Index(
                 fields=["conversation_id", "id"],
                 name="delivery_refused",
+                condition=Q(outcome="refused"),
+            ),
+            # A redelivery of a message that was refused is no news.
+            models.Index(
+                fields=["message_id", "id"],
+                name="delivery_refused_message",
                 condition=Q(outcome="refused"),
             ),
             models.Index(fields=["code", "id"], name="delivery_by_code", condition=~Q(code="")),

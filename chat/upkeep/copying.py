@@ -15,12 +15,13 @@ from django.core.management.color import no_style
 from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 
 from chat.database.batches import batches
-from chat.models import Conversation, Delivery, Message, MessageWords, Token, User
+from chat.models import Change, Conversation, Delivery, Message, MessageWords, Token, User
 
 TARGET = "target"
 # `migrate` fills these tables under keys of its own. The copy replaces the rows.
 MADE_BY_MIGRATE: list[type[models.Model]] = [ContentType, Permission]
-# In the order of their foreign keys. The search index is rebuilt from the messages.
+# In the order of their foreign keys. The search index is rebuilt from the messages, and the other
+# database begins a generation of its own.
 COPIED: list[type[models.Model]] = [
     *MADE_BY_MIGRATE,
     Group,
@@ -32,6 +33,7 @@ COPIED: list[type[models.Model]] = [
     Conversation,
     Message,
     Delivery,
+    Change,
 ]
 
 

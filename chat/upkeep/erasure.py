@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from chat.database.statements import execute
-from chat.models import Conversation, Delivery, Message, MessageWords
+from chat.models import Change, Conversation, Delivery, Message, MessageWords
 
 # Pages of the search index that one transaction rewrites while other writers wait: some 4 MB.
 PAGES_AT_ONCE = 1_000
@@ -57,6 +57,7 @@ def erase(id: UUID, *, at: datetime) -> None:
     """
     conversation = Conversation.objects.locked(id)
     Delivery.objects.naming(id).update(body=b"")
+    Change.objects.create(type=Change.Type.ERASED, conversation_id=id, at=at)
     if conversation is None:
         conversation = Conversation(id=id, opened_at=at, activity_at=at)
         conversation.erase(at=at)

@@ -1,4 +1,4 @@
-"""Delete old deliveries from the log."""
+"""Delete old deliveries from the log, and old changes."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
 
-from chat.models import EARLY, Delivery
+from chat.models import EARLY, Change, Delivery
 
 AT_ONCE = 500
 MOST_DAYS = 36_500
@@ -38,4 +38,25 @@ def prune(*, now: datetime, days: int) -> Iterator[int]:
         if not ids:
             return
         yield len(ids)
+        sleep(monotonic() - began)
+
+
+def outdated_changes(*, now: datetime, days: int) -> range:
+    """Return the places of old changes, from the first one on, up to the first one to keep.
+
+    The newest change is always kept, because places go on after it.
+    """
+    first, last = Change.objects.bounds()
+    kept = Change.objects.placed().filter(at__gte=now - timedelta(days=days)).first()
+    return range(first, kept.place or first if kept else max(first, last))
+
+
+def prune_changes(places: range) -> Iterator[int]:
+    """Delete the changes of these places, the oldest first. Yield the size of each batch."""
+    for start in range(places.start, places.stop, AT_ONCE):
+        began = monotonic()
+        until = min(start + AT_ONCE, places.stop)
+        with transaction.atomic(durable=True):
+            Change.objects.between(start, until).order_by().delete()
+        yield until - start
         sleep(monotonic() - began)

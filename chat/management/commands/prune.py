@@ -1,4 +1,4 @@
-"""Delete old deliveries from the log."""
+"""Delete old deliveries from the log, and old changes."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class Command(BaseCommand):
     help = (
         "Delete deliveries older than DELIVERY_RETENTION_DAYS from the log, in batches, while "
         "the service goes on. Conversations and messages stay, and so do early events that still "
-        "wait for their conversation."
+        "wait for their conversation. Changes older than CHANGE_RETENTION_DAYS are deleted too."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -34,10 +34,16 @@ class Command(BaseCommand):
         with database_errors_named():
             total = pruning.outdated(now=now, days=days).count()
             self.stdout.write(f"{total} deliveries are older than {days} days.")
+            kept = settings.CHANGE_RETENTION_DAYS
+            changes = pruning.outdated_changes(now=now, days=kept)
+            self.stdout.write(f"{len(changes)} changes are older than {kept} days.")
             if not options["yes"]:
                 self.stdout.write(NOTHING_DONE)
                 return
             with tqdm(total=total, unit=" deliveries") as bar:
                 for deleted in pruning.prune(now=now, days=days):
                     bar.update(deleted)
-        self.stdout.write(f"{bar.n} deleted.")
+            with tqdm(total=len(changes), unit=" changes") as bar_of_changes:
+                for deleted in pruning.prune_changes(changes):
+                    bar_of_changes.update(deleted)
+        self.stdout.write(f"{bar.n} deliveries and {bar_of_changes.n} changes deleted.")
