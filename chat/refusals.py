@@ -193,6 +193,17 @@ class LengthRequired(Refusal):
     detail = "This server cannot read a body without a Content-Length."
 
 
+class CursorExpired(Refusal):
+    """Changes after the cursor are deleted, or the database was restored or copied since."""
+
+    code = "cursor_expired"
+    status = HTTPStatus.GONE
+    detail = (
+        "The changes after this cursor are not kept. Begin again: take `next` of "
+        "/changes?after=now, read all of /conversations?ordering=oldest, then follow from that `next`."
+    )
+
+
 class PreconditionFailed(Refusal):
     code = "precondition_failed"
     status = HTTPStatus.PRECONDITION_FAILED
@@ -260,6 +271,7 @@ ALL: tuple[type[Refusal], ...] = (
     NotFound,
     MethodNotAllowed,
     LengthRequired,
+    CursorExpired,
     PreconditionFailed,
     BodyTooLarge,
     UnsupportedMediaType,
@@ -275,6 +287,7 @@ OF_STATUS: dict[int, type[Refusal]] = {
     403: Forbidden,
     404: NotFound,
     405: MethodNotAllowed,
+    410: CursorExpired,
     411: LengthRequired,
     412: PreconditionFailed,
     413: BodyTooLarge,

@@ -8,6 +8,7 @@ from django.urls import URLPattern, path, re_path
 from django.views.decorators.http import require_http_methods
 
 from chat.api import docs, probes, reads
+from chat.api.changes import Changes
 from chat.api.webhook import Webhook
 from chat.problems import nothing_here
 from chat.views import account, deliveries, inbox, page, stats
@@ -68,6 +69,7 @@ urlpatterns = [
     *ui("ui/fragments/list", inbox.list_rows, "list-rows"),
     *ui("ui/fragments/thread/<str:id>", inbox.thread_messages, "thread-messages"),
     *ui("ui/<str:id>/print", inbox.print_thread, "print"),
+    *api("changes", Changes.as_view()),
     *api("deliveries", reads.DeliveryList.as_view()),
     *api("stats", reads.Stats.as_view()),
     *api("metrics", probes.Metrics.as_view()),

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from granian.cli import cli
 
+from realmate import stopping
+
 SETTINGS = {
     "GRANIAN_INTERFACE": "wsgi",
     "GRANIAN_HOST": "127.0.0.1",
@@ -37,6 +39,7 @@ def main(application: str = "realmate.wsgi:application") -> None:
     environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(counters_of(environ)))
     os.environ.update(environ)
     let_starting_workers_stop()
+    os.register_at_fork(after_in_child=stopping.watch_signals)
     cli([application], auto_envvar_prefix="GRANIAN")
 
 

@@ -25,6 +25,9 @@ from chat.statistics import DEFAULT_PERIOD, PERIODS
 
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 50
+MAX_CHANGES = 1000
+DEFAULT_CHANGES = 100
+MAX_WAIT = 25  # seconds; proxies often give up after 30 or 60
 
 
 INVALID_CURSOR = FieldError("/cursor", "invalid_cursor", "Must be the next of an earlier page.")
@@ -68,6 +71,18 @@ class Parameters(BaseModel):
 def limit_parameter(value: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,2}", value) or int(value) > MAX_LIMIT:
         raise PydanticCustomError("invalid_limit", f"Must be a number from 1 to {MAX_LIMIT}.")
+    return int(value)
+
+
+def many_parameter(value: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", value) or int(value) > MAX_CHANGES:
+        raise PydanticCustomError("invalid_limit", f"Must be a number from 1 to {MAX_CHANGES}.")
+    return int(value)
+
+
+def wait_parameter(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,2}", value, re.ASCII) or int(value) > MAX_WAIT:
+        raise PydanticCustomError("invalid_wait", f"Must be a number from 0 to {MAX_WAIT}.")
     return int(value)
 
 
@@ -189,6 +204,30 @@ class DeliveryParameters(PageParameters):
     )
     conversation: Id | None = Field(
         None, description="Only deliveries that name this conversation."
+    )
+
+
+class ChangeParameters(Parameters):
+    """The start of the changes, their number, and how long to wait for the first one."""
+
+    after: Annotated[str, BeforeValidator(cursor_parameter)] = Field(
+        "",
+        description="`next` of an earlier answer: the changes after it. `now`: no change, and a "
+        "`next` to follow from. Without it: from the oldest change that is kept.",
+    )
+    limit: Annotated[
+        int,
+        BeforeValidator(many_parameter),
+        WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_CHANGES}),
+    ] = Field(DEFAULT_CHANGES, description="Changes per answer.")
+    wait: Annotated[
+        int,
+        BeforeValidator(wait_parameter),
+        WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_WAIT}),
+    ] = Field(
+        0,
+        description="Seconds to wait if there is no change yet. The answer comes with the first "
+        "change, and at once if too many others wait, or if the server stops.",
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from chat.api.parameters import (
+    ChangeParameters,
     ConversationParameters,
     DeliveryParameters,
     MessageParameters,
@@ -17,6 +18,7 @@ from chat.api.parameters import (
     StatsParameters,
 )
 from chat.api.serializers import (
+    ChangesOut,
     ConversationListOut,
     ConversationOut,
     DeliveriesOut,
@@ -104,6 +106,14 @@ def paths() -> Schema:
         | {"get": read("A conversation as text", as_text("text/plain"), codes=[unknown])},
         "/conversations/{id}/transcript.csv": one
         | {"get": read("A conversation as a table", as_text("text/csv"), codes=[unknown])},
+        "/changes": {
+            "get": read(
+                "What happened to conversations, in one order",
+                as_json(ChangesOut),
+                codes=["bad_request", "cursor_expired"],
+                parameters=ChangeParameters,
+            )
+        },
         "/deliveries": {
             "get": read(
                 "The delivery log, by pages and without the bodies",
@@ -237,6 +247,7 @@ def ref(model: type[BaseModel]) -> str:
 OUTCOME = as_json(OutcomeOut)
 METRICS: Schema = {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}
 PARAMETERS: list[type[Parameters]] = [
+    ChangeParameters,
     ConversationParameters,
     DeliveryParameters,
     MessageParameters,
@@ -245,6 +256,7 @@ PARAMETERS: list[type[Parameters]] = [
 TAKEN: list[type[BaseModel]] = [*EVENTS.values(), *PARAMETERS]
 GIVEN: list[type[BaseModel]] = [
     OutcomeOut,
+    ChangesOut,
     ConversationListOut,
     ConversationOut,
     DeliveriesOut,

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from chat.database.keyset import Page
 from chat.events.ingest import Result
-from chat.models import Conversation, Delivery, ThreadPage
+from chat.models import Change, Conversation, Delivery, ThreadPage
 
 
 class OutcomeOut(BaseModel):
@@ -111,6 +111,40 @@ def delivery_out(delivery: Delivery) -> DeliveryOut:
         webhook_id=delivery.webhook_id or None,
         replays=delivery.replays_id,
         replayed_by=[replay.pk for replay in delivery.replayed_by.all()],
+    )
+
+
+class ChangeOut(BaseModel):
+    """One change of a conversation. `at` is the time of its storage, by the service's clock.
+
+    `opened`, `closed` and `message`: an event was applied. `wrote_after_closing`: the customer's
+    message was refused, because the conversation is closed. `erased`: all text is gone.
+    `message_id` is null unless the change is about a message.
+    """
+
+    type: Change.Type
+    at: datetime
+    conversation_id: UUID
+    message_id: UUID | None
+
+
+class ChangesOut(BaseModel):
+    """Changes in their order. Store `next` with what you made of them: it is never null."""
+
+    changes: list[ChangeOut]
+    next: str
+
+
+def changes_out(changes: list[Change], *, next: str) -> ChangesOut:
+    return ChangesOut(changes=[change_out(change) for change in changes], next=next)
+
+
+def change_out(change: Change) -> ChangeOut:
+    return ChangeOut(
+        type=Change.Type(change.type),
+        at=change.at,
+        conversation_id=change.conversation_id,
+        message_id=change.message_id,
     )
 
 

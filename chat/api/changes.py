@@ -1,0 +1,107 @@
+"""`GET /changes`: what happened to conversations, for a machine that follows."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import BoundedSemaphore
+from time import monotonic
+
+from django.conf import settings
+from django.db import OperationalError, connection
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from chat.api.parameters import ChangeParameters
+from chat.api.reads import Read
+from chat.api.serializers import changes_out
+from chat.models import Change, current_generation
+from chat.refusals import BadParameters, CursorExpired, FieldError
+from realmate import stopping
+from realmate.postgresql.base import a_request
+
+CURSOR = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,17})")
+INVALID_AFTER = FieldError(
+    "/after", "invalid_cursor", "Must be `next` of an earlier answer, or now."
+)
+NOW = "now"
+# Each waiting request keeps a thread. The webhook needs the others (GRANIAN_BLOCKING_THREADS).
+MOST_WAITING = 16
+SECONDS_BETWEEN_LOOKS = 0.5
+
+waiting = BoundedSemaphore(MOST_WAITING)
+
+
+class Changes(Read):
+    """The changes after a cursor, in the one order that all readers see."""
+
+    def get(self, request: Request) -> HttpResponse:
+        parameters = ChangeParameters.read(request.query_params)
+        place_new_changes()
+        generation = current_generation()
+        start = start_of(parameters.after, generation)
+        found = changes_from(start, parameters.limit)
+        if not found and parameters.wait and request.method == "GET":
+            found = wait_for_changes(start, parameters.limit, seconds=parameters.wait)
+        following = start + len(found)
+        return Response(changes_out(found, next=f"{generation}-{following - 1}"))
+
+
+def start_of(after: str, generation: str) -> int:
+    """Return the place where the answer begins. Raises BadParameters and CursorExpired."""
+    first, last = Change.objects.bounds()
+    if not after:
+        return first
+    if after == NOW:
+        return last + 1
+    cursor = CURSOR.fullmatch(after)
+    if cursor is None:
+        raise BadParameters(INVALID_AFTER)
+    start = int(cursor[2]) + 1
+    if cursor[1] != generation or start < first:
+        raise CursorExpired
+    if start > last + 1:
+        raise BadParameters(INVALID_AFTER)
+    return start
+
+
+def changes_from(start: int, limit: int) -> list[Change]:
+    return list(Change.objects.between(start)[:limit])
+
+
+def place_new_changes() -> None:
+    """Place the changes committed by now. Whoever cannot write serves the changes that have a place."""
+    with suppress(OperationalError):
+        while Change.objects.place():
+            pass
+
+
+def wait_for_changes(start: int, limit: int, *, seconds: int) -> list[Change]:
+    """Return the next changes as soon as there are some, or nothing after that time.
+
+    A stop of the server ends the wait, and so does a lack of room: then the answer comes at once.
+    """
+    until = monotonic() + seconds
+    found: list[Change] = []
+    with room_to_wait() as has_room:
+        while has_room and not found and (left := until - monotonic()) > 0:
+            connection.close_if_unusable_or_obsolete()
+            if stopping.wait(min(left, SECONDS_BETWEEN_LOOKS)):
+                break
+            with a_request(
+                seconds=settings.DATABASE_SECONDS
+            ):  # each look has the time of a request
+                place_new_changes()
+                found = changes_from(start, limit)
+    return found
+
+
+@contextmanager
+def room_to_wait() -> Iterator[bool]:
+    """Yield whether one more request of this process may wait."""
+    has_room = waiting.acquire(blocking=False)
+    try:
+        yield has_room
+    finally:
+        if has_room:
+            waiting.release()

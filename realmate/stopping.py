@@ -1,0 +1,33 @@
+"""Whether this process of the production server has been told to stop.
+
+A request that waits for news must not keep a stopping server waiting. Only the main thread runs
+signal handlers, and granian installs its own. The wake-up file descriptor works beside any handler.
+"""
+
+import os
+import select
+import signal
+import time
+
+_stopping: int | None = None
+
+
+def watch_signals() -> None:
+    """Make `wait` notice every later signal. Call it in the main thread of a worker process."""
+    global _stopping
+    _stopping, written = os.pipe()
+    os.set_blocking(written, False)
+    signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+
+
+def wait(seconds: float) -> bool:
+    """Sleep. Return True as soon as the process is told to stop.
+
+    Elsewhere, as in the development server, whose threads end with it, this only sleeps.
+    """
+    if _stopping is None:
+        time.sleep(seconds)
+        return False
+    told = select.poll()
+    told.register(_stopping, select.POLLIN)  # never read, so that every thread sees it
+    return bool(told.poll(seconds * 1000))
