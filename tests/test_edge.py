@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
-from chat.models import Conversation, Delivery, Message
+from chat.models import Conversation, Delivery, Message, current_generation
 from tests.conftest import C, M, make_event
 from tests.servers import assert_page, assert_problem, through_wsgi
 
@@ -414,6 +414,7 @@ UNKNOWN_ALSO_LOCKS_ITS_ID = 2 if connection.vendor == "postgresql" else 0
 @pytest.fixture
 def queries(transactional_db, django_assert_num_queries):
     """Counts queries, the BEGIN and the COMMIT of a transaction among them."""
+    current_generation()  # the migration makes it, and the end of an earlier test deleted it
     return django_assert_num_queries
 
 
@@ -475,9 +476,9 @@ def test_queries_of_a_thread_do_not_grow_with_it(queries, client, deliver):
     deliver(OPENING)
     for number in range(60):
         deliver(make_event("NEW_MESSAGE", id=f"{number:08}{M[8:]}"))
-    with queries(2):
+    with queries(3):
         assert len(client.get(f"/conversations/{C}").json()["messages"]) == 60
-    with queries(2):
+    with queries(3):
         client.head(f"/conversations/{C}")
     with queries(6):
         client.get(f"/ui/{C}/")
@@ -486,7 +487,7 @@ def test_queries_of_a_thread_do_not_grow_with_it(queries, client, deliver):
 def test_queries_of_an_unchanged_conversation(queries, client, deliver):
     deliver(OPENING)
     etag = client.get(f"/conversations/{C}")["ETag"]
-    with queries(1):
+    with queries(2):
         answer = client.get(f"/conversations/{C}", headers={"If-None-Match": etag})
     assert answer.status_code == 304
 

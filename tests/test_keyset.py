@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 import pytest
 from django.db import connection, transaction
 
-from chat.database.keyset import BadCursor, page_of, rows_of
+from chat.database.keyset import BadCursor, page_of, rows_of, tag_of
 from chat.models import Conversation, Filter, Sort, ordering_of
 from tests.conftest import C, id_of, make_event
 
@@ -96,8 +96,13 @@ def test_counting_stops_where_it_says(conversations, monkeypatch, django_assert_
         assert Conversation.objects.counts()[Filter.ALL] == 6
 
 
+LATEST = ("-activity_at", "-id")
+
+
 def cursor(*values):
-    return urlsafe_b64encode(json.dumps(values).encode()).decode()
+    """A cursor made by hand, but for the right order."""
+    tagged = [tag_of(Conversation, LATEST), *values]
+    return urlsafe_b64encode(json.dumps(tagged).encode()).decode().rstrip("=")
 
 
 ID = id_of(1)
@@ -201,6 +206,24 @@ def test_what_machines_ask_for_is_read_from_an_index(
 @pytest.mark.parametrize("at", ["2999-12-31T23:59:59-23:59", "1970-01-01T00:00:00+23:59"])
 def test_a_cursor_of_any_offset_is_an_instant(db, at):
     """PostgreSQL takes no offset of 16 hours or more."""
-    cursor = urlsafe_b64encode(json.dumps([at, C]).encode()).decode().rstrip("=")
-    page = page_of(Conversation.objects.all(), ("-activity_at", "-id"), size=5, cursor=cursor)
+    page = page_of(Conversation.objects.all(), LATEST, size=5, cursor=cursor(at, C))
     assert page.rows == []
+
+
+def test_a_cursor_of_one_order_is_none_of_another(conversations):
+    rows = Conversation.objects.all()
+    orders = [
+        ("-activity_at", "-id"),
+        ("-opened_at", "-id"),
+        ("opened_at", "id"),
+        ("activity_at", "id"),
+    ]
+    cursors = [page_of(rows, order, size=1).next for order in orders]
+    assert all(cursors)
+    for order in orders:
+        for given, other in zip(cursors, orders, strict=True):
+            if order == other:
+                page_of(rows, order, size=1, cursor=given)
+            else:
+                with pytest.raises(BadCursor):
+                    page_of(rows, order, size=1, cursor=given)

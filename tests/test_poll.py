@@ -6,6 +6,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from chat.database.keyset import tag_of
+from chat.models import Conversation
 from tests.conftest import OTHER_C, C, M, make_event
 from tests.servers import assert_page, through_wsgi
 
@@ -14,13 +16,24 @@ ARABIC = "\u0665\u0660"  # 50
 MARKUP = "<b>echo</b>"
 NUMBERS = ["", "-1", "+1", "1.0", "1e1", "0x1", " 1", "1_0", "x", MARKUP, LARGE, ARABIC, "5\u00b2"]
 CHOICES = ["nothing", "ALL", "all ", "open\x00", "0", MARKUP, LARGE, ARABIC]
+TAG = tag_of(Conversation, ("-activity_at", "-id"))
 REFUSED = {
     "filter": CHOICES,
     "sort": [*CHOICES, "-activity_at"],
     "cursor": ["x", "=", " ", MARKUP, LARGE, ARABIC, "\x00"]
     + [
         urlsafe_b64encode(json.dumps(values).encode()).decode()
-        for values in (None, {}, [], [1], ["x", "y"], [LARGE, C], ["2025-02-21T10:00:00Z", -1])
+        for values in (
+            None,
+            {},
+            [],
+            [TAG],
+            [TAG, 1],
+            [TAG, "x", "y"],
+            [TAG, LARGE, C],
+            [TAG, "2025-02-21T10:00:00Z", -1],
+            ["another", "2025-02-21T10:00:00Z", C],
+        )
     ],
     "rows": [*NUMBERS, "501"],
     "arrival": [*NUMBERS, str(2**63)],

@@ -118,7 +118,7 @@ def test_every_problem_is_described_where_it_can_come(schema):
 
 
 PARAMETERS = {
-    "/conversations": ["limit", "cursor", "state", "needs_reply", "q", "ordering"],
+    "/conversations": ["limit", "cursor", "state", "needs_reply", "q", "updated_since", "ordering"],
     "/conversations/{id}/messages": ["limit", "before", "after", "around"],
 }
 

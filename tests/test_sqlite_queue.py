@@ -22,7 +22,7 @@ pytestmark = [
 
 def write() -> None:
     with transaction.atomic():
-        Conversation.objects.create(id=C, opened_at=NOW, activity_at=NOW)
+        Conversation.objects.create(id=C, opened_at=NOW, activity_at=NOW, updated_at=NOW)
 
 
 @pytest.fixture

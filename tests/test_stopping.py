@@ -3,10 +3,12 @@
 import json
 import os
 import time
+from contextlib import ExitStack
 from signal import SIGINT, SIGTERM
 
 import pytest
 
+from chat.api.changes import MOST_WAITING
 from tests.conftest import C, make_event
 from tests.servers import running, set_up
 
@@ -58,3 +60,20 @@ def test_a_request_that_is_under_way_when_the_server_stops_is_answered(environ):
         assert server.send_on(connection, BODY[20:]).status_code == 201
     with running("granian", environ) as server:
         assert server.ask("GET", f"/conversations/{C}").status_code == 200
+
+
+WAIT = b"GET /changes?after=now&wait=25 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def test_requests_that_wait_for_changes_are_answered_at_once_and_keep_nobody_waiting(environ):
+    """As many as both processes let wait, and some more."""
+    with running("granian", environ) as server, ExitStack() as stack:
+        waiting = [stack.enter_context(server.connected()) for _ in range(2 * MOST_WAITING + 8)]
+        began = time.monotonic()
+        for connection in waiting:
+            connection.sendall(WAIT)
+        assert server.post(b"{}").status_code == 400
+        time.sleep(1)
+        os.kill(server.pid, SIGTERM)
+        assert {server.send_on(connection).status_code for connection in waiting} == {200}
+    assert time.monotonic() - began < SECONDS  # each would wait for 25

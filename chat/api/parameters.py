@@ -1,6 +1,7 @@
 """Query parameters of the JSON reads. Wrong, unknown and repeated parameters are refused."""
 
 import re
+from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from chat.events.payloads import Id, field_errors
+from chat.events.payloads import Id, Timestamp, field_errors
 from chat.folding import MAX_QUERY, MAX_TERMS, words_of
 from chat.models import Conversation, Delivery, Sort
 from chat.refusals import OF_EVENTS, BadParameters, FieldError
@@ -30,7 +31,9 @@ DEFAULT_CHANGES = 100
 MAX_WAIT = 25  # seconds; proxies often give up after 30 or 60
 
 
-INVALID_CURSOR = FieldError("/cursor", "invalid_cursor", "Must be the next of an earlier page.")
+INVALID_CURSOR = FieldError(
+    "/cursor", "invalid_cursor", "Must be the next of an earlier page in the same order."
+)
 
 
 class Parameters(BaseModel):
@@ -165,11 +168,23 @@ class ConversationParameters(PageParameters):
         "`ordering` is refused. A page lists a conversation once; a later page lists it again for "
         "older hits. A page may be short or empty and still have a `next`.",
     )
+    updated_since: Timestamp | None = Field(
+        None,
+        description="Only conversations whose `updated_at` is this time or later, by `updated_at`, "
+        "oldest first; `q` and `ordering` are refused. To miss nothing follow /changes.",
+    )
     ordering: Ordering = Field(
         Sort.LATEST,
         description="`latest`: by activity, newest first. `waiting`: by the longest wait for a reply, "
         "then by activity. `newest`, `oldest`: by opening.",
     )
+
+    @field_validator("updated_since")
+    @classmethod
+    def order_is_that_of_the_updates(cls, value: datetime, info: ValidationInfo) -> datetime:
+        if info.data.get("q"):
+            raise contradiction("With q, the order is that of the hits, the latest arrival first.")
+        return value
 
     @field_validator("needs_reply")
     @classmethod
@@ -184,6 +199,8 @@ class ConversationParameters(PageParameters):
         given: dict[str, Any] = info.data
         if given.get("q"):
             raise contradiction("With q, the order is that of the hits, the latest arrival first.")
+        if given.get("updated_since"):
+            raise contradiction("With updated_since, the order is that of the updates.")
         nobody_waits = given.get("state") == Conversation.State.CLOSED
         if value == Sort.WAITING and (nobody_waits or given.get("needs_reply") is False):
             raise contradiction("None of these conversations waits for a reply.")

@@ -1,13 +1,18 @@
 """Conversations, messages, deliveries and statistics for machines: GET and HEAD."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from hashlib import blake2b
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
+from django.db.models import Model
 from django.http import HttpResponse, StreamingHttpResponse
 from django.utils.cache import get_conditional_response
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_control
+from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -34,12 +39,15 @@ from chat.models import (
     Delivery,
     MessageWords,
     ThreadPage,
+    current_generation,
 )
 from chat.refusals import BadParameters, ConversationNotFound, FieldError
 from chat.statistics import statistics_of
 
-# Part of every ETag: raise it whenever the JSON of an unchanged conversation changes.
+# Part of a conversation's ETag: raise it whenever the JSON of an unchanged conversation changes.
 FORMAT = 1
+
+Row = TypeVar("Row", bound=Model)
 
 
 @method_decorator(cache_control(private=True, no_cache=True), name="dispatch")
@@ -54,18 +62,18 @@ class ConversationList(Read):
 
     def get(self, request: Request) -> HttpResponse:
         parameters = ConversationParameters.read(request.query_params)
-        try:
-            page = conversations_page(parameters)
-        except BadCursor:
-            raise BadParameters(INVALID_CURSOR) from None
-        return Response(conversations_out(page))
+        page = page_of_generation(parameters.cursor, partial(conversations_page, parameters))
+        return with_etag(request, conversations_out(page))
 
 
-def conversations_page(parameters: ConversationParameters) -> Page[Conversation]:
+def conversations_page(parameters: ConversationParameters, cursor: str) -> Page[Conversation]:
     rows, ordering = Conversation.objects.filtered_by(
-        state=parameters.state, needs_reply=parameters.needs_reply, sort=parameters.ordering
+        state=parameters.state,
+        needs_reply=parameters.needs_reply,
+        sort=parameters.ordering,
+        updated_since=parameters.updated_since,
     )
-    bounds: Any = {"size": parameters.limit, "cursor": parameters.cursor}
+    bounds: Any = {"size": parameters.limit, "cursor": cursor}
     if parameters.q:
         return MessageWords.objects.conversations(parameters.q, among=rows, **bounds)
     return page_of(rows, ordering, **bounds)
@@ -76,7 +84,7 @@ class ConversationDetail(Read):
 
     def get(self, request: Request, id: str) -> HttpResponse:
         conversation = find_conversation(id)
-        etag = f'"{FORMAT}-{conversation.revision}"'
+        etag = f'"{FORMAT}-{current_generation()}-{conversation.revision}"'
         response = get_conditional_response(request, etag=etag)
         if response is None:
             response = Response(conversation_json(conversation))
@@ -148,17 +156,43 @@ class DeliveryList(Read):
 
     def get(self, request: Request) -> HttpResponse:
         parameters = DeliveryParameters.read(request.query_params)
-        rows = Delivery.objects.for_list().filtered_by(
-            outcome=parameters.outcome,
-            type=parameters.type,
-            code=parameters.code,
-            conversation=parameters.conversation,
-        )
-        try:
-            page = page_of(rows, ("-id",), size=parameters.limit, cursor=parameters.cursor)
-        except BadCursor:
-            raise BadParameters(INVALID_CURSOR) from None
-        return Response(deliveries_out(page))
+        page = page_of_generation(parameters.cursor, partial(deliveries_page, parameters))
+        return with_etag(request, deliveries_out(page))
+
+
+def deliveries_page(parameters: DeliveryParameters, cursor: str) -> Page[Delivery]:
+    rows = Delivery.objects.for_list().filtered_by(
+        outcome=parameters.outcome,
+        type=parameters.type,
+        code=parameters.code,
+        conversation=parameters.conversation,
+    )
+    return page_of(rows, ("-id",), size=parameters.limit, cursor=cursor)
+
+
+def page_of_generation(cursor: str, read: Callable[[str], Page[Row]]) -> Page[Row]:
+    """Read a page whose cursors belong to this generation of the database. Raises BadParameters.
+
+    After a restore the same numbers are given to other rows, so an older cursor would skip some.
+    """
+    generation = current_generation()
+    given, _, within = cursor.partition(".")
+    if cursor and given != generation:
+        raise BadParameters(INVALID_CURSOR)
+    try:
+        page = read(within)
+    except BadCursor:
+        raise BadParameters(INVALID_CURSOR) from None
+    return replace(page, next=f"{generation}.{page.next}") if page.next else page
+
+
+def with_etag(request: Request, out: BaseModel) -> HttpResponse:
+    """Answer with an ETag of the content, or with 304 if the reader has it already."""
+    content = out.model_dump_json().encode()
+    etag = f'"{blake2b(content, digest_size=16).hexdigest()}"'
+    response = get_conditional_response(request, etag=etag) or Response(content)
+    response["ETag"] = etag
+    return response
 
 
 class Stats(Read):

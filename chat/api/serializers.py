@@ -160,7 +160,9 @@ class LastMessageOut(BaseModel):
 
 
 class ConversationRowOut(BaseModel):
-    """A conversation in a list. `waiting_since` is null when no reply is needed."""
+    """A conversation in a list. `waiting_since` is null when no reply is needed, `erased_at` unless its
+    text was erased. `updated_at` is the time of its last change, by the service's clock.
+    """
 
     id: UUID
     state: Literal["OPEN", "CLOSED"]
@@ -169,6 +171,8 @@ class ConversationRowOut(BaseModel):
     needs_reply: bool
     waiting_since: datetime | None
     activity_at: datetime
+    updated_at: datetime
+    erased_at: datetime | None
     message_count: int
     last_message: LastMessageOut | None
 
@@ -210,6 +214,8 @@ def row_of(conversation: Conversation) -> ConversationRowOut:
             "needs_reply": conversation.needs_reply,
             "waiting_since": conversation.waiting_since,
             "activity_at": conversation.activity_at,
+            "updated_at": conversation.updated_at,
+            "erased_at": conversation.erased_at,
             "message_count": conversation.message_count,
             "last_message": last_message_of(conversation),
         }

@@ -5,6 +5,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -63,7 +65,8 @@ def after(ordering: Ordering, position: Sequence[Any]) -> Q:
 
 def cursor_of(row: Model, ordering: Ordering) -> str:
     values = [getattr(row, name.lstrip("-")) for name in ordering]
-    text = json.dumps([value if isinstance(value, int) else str(value) for value in values])
+    plain = [value if isinstance(value, int) else str(value) for value in values]
+    text = json.dumps([tag_of(type(row), ordering), *plain])
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -71,11 +74,19 @@ def decoded(cursor: str, model: type[Model], ordering: Ordering) -> list[Any]:
     if len(cursor) > MAX_CURSOR:
         raise BadCursor
     try:
-        values = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        tag, *values = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if tag != tag_of(model, ordering):
+            raise BadCursor
         fields = [model._meta.get_field(name.lstrip("-")) for name in ordering]
         return [value_of(field, value) for field, value in zip(fields, values, strict=True)]
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadCursor from error
+
+
+@cache
+def tag_of(model: type[Model], ordering: Ordering) -> str:
+    """A short hash of the order. Another order may have values of the same types."""
+    return blake2b(repr((model._meta.label, ordering)).encode(), digest_size=3).hexdigest()
 
 
 def value_of(field: Any, value: Any) -> Any:

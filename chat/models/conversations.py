@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -106,8 +107,14 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         state: Conversation.State | None = None,
         needs_reply: bool | None = None,
         sort: Sort = Sort.LATEST,
+        updated_since: datetime | None = None,
     ) -> tuple[ConversationQuerySet, Ordering]:
-        """Return the matching rows and their order. The API combines the filters of the inbox."""
+        """Return the matching rows and their order. The API combines the filters of the inbox.
+
+        With `updated_since`, the order is that of the updates, the oldest first.
+        """
+        if updated_since:
+            return self._updated_since(updated_since, state, needs_reply), ("updated_at", "id")
         filter = Filter[state] if state else Filter.ALL
         if needs_reply:
             rows = self.none() if filter == Filter.CLOSED else self
@@ -117,6 +124,17 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
             by_waiting = sort == Sort.WAITING
             rows = rows.filter(waits_from=NEVER) if by_waiting else rows.filter(waiting_since=None)
         return rows, ordering_of(filter, sort)
+
+    def _updated_since(
+        self, at: datetime, state: Conversation.State | None, needs_reply: bool | None
+    ) -> ConversationQuerySet:
+        found = self.filter(updated_at__gte=at)
+        if state:
+            # Hide the state: SQLite would read and sort all rows of one state.
+            found = found.filter(Exact(Coalesce("state", models.Value("")), state))
+        if needs_reply is not None:
+            found = found.filter(waiting_since__isnull=not needs_reply)
+        return found
 
     def counts(self) -> dict[Filter, int]:
         """Count the rows of each filter, up to COUNTED_TO + 1, so that the time has a bound."""
