@@ -194,13 +194,14 @@ class LengthRequired(Refusal):
 
 
 class CursorExpired(Refusal):
-    """Changes after the cursor are deleted, or the database was restored or copied since."""
+    """The changes after the cursor were pruned, or the database was restored or copied since."""
 
     code = "cursor_expired"
     status = HTTPStatus.GONE
     detail = (
-        "The changes after this cursor are not kept. Begin again: take `next` of "
-        "/changes?after=now, read all of /conversations?ordering=oldest, then follow from that `next`."
+        "What comes after this cursor is not kept, or the database was restored. Begin again: take "
+        "`next` of /changes?after=now, read all of /conversations?ordering=oldest, then follow from "
+        "that `next`."
     )
 
 

@@ -9,7 +9,7 @@ import time
 from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Event, Thread
+from threading import Thread
 from uuid import UUID
 
 import pytest
@@ -70,23 +70,31 @@ class Reader:
     """A program that begins as docs/changes.md says, and goes on from its stored cursor."""
 
     def __init__(self, chance):
-        self.chance, self.client = chance, Client()
+        self.chance, self.client, self.begun = chance, Client(), 0
         self.begin()
 
     def begin(self):
         """Step 1 and 2: a cursor, and then everything that is stored."""
+        while not self.has_begun():
+            pass
+
+    def has_begun(self):
+        """False if a restore came in between."""
+        self.begun += 1
         self.mirror = Mirror(cursor=self.ask(after="now")["next"])
         cursor = None
         while True:
             page = {"cursor": cursor} if cursor else {}
             answer = self.get("/conversations", ordering="oldest", limit="7", **page)
+            if answer is None:
+                return False
             for row in answer["conversations"]:
                 self.read(row["id"])
                 if row["erased_at"]:
                     self.mirror.erased.add(row["id"])
             cursor = answer["next"]
             if cursor is None:
-                return
+                return True
 
     def read(self, id):
         found = self.get(f"/conversations/{id}")
@@ -95,7 +103,7 @@ class Reader:
 
     def follow(self):
         """Step 3, once. Now and then the program dies before it has stored what it read."""
-        limit = self.chance.choice([1, 3, 100])
+        limit = self.chance.choice([3, 100, 1000])
         answer = self.ask(after=self.mirror.cursor, limit=limit)
         if answer is None:
             self.begin()
@@ -106,15 +114,13 @@ class Reader:
         return bool(answer is None or answer["changes"])
 
     def ask(self, **parameters):
-        """The answer, or None if the cursor has expired."""
-        answer = self.client.get("/changes", parameters)
-        if answer.status_code == 410:
-            return None
-        assert answer.status_code == 200, answer.content
-        return answer.json()
+        return self.get("/changes", **parameters)
 
     def get(self, path, **parameters):
+        """The answer, or None if the cursor has expired."""
         answer = self.client.get(path, parameters)
+        if answer.status_code == 410:
+            return None
         assert answer.status_code == 200, answer.content
         return answer.json()
 
@@ -185,6 +191,30 @@ def slow_commits(monkeypatch):
     monkeypatch.setattr(UnitOfWork, "write", write_and_wait)
 
 
+class Follower(Thread):
+    """A reader in a thread of its own, from some moment on until all is read."""
+
+    def __init__(self, senders, number):
+        super().__init__()
+        self.senders, self.chance = senders, random.Random(number)
+        self.errors, self.begun = [], 0
+        self.start()
+
+    def run(self):
+        try:
+            time.sleep(self.chance.random() / 10)
+            self.reader = Reader(self.chance)
+            while self.senders.are_at_work():
+                self.reader.follow()
+            while self.reader.follow():
+                pass
+            self.begun = self.reader.begun
+        except BaseException as error:
+            self.errors.append(error)
+        finally:
+            connections.close_all()
+
+
 def stored():
     states = dict(Conversation.objects.values_list("pk", "state"))
     messages = defaultdict(set)
@@ -220,21 +250,16 @@ def in_order(changes):
 
 def test_who_follows_has_what_is_stored(slow_commits, rounds):
     senders = Senders(seed=1, events=rounds(quick=30, ci=60, long=2_000))
-    chance, generation_begun = random.Random(3), Event()
-    readers = [Reader(chance)]
-    while senders.are_at_work():
-        chance.choice(readers).follow()
-        if len(readers) < 4 and chance.random() < 0.02:
-            readers.append(Reader(chance))
-        if not generation_begun.is_set() and Change.objects.count() > 150:
-            begin_generation()
-            generation_begun.set()
+    followers = [Follower(senders, number) for number in range(3)]
+    while Change.objects.count() < 20 * rounds(quick=3, ci=6, long=200):
+        time.sleep(0.01)
+    begin_generation()
     senders.join()
-    for reader in readers:
-        while reader.follow():
-            pass
-        assert reader.mirror.known() == stored()
-    assert generation_begun.is_set()
+    for follower in followers:
+        follower.join()
+        assert follower.errors == []
+        assert follower.reader.mirror.known() == stored()
+        assert follower.begun >= 2
     assert_each_change_once(all_changes(), senders)
 
 

@@ -1,5 +1,6 @@
 """Conversations, messages, deliveries and statistics for machines: GET and HEAD."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -41,12 +42,13 @@ from chat.models import (
     ThreadPage,
     current_generation,
 )
-from chat.refusals import BadParameters, ConversationNotFound, FieldError
+from chat.refusals import BadParameters, ConversationNotFound, CursorExpired, FieldError
 from chat.statistics import statistics_of
 
 # Part of a conversation's ETag: raise it whenever the JSON of an unchanged conversation changes.
 FORMAT = 1
 
+OF_A_GENERATION = re.compile(r"[0-9a-f]{8}\.")
 Row = TypeVar("Row", bound=Model)
 
 
@@ -171,14 +173,15 @@ def deliveries_page(parameters: DeliveryParameters, cursor: str) -> Page[Deliver
 
 
 def page_of_generation(cursor: str, read: Callable[[str], Page[Row]]) -> Page[Row]:
-    """Read a page whose cursors belong to this generation of the database. Raises BadParameters.
+    """Read a page whose cursors belong to this generation of the database.
 
     After a restore the same numbers are given to other rows, so an older cursor would skip some.
+    Raises CursorExpired and BadParameters.
     """
     generation = current_generation()
     given, _, within = cursor.partition(".")
     if cursor and given != generation:
-        raise BadParameters(INVALID_CURSOR)
+        raise CursorExpired if OF_A_GENERATION.match(cursor) else BadParameters(INVALID_CURSOR)
     try:
         page = read(within)
     except BadCursor:

@@ -83,7 +83,7 @@ def paths() -> Schema:
             "get": read(
                 "Conversations, by pages",
                 as_json(ConversationListOut),
-                codes=["bad_request"],
+                codes=["bad_request", "cursor_expired"],
                 parameters=ConversationParameters,
             )
         },
@@ -118,7 +118,7 @@ def paths() -> Schema:
             "get": read(
                 "The delivery log, by pages and without the bodies",
                 as_json(DeliveriesOut),
-                codes=["bad_request"],
+                codes=["bad_request", "cursor_expired"],
                 parameters=DeliveryParameters,
             )
         },
