@@ -84,7 +84,8 @@ def test_now_is_after_everything(feed, three, deliver):
     assert feed(after=cursor)[0] == ["opened"]
 
 
-def test_nothing_has_happened_yet(feed, deliver, db):
+@pytest.mark.django_db(transaction=True, reset_sequences=True)
+def test_nothing_has_happened_yet(feed, deliver):
     happened, cursor = feed()
     assert happened == []
     assert feed(after="now")[1] == cursor
@@ -134,6 +135,28 @@ def test_a_cursor_before_what_is_kept_has_expired(client, feed, three):
     assert_problem(client.get("/changes", {"after": after_one}), 410, "cursor_expired")
     assert feed(after=after_two)[0] == ["closed"]
     assert feed()[0] == ["closed"]
+
+
+def test_a_prune_between_the_look_and_the_read_is_no_gap(client, feed, three, monkeypatch):
+    cursor = feed(limit=1)[1]
+    read = changes.changes_from
+
+    def prune_and_read(start, limit):
+        [*older, _] = Change.objects.placed()
+        Change.objects.filter(pk__in=[change.pk for change in older]).delete()
+        return read(start, limit)
+
+    monkeypatch.setattr(changes, "changes_from", prune_and_read)
+    assert_problem(client.get("/changes", {"after": cursor}), 410, "cursor_expired")
+
+
+def test_numbers_that_were_never_given_are_no_gap(client, feed, three):
+    """Ids of a database that was copied from PostgreSQL have holes, from transactions rolled back."""
+    cursor = feed(limit=1)[1]
+    Change.objects.filter(type="message").delete()
+    happened, following = feed(after=cursor)
+    assert happened == ["closed"]
+    assert feed(after=following) == ([], following)
 
 
 @pytest.mark.parametrize(

@@ -41,28 +41,40 @@ class Changes(Read):
         generation = current_generation()
         start = start_of(parameters.after, generation)
         found = changes_from(start, parameters.limit)
+        refuse_if_missed(start)
         if not found and parameters.wait and request.method == "GET":
             found = wait_for_changes(start, parameters.limit, seconds=parameters.wait)
-        following = start + len(found)
-        return Response(changes_out(found, next=f"{generation}-{following - 1}"))
+        last = found[-1].place if found else max(0, start - 1)
+        return Response(changes_out(found, next=f"{generation}-{last}"))
 
 
 def start_of(after: str, generation: str) -> int:
-    """Return the place where the answer begins. Raises BadParameters and CursorExpired."""
-    first, last = Change.objects.bounds()
+    """Return the place where the answer begins: 0 for the oldest change.
+
+    Raises BadParameters, and CursorExpired for a cursor of another generation.
+    """
     if not after:
-        return first
+        return 0
     if after == NOW:
-        return last + 1
+        return Change.objects.bounds()[1] + 1
     cursor = CURSOR.fullmatch(after)
     if cursor is None:
         raise BadParameters(INVALID_AFTER)
-    start = int(cursor[2]) + 1
-    if cursor[1] != generation or start < first:
+    if cursor[1] != generation:
+        raise CursorExpired
+    return int(cursor[2]) + 1
+
+
+def refuse_if_missed(start: int) -> None:
+    """Raise CursorExpired if changes from this place on were pruned, BadParameters if it is made up.
+
+    Called after the read, because a prune may come in between.
+    """
+    first, last = Change.objects.bounds()
+    if 0 < start < first:
         raise CursorExpired
     if start > last + 1:
         raise BadParameters(INVALID_AFTER)
-    return start
 
 
 def changes_from(start: int, limit: int) -> list[Change]:
