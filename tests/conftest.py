@@ -17,6 +17,7 @@ from django.test import Client
 from playwright.sync_api import expect, sync_playwright
 
 from chat.events.ingest import Result, ingest
+from chat.models import current_generation
 
 ROOT = Path(__file__).resolve().parent.parent
 C = "6a41b347-8d80-4ce9-84ba-7af66f369f6a"
@@ -64,6 +65,12 @@ def post(db) -> Callable[..., Any]:
         return client.post(path, body, **({"content_type": "application/json"} | extra))
 
     return post
+
+
+@pytest.fixture
+def generation(db) -> str:
+    """The migration begins it, and the end of a test that needs real transactions deletes it."""
+    return current_generation()
 
 
 @pytest.fixture(autouse=True)

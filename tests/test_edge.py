@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
-from chat.models import Conversation, Delivery, Message, current_generation
+from chat.models import Conversation, Delivery, Message
 from tests.conftest import C, M, make_event
 from tests.servers import assert_page, assert_problem, through_wsgi
 
@@ -412,9 +412,8 @@ UNKNOWN_ALSO_LOCKS_ITS_ID = 2 if connection.vendor == "postgresql" else 0
 
 
 @pytest.fixture
-def queries(transactional_db, django_assert_num_queries):
+def queries(transactional_db, generation, django_assert_num_queries):
     """Counts queries, the BEGIN and the COMMIT of a transaction among them."""
-    current_generation()  # the migration makes it, and the end of an earlier test deleted it
     return django_assert_num_queries
 
 

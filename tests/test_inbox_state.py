@@ -356,9 +356,11 @@ def test_a_conversation_is_only_read(after, client, method):
     assert {"GET", "HEAD"} <= set(response["Allow"].split(", "))
 
 
-def test_reading_takes_two_queries_however_long(after, client, django_assert_num_queries):
+def test_reading_takes_three_queries_however_long(
+    after, client, generation, django_assert_num_queries
+):
     after(*map(received, range(1, 31)))
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         client.get(f"/conversations/{C}")
 
 
@@ -366,10 +368,10 @@ def test_reading_takes_two_queries_however_long(after, client, django_assert_num
 def test_a_304_reads_no_message(after, client, django_assert_num_queries, method):
     after(received(5))
     etag = client.get(f"/conversations/{C}")["ETag"]
-    with django_assert_num_queries(1) as queries:
+    with django_assert_num_queries(2) as queries:
         response = getattr(client, method)(f"/conversations/{C}/", headers={"If-None-Match": etag})
     assert (response.status_code, response.content, response["ETag"]) == (304, b"", etag)
-    assert "chat_message" not in queries[0]["sql"]
+    assert not any("chat_message" in query["sql"] for query in queries)
 
 
 def test_every_applied_event_changes_the_etag_and_no_other_does(deliver, client):
