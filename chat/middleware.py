@@ -28,6 +28,19 @@ logger = logging.getLogger(__name__)
 LONGEST_PATH = 200
 PLACES_OF_PEOPLE = ("/ui/", "/admin/")
 FRAGMENTS = "/ui/fragments/"
+# Headers that describe a body (RFC 9110, section 8). They are wrong beside another body.
+OF_THE_BODY = {
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Language",
+    "Content-Length",
+    "Content-Location",
+    "Content-Range",
+    "Content-Type",
+    "ETag",
+    "Last-Modified",
+}
 
 
 class EdgeMiddleware:
@@ -193,7 +206,7 @@ def in_our_shape(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     refusal = refusal_for(response.status_code)
     ours = error_page(request, refusal) if is_for_people(request) else problem(request, refusal)
     for name, value in response.items():
-        if name != "Content-Length":
+        if name not in OF_THE_BODY:
             ours.headers.setdefault(name, value)
     return ours
 
@@ -214,4 +227,5 @@ def error_page(request: HttpRequest, refusal: type[Refusal]) -> HttpResponse:
         )
         return problem(request, refusal)
     headers = {} if refusal is NotAuthenticated else dict(refusal.headers)
+    headers["Cache-Control"] = "no-store"
     return HttpResponse(page, status=refusal.status, headers=headers)

@@ -134,6 +134,7 @@ except EnvValidationError as error:
 
 # Development needs no login, so that a clone works at once.
 LOGIN_REQUIRED = not DEBUG
+CSRF_FAILURE_VIEW = "chat.views.account.refuse_form"
 LOGIN_URL = LOGOUT_REDIRECT_URL = "login"
 LOGIN_REDIRECT_URL = "inbox"
 

@@ -69,6 +69,9 @@ def test_nothing_acts_without_a_token(staff, settings, method):
     for address in EVERY:
         answer = client.generic(method, address, b"{}", content_type="application/json")
         led_to_the_login = answer.status_code == 302 and "/ui/login" in answer["Location"]
+        # The login form of somebody who is logged in is stale, and does nothing.
+        if address.rstrip("/") == "/ui/login":
+            led_to_the_login |= answer.status_code == 302 and answer["Location"] == "/ui/"
         assert answer.status_code in HARMLESS or led_to_the_login, (method, address)
 
 

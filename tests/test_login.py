@@ -63,6 +63,49 @@ def test_a_fragment_is_a_401_and_never_a_login(closed, client, fragment):
     assert answer["WWW-Authenticate"]
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("/ui/login/", "/ui/login", "/ui/login/?next=/ui/login/", "/ui/%6Cogin/"),
+        *("/ui/logout/", "/ui/deliveries/1/apply/", "https://elsewhere.example/", "//elsewhere"),
+    ],
+)
+def test_whoever_is_logged_in_is_sent_to_the_inbox_and_not_back_to_the_login(client, ana, address):
+    client.force_login(ana)
+    answer = client.get("/ui/login/", {"next": address})
+    assert (answer.status_code, answer["Location"]) == (302, "/ui/")
+
+
+@pytest.mark.parametrize("address", [f"/ui/{C}/", "/ui/stats/?days=7", "/admin/", "/no/such/page"])
+def test_whoever_is_logged_in_is_sent_to_the_page_that_was_asked_for(client, ana, address):
+    client.force_login(ana)
+    answer = client.get("/ui/login/", {"next": address})
+    assert (answer.status_code, answer["Location"]) == (302, address)
+
+
+def test_a_login_form_of_before_a_login_elsewhere_leads_to_the_inbox(ana):
+    """Two tabs with the login: the first login changes the token that the second form has."""
+    browser = Client(enforce_csrf_checks=True)
+    form = {"username": "ana", "password": PASSWORD, "csrfmiddlewaretoken": token_of(browser)}
+    assert browser.post("/ui/login/", form)["Location"] == "/ui/"
+    answer = browser.post("/ui/login/", form)
+    assert (answer.status_code, answer["Location"]) == (302, "/ui/")
+
+
+def test_a_form_without_a_token_is_refused_all_the_same(ana):
+    browser = Client(enforce_csrf_checks=True)
+    assert_page(browser.post("/ui/login/", {"username": "ana", "password": PASSWORD}), 403)
+    browser.force_login(ana)
+    assert_page(browser.post("/ui/account/", {"old_password": PASSWORD}), 403)
+    assert_page(browser.post("/ui/logout/"), 403)
+
+
+def token_of(browser):
+    return re.search(
+        r'name="csrfmiddlewaretoken" value="(.*?)"', browser.get("/ui/login/").content.decode()
+    )[1]
+
+
 def test_a_form_that_comes_too_late_leads_to_the_login_and_to_no_place_that_takes_forms_only(
     closed, client
 ):
@@ -119,9 +162,11 @@ def test_a_hostile_name_or_password_is_only_wrong(log_in, form):
 
 def test_a_form_of_another_site_does_not_log_in(ana):
     strict = Client(enforce_csrf_checks=True)
+    form = {"username": "ana", "password": PASSWORD}
+    assert_page(strict.post("/ui/login/", form), 403)
     strict.force_login(ana)
-    for path in ("login", "logout", "account"):
-        assert_page(strict.post(f"/ui/{path}/", {"username": "ana", "password": PASSWORD}), 403)
+    for path in ("logout", "account"):
+        assert_page(strict.post(f"/ui/{path}/", form), 403)
 
 
 # The logout

@@ -2,19 +2,59 @@
 
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse_lazy
+from django.shortcuts import redirect
+from django.urls import Resolver404, resolve, reverse, reverse_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from chat.views.page import page
 
 LONGEST_NAME = 150
+
+
+class LogIn(LoginView):
+    """The login. Whoever is logged in already goes on to the page that was asked for."""
+
+    template_name = "chat/login.html"
+    redirect_authenticated_user = True
+
+    def get_redirect_url(self) -> str:  # type: ignore[override] # the stubs are of Django 6
+        """Return `next`, or "" (the inbox) if a browser cannot be sent there: it leads back here, or
+        takes no GET.
+        """
+        url: str = super().get_redirect_url()
+        return url if url and takes_get(urlsplit(url).path) else ""
+
+
+def takes_get(path: str) -> bool:
+    """Whether a path is a page other than the login. A page that does not exist says so itself."""
+    try:
+        view = resolve(unquote(path)).func
+    except Resolver404:
+        return True
+    methods = getattr(view, "methods", ())
+    return not is_login(path) and (not methods or "GET" in methods)
+
+
+def is_login(path: str) -> bool:
+    return unquote(path).rstrip("/") == reverse("login").rstrip("/")
+
+
+def refuse_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form without a valid CSRF token. EdgeMiddleware makes the page of the 403.
+
+    A login form is stale once its user has logged in elsewhere, and then leads to the inbox.
+    """
+    if request.user.is_authenticated and is_login(request.path_info):
+        return redirect(settings.LOGIN_REDIRECT_URL)
+    return HttpResponse(status=403)
 
 
 class LogOut(LogoutView):
@@ -66,6 +106,6 @@ def client_address(request: HttpRequest) -> str | None:
         return None
 
 
-log_in = LoginView.as_view(template_name="chat/login.html", redirect_authenticated_user=True)
+log_in = LogIn.as_view()
 log_out = LogOut.as_view()
 account = never_cache(Account.as_view())
