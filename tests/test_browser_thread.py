@@ -265,8 +265,7 @@ def test_a_burst_between_two_polls_appears_whole_and_once(page, say):
     for n in range(2, 252):
         say(n)
     ask(page)
-    expect(page.locator(".message")).to_have_count(201)
-    ask(page)
+    # In two parts or more: a slow machine lets the page's own polls take some of them in between.
     expect(page.locator(".message")).to_have_count(251)
     assert page.evaluate(NUMBERS) == list(range(1, 252))
     expect(bubble(page, 251)).to_be_in_viewport()

@@ -8,6 +8,7 @@ from io import BytesIO, StringIO, TextIOWrapper
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
+from standardwebhooks import Webhook
 
 from chat.metrics import DELIVERIES
 from chat.models import Delivery, Message
@@ -52,14 +53,13 @@ def hub(settings):
 
 @pytest.fixture
 def then(monkeypatch):
-    """Our check of the headers reads this clock, and so does the library."""
+    """The clock that our check of the headers reads."""
 
     class Then(datetime):
         @classmethod
         def now(cls, tz=None):
             return THEN
 
-    monkeypatch.setattr("standardwebhooks.webhooks.datetime", Then)
     monkeypatch.setattr("chat.signatures.timezone.now", Then.now)
 
 
@@ -184,6 +184,7 @@ MALFORMED = {
     "not a number": {"webhook-timestamp": "nan"},
     "infinity": {"webhook-timestamp": "inf"},
     "a negative time": {"webhook-timestamp": "-1"},
+    "a time with a fraction": {"webhook-timestamp": "1614265330.5"},
     "an endless time": {"webhook-timestamp": "9" * 5_000},
     "a time of other digits": {"webhook-timestamp": "١٦١٤٢٦٥٣٣٠"},
     "a time of ISO 8601": {"webhook-timestamp": "2025-02-21T10:20:41Z"},
@@ -249,13 +250,27 @@ def test_one_scheme_is_not_the_other(settings, standard, post):
     assert_refused(post(BODY, headers=hub_headers(secret=SECRET)))
 
 
-def test_a_body_that_is_not_utf_8_cannot_be_signed_by_standard_webhooks(standard, post):
-    assert_refused(post(b'{"a": "\xff"}', headers=standard_headers(b"{}")))
+@pytest.mark.parametrize("body", [b'{"a": "\xff"}', b"\xff", b"\x00", b"\xed\xa0\x80"])
+@pytest.mark.parametrize("scheme", ["standard", "hub"])
+def test_a_signed_body_that_is_no_text_is_no_json_and_recorded(request, post, scheme, body):
+    request.getfixturevalue(scheme)
+    headers = {"standard": standard_headers, "hub": hub_headers}[scheme](body)
+    assert_problem(post(body, headers=headers), 400, "invalid_json")
+    assert bytes(Delivery.objects.get().body) == body
 
 
-def test_a_body_that_is_not_utf_8_and_signed_by_a_hub_is_no_json(hub, post):
-    body = b'{"a": "\xff"}'
-    assert_problem(post(body, headers=hub_headers(body)), 400, "invalid_json")
+@pytest.mark.parametrize("text", ["", "{}", "Olá, tudo bem? 👍", "a.b.c", "\0"])
+def test_text_is_signed_as_the_package_signs_it(standard, then, post, text):
+    signature = Webhook(SECRET).sign("msg_1", THEN, text)
+    assert standard_headers(text.encode(), at=THEN)["webhook-signature"] == signature
+
+
+def test_a_full_stop_cannot_move_from_the_timestamp_to_the_id(standard, post):
+    """`a.1` at 1740133241 and `a` at `1.1740133241` would be signed alike."""
+    headers = standard_headers(id="a.1")
+    assert_refused(post(BODY, headers=headers))
+    moved = {"webhook-id": "a", "webhook-timestamp": f"1.{headers['webhook-timestamp']}"}
+    assert_refused(post(BODY, headers=headers | moved))
 
 
 def test_what_is_malformed_in_a_signed_body_is_told_and_recorded(standard, post):
@@ -356,7 +371,7 @@ def test_sign_prints_no_body_that_a_shell_would_change(standard, monkeypatch, bo
         sign("-")
 
 
-def test_sign_says_when_a_file_cannot_be_signed(standard, tmp_path):
+def test_sign_signs_a_file_that_is_no_text(standard, tmp_path):
     (tmp_path / "latin-1").write_bytes(b"\xff")
-    with pytest.raises(CommandError, match="not UTF-8"):
-        sign(str(tmp_path / "latin-1"))
+    _, _, data = sign(str(tmp_path / "latin-1"))
+    assert data[0] == "--data-binary"
