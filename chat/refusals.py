@@ -96,13 +96,22 @@ class IdConflict(Refusal):
 
 
 class ConversationNotFound(Refusal):
-    """No conversation has this id. An event is kept, and applied when its conversation arrives."""
+    """No conversation has this id."""
 
     code = "conversation_not_found"
     status = HTTPStatus.NOT_FOUND
     detail = "No conversation has this id."
     reason = _("The conversation was not known.")
     retry = True
+
+
+class EventTooEarly(ConversationNotFound):
+    """An event for a conversation that was not opened yet. Kept, and applied when it is opened."""
+
+    detail = (
+        "No conversation has this id yet. The event is kept, and applied if its NEW_CONVERSATION "
+        "arrives in time."
+    )
 
 
 class ConversationClosed(Refusal):
@@ -241,11 +250,14 @@ class TooManyAttempts(Refusal):
 
 
 class TryAgain(Refusal):
-    """The database is locked, full or gone, or the service has a bug. Nothing was stored."""
+    """The database is locked, full or gone, or the service has a bug.
+
+    Nothing was stored, unless only the answer to COMMIT was lost.
+    """
 
     code = "try_again"
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    detail = "Nothing was stored. Send the request again after a while."
+    detail = "It is not certain that this was stored. Send it again after a while."
     reason = _("The service cannot answer right now. Nothing is lost; try again in a moment.")
     retry = True
     headers = {"Retry-After": "5"}

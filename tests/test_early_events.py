@@ -326,3 +326,8 @@ def test_what_is_written_in_parts_goes_by_the_same_rules(deliver, monkeypatch, m
         "conversation_closed",
     ]
     assert Conversation.objects.get().wrote_after_closing_at is not None
+
+
+def test_the_404_says_that_the_event_is_kept(post, client):
+    assert "kept" in post(make_event("NEW_MESSAGE", id=M)).json()["detail"]
+    assert "kept" not in client.get(f"/conversations/{C}").json()["detail"]

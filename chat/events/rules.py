@@ -8,7 +8,7 @@ from chat.models import Conversation, Delivery, Direction, Message
 from chat.refusals import (
     ConversationClosed,
     ConversationErased,
-    ConversationNotFound,
+    EventTooEarly,
     IdConflict,
 )
 
@@ -47,7 +47,7 @@ def add_message(event: NewMessage, work: UnitOfWork, *, received_at: datetime) -
     if first is not None:
         return compare(first, event)
     if conversation is None:
-        raise ConversationNotFound
+        raise EventTooEarly
     if conversation.is_erased:
         raise ConversationErased
     if conversation.is_closed:
@@ -69,7 +69,7 @@ def add_message(event: NewMessage, work: UnitOfWork, *, received_at: datetime) -
 def close_conversation(event: CloseConversation, work: UnitOfWork) -> Outcome:
     conversation = work.conversation(event.data.id)
     if conversation is None:
-        raise ConversationNotFound
+        raise EventTooEarly
     if conversation.is_closed:
         return Outcome.DUPLICATE
     conversation.close(at=event.timestamp)
