@@ -13,8 +13,9 @@ from chat.models import IN_ORDER, Conversation, Message
 CHUNK = 200
 BYTE_ORDER_MARK = "\ufeff"  # Excel reads UTF-8 only where it finds one
 
-# A spreadsheet runs such a cell as a formula; full-width signs too (OWASP, CSV injection).
-FORMULA = re.compile("[=+\\-@\t\r\n＝＋－＠]")
+# A spreadsheet runs a cell that begins with such a sign as a formula; full-width signs too (OWASP,
+# CSV injection). It may split cells at other signs than commas: Brazilian ones split at semicolons.
+FORMULA = re.compile('^[\t\r\n]|(?:^|(?<=[,;|\t\r\n]))(?="*[=+\\-@＝＋－＠])')
 # Terminals obey these.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -89,4 +90,5 @@ def rows(cells: Iterator[tuple[str, ...]] | list[tuple[str, ...]]) -> str:
 
 
 def harmless(text: str) -> str:
-    return f"'{text}" if FORMULA.match(text) else text
+    """Put an apostrophe before everything that a spreadsheet may take for the start of a formula."""
+    return FORMULA.sub(lambda found: f"'{found[0]}", text)
