@@ -116,12 +116,12 @@ DISPLAY_TIME_ZONE = env.str("DISPLAY_TIME_ZONE", "America/Sao_Paulo", validate=k
 # Hours during which an event may wait for its NEW_CONVERSATION. 0 turns this off.
 EARLY_EVENTS_HOURS = env.int("EARLY_EVENTS_HOURS", 24, validate=validate.Range(min=0, max=24 * 365))
 
-# Days that `manage.py prune` keeps in the delivery log.
+# Days that `manage.py upkeep` keeps in the delivery log.
 DELIVERY_RETENTION_DAYS = env.int(
     "DELIVERY_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=36_500)
 )
 
-# Days of changes that `manage.py prune` keeps. A reader of changes may be away for so long.
+# Days of changes that `manage.py upkeep` keeps. A reader of changes may be away for so long.
 CHANGE_RETENTION_DAYS = env.int(
     "CHANGE_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=36_500)
 )

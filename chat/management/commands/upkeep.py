@@ -1,0 +1,59 @@
+"""Run everything that must run now and then."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from chat.upkeep import steps
+
+DONE = {
+    "places": "changes got their place",
+    "deliveries": "deliveries deleted",
+    "changes": "changes deleted",
+    "sessions": "sessions deleted",
+    "logins": "login attempts deleted",
+}
+
+
+class Command(BaseCommand):
+    help = (
+        "Do everything that must be done now and then, while the service goes on: give changes their "
+        "place (PostgreSQL), delete deliveries older than DELIVERY_RETENTION_DAYS, changes older than "
+        "CHANGE_RETENTION_DAYS, sessions that are over, and names and addresses of old login "
+        "attempts. Prints one line a step. A step that fails does not stop the others; the exit code "
+        "is then 1. Run it once a night. It may be interrupted, and run twice."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now, reports = timezone.now(), []
+        for name in steps.STEPS:
+            report = steps.run(name, now=now)
+            reports.append(report)
+            if not options["json"]:
+                self.stdout.write(line_of(report))
+        if options["json"]:
+            self.stdout.write(json.dumps({"steps": [as_json(report) for report in reports]}))
+        failed = [report.step for report in reports if report.error]
+        if failed:
+            raise CommandError(f"failed: {', '.join(failed)}")
+
+
+def line_of(report: steps.Report) -> str:
+    line = f"{report.step}: {report.rows:,} {DONE[report.step]}"
+    if report.error:
+        return f"{line}, then the database says: {report.error}"
+    return line if report.is_complete else f"{line}, more the next time"
+
+
+def as_json(report: steps.Report) -> dict[str, Any]:
+    return {
+        "step": report.step,
+        "rows": report.rows,
+        "complete": report.is_complete,
+        "error": report.error or None,
+    }

@@ -1,0 +1,93 @@
+"""What must run now and then: each step works in batches, has a time limit, and may run twice."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic, sleep
+from typing import Any
+
+from axes.models import AccessAttempt, AccessFailureLog
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.db import DatabaseError, models, transaction
+
+from chat.models import Change
+from chat.upkeep import pruning
+
+AT_ONCE = 500
+# A step that has more to do goes on the next time.
+MOST_SECONDS = 600
+
+Step = Callable[[datetime], Iterator[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a step did: rows, whether something is left for the next time, and its error, or ""."""
+
+    step: str
+    rows: int
+    is_complete: bool = True
+    error: str = ""
+
+
+def run(name: str, *, now: datetime) -> Report:
+    """Run one step until its end, or until its time is over. An error of the database is reported."""
+    until, rows = monotonic() + MOST_SECONDS, 0
+    try:
+        for count in STEPS[name](now):
+            rows += count
+            if monotonic() > until:
+                return Report(name, rows, is_complete=False)
+    except DatabaseError as error:
+        return Report(name, rows, is_complete=False, error=str(error))
+    return Report(name, rows)
+
+
+def place_changes(now: datetime) -> Iterator[int]:
+    """Give places to new changes, so that the next reader need not (PostgreSQL)."""
+    while placed := Change.objects.place():
+        yield placed
+
+
+def prune_deliveries(now: datetime) -> Iterator[int]:
+    return pruning.prune(now=now, days=settings.DELIVERY_RETENTION_DAYS)
+
+
+def prune_changes(now: datetime) -> Iterator[int]:
+    places = pruning.outdated_changes(now=now, days=settings.CHANGE_RETENTION_DAYS)
+    return pruning.prune_changes(places)
+
+
+def delete_sessions(now: datetime) -> Iterator[int]:
+    """Delete sessions that are over."""
+    return in_batches(Session.objects.filter(expire_date__lt=now))
+
+
+def forget_login_attempts(now: datetime) -> Iterator[int]:
+    """Delete the names and addresses of failed logins that lock nobody out any more."""
+    before = now - settings.AXES_COOLOFF_TIME
+    for model in (AccessAttempt, AccessFailureLog):
+        yield from in_batches(model.objects.filter(attempt_time__lt=before).order_by("pk"))
+
+
+def in_batches(rows: models.QuerySet[Any]) -> Iterator[int]:
+    """Delete rows, some a transaction. Leave other writers as much time in between as it took."""
+    while True:
+        began = monotonic()
+        with transaction.atomic(durable=True):
+            keys = list(rows.values_list("pk", flat=True)[:AT_ONCE])
+            rows.model._default_manager.filter(pk__in=keys).delete()
+        if not keys:
+            return
+        yield len(keys)
+        sleep(monotonic() - began)
+
+
+STEPS: dict[str, Step] = {
+    "places": place_changes,
+    "deliveries": prune_deliveries,
+    "changes": prune_changes,
+    "sessions": delete_sessions,
+    "logins": forget_login_attempts,
+}

@@ -1,0 +1,101 @@
+"""`manage.py upkeep`: everything that must run now and then, step by step."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from axes.models import AccessAttempt
+from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
+from django.utils import timezone
+
+from chat.events.ingest import ingest
+from chat.models import Change, Delivery
+from chat.upkeep import steps
+from tests.conftest import C, make_event
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.both_engines("deletes rows in transactions of its own"),
+]
+
+OLD = timedelta(days=91)
+
+
+def upkeep(*options):
+    out = StringIO()
+    call_command("upkeep", *options, stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def old_things(db):
+    """Some of everything that upkeep deletes, and one of each that it keeps."""
+    for ago in (OLD, timedelta()):
+        at = timezone.now() - ago
+        for type in ("NEW_CONVERSATION", "CLOSE_CONVERSATION"):
+            ingest(json.dumps(make_event(type, id=C)).encode(), received_at=at)
+        Session.objects.create(session_key=f"{ago.days}", session_data="", expire_date=at)
+        attempt = AccessAttempt.objects.create(
+            username="ana", ip_address="192.0.2.1", user_agent=str(ago), failures_since_start=1
+        )
+        AccessAttempt.objects.filter(pk=attempt.pk).update(attempt_time=at)
+    Session.objects.filter(session_key="0").update(expire_date=timezone.now() + OLD)
+
+
+def test_everything_that_is_old_goes_and_the_rest_stays(old_things):
+    upkeep()
+    assert Delivery.objects.count() == 2
+    assert Change.objects.placed().count() == 1  # the newest
+    assert Session.objects.get().session_key == "0"
+    assert AccessAttempt.objects.get().attempt_time > timezone.now() - OLD
+
+
+def test_it_says_one_line_a_step(old_things):
+    placed = 2 if connection.vendor == "postgresql" else 0
+    assert upkeep().splitlines() == [
+        f"places: {placed} changes got their place",
+        "deliveries: 2 deliveries deleted",
+        "changes: 1 changes deleted",
+        "sessions: 1 sessions deleted",
+        "logins: 1 login attempts deleted",
+    ]
+
+
+def test_the_second_run_finds_nothing_to_do(old_things):
+    upkeep()
+    assert all(" 0 " in line for line in upkeep().splitlines())
+
+
+def test_machines_get_json(old_things):
+    found = json.loads(upkeep("--json"))["steps"]
+    assert [step["step"] for step in found] == list(steps.STEPS)
+    assert found[1] == {"step": "deliveries", "rows": 2, "complete": True, "error": None}
+
+
+def test_a_step_that_fails_is_told_and_stops_no_other(old_things, monkeypatch, capsys):
+    def fail(now):
+        yield 1
+        raise OperationalError("the disk is full")
+
+    monkeypatch.setitem(steps.STEPS, "deliveries", fail)
+    with pytest.raises(CommandError, match="failed: deliveries"):
+        call_command("upkeep")
+    said = capsys.readouterr().out
+    assert "deliveries: 1 deliveries deleted, then the database says: the disk is full" in said
+    assert "sessions: 1 sessions deleted" in said
+
+
+def test_a_step_whose_time_is_over_goes_on_the_next_time(old_things, monkeypatch):
+    monkeypatch.setattr(steps, "AT_ONCE", 1)
+    Session.objects.all().update(expire_date=timezone.now() - OLD)
+    monkeypatch.setattr(steps, "MOST_SECONDS", -1)
+    assert "sessions: 1 sessions deleted, more the next time" in upkeep()
+    monkeypatch.setattr(steps, "MOST_SECONDS", 600)
+    assert "sessions: 1 sessions deleted\n" in upkeep()
+
+
+def test_it_works_without_anything_to_do(db):
+    assert all(" 0 " in line for line in upkeep().splitlines())
