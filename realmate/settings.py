@@ -126,6 +126,9 @@ CHANGE_RETENTION_DAYS = env.int(
     "CHANGE_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=36_500)
 )
 
+# The list of erasures, which a restore needs. Empty: beside SQLite's file, or erasures.jsonl here.
+ERASURES_FILE = env.str("ERASURES_FILE", "")
+
 try:
     env.seal()
 except EnvValidationError as error:

@@ -20,6 +20,11 @@ def watch_signals() -> None:
     signal.set_wakeup_fd(written, warn_on_full_buffer=False)
 
 
+def is_watching() -> bool:
+    """Whether this process is a worker of the production server."""
+    return _stopping is not None
+
+
 def wait(seconds: float) -> bool:
     """Sleep. Return True as soon as the process is told to stop.
 

@@ -3,16 +3,19 @@
 import gc
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import django
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.db import DatabaseError, connection
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 from granian.utils.proxies import wrap_wsgi_with_proxy_headers
 
+from realmate import stopping
 from realmate.postgresql.base import a_request
 
 PIECE = 64 * 1024
@@ -94,4 +97,13 @@ def load_all_for_good() -> None:
     gc.freeze()
 
 
+def hold_the_database() -> None:
+    """Keep one connection to SQLite's file open, so that `manage.py restore` sees that a server runs."""
+    if connection.vendor == "sqlite" and Path(str(connection.settings_dict["NAME"])).exists():
+        with suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+
+
+if stopping.is_watching():
+    hold_the_database()
 load_all_for_good()

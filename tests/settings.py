@@ -1,6 +1,7 @@
 """The settings of a fresh clone, whatever the shell has; DATABASE_URL chooses the engine."""
 
 import os
+from tempfile import gettempdir
 
 os.environ["DEBUG"] = "true"
 for name in ("WEBHOOK_SECRETS", "WEBHOOK_SCHEME", "WEBHOOK_ALLOW_UNSIGNED"):
@@ -14,6 +15,8 @@ if DATABASES["default"]["ENGINE"] == "realmate.sqlite":
     DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / f"test-{RUN}.sqlite3"}
 else:
     DATABASES["default"]["TEST"] = {"NAME": f"test_{DATABASES['default']['NAME']}_{RUN}"}
+
+ERASURES_FILE = f"{gettempdir()}/realmate-test-{RUN}-erasures"
 
 # Static files as in development: found where they are, whether any were collected or not. The live
 # server would serve what `make serve` once collected, so it looks for that where nothing is.

@@ -62,6 +62,16 @@ def target(url: str) -> Iterator[str]:
 
     Raises NotEmpty, and Django's DatabaseError.
     """
+    with connected(url) as alias:
+        call_command("migrate", database=alias, verbosity=0)
+        if any(rows_of(model, alias).exists() for model in COPIED if model not in MADE_BY_MIGRATE):
+            raise NotEmpty
+        yield alias
+
+
+@contextmanager
+def connected(url: str) -> Iterator[str]:
+    """Make the database at this URL known to Django, and yield its alias."""
     parsed: dict[str, Any] = dict(dj_database_url.parse(url))
     options = settings.SQLITE if "sqlite" in parsed["ENGINE"] else settings.POSTGRESQL
     configured = connections.configure_settings(
@@ -69,9 +79,6 @@ def target(url: str) -> Iterator[str]:
     )
     connections.settings[TARGET] = configured[TARGET]
     try:
-        call_command("migrate", database=TARGET, verbosity=0)
-        if any(rows_of(model, TARGET).exists() for model in COPIED if model not in MADE_BY_MIGRATE):
-            raise NotEmpty
         yield TARGET
     finally:
         connections[TARGET].close()

@@ -10,10 +10,13 @@ from datetime import datetime
 from time import monotonic, sleep
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
+from django.utils import timezone
 
 from chat.database.statements import execute
 from chat.models import Change, Conversation, Delivery, Message, MessageWords
+from chat.upkeep import erasure_list
+from chat.upkeep.erasure_list import Erasure
 
 # Pages of the search index that one transaction rewrites while other writers wait: some 4 MB.
 PAGES_AT_ONCE = 1_000
@@ -28,6 +31,9 @@ class NothingStored(Exception):
 
 class StillRead(Exception):
     """A transaction older than the erasure is still open and can see the old text."""
+
+    def __str__(self) -> str:
+        return "a transaction older than the erasure is still open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +54,32 @@ def stock_of(id: UUID) -> Stock:
     return Stock(conversation, Message.objects.filter(conversation=id).count(), deliveries)
 
 
-@transaction.atomic(durable=True)
-def erase(id: UUID, *, at: datetime) -> None:
+def erase(
+    id: UUID, *, at: datetime, using: str = DEFAULT_DB_ALIAS, is_listed: bool = False
+) -> None:
     """Empty the conversation's messages, words and deliveries, and close the conversation.
 
     An unknown conversation is created as closed, so that nothing can open it. `scrub()` then does
-    the slow part.
+    the slow part. The list of erasures gets a line first, so that a restore can erase again.
+    Raises OSError if the list cannot be written.
     """
-    conversation = Conversation.objects.locked(id)
-    Delivery.objects.naming(id).update(body=b"")
-    Change.objects.create(type=Change.Type.ERASED, conversation_id=id, at=at)
-    if conversation is None:
-        conversation = Conversation(id=id, opened_at=at, activity_at=at)
+    with transaction.atomic(using=using, durable=True):
+        conversation = Conversation.objects.using(using).locked(id)
+        if not is_listed:
+            erasure_list.add(Erasure(id, at))
+        Delivery.objects.using(using).naming(id).update(body=b"")
+        change = Change(type=Change.Type.ERASED, conversation_id=id, at=at)
+        change.save(using=using, force_insert=True)
+        if conversation is None:
+            conversation = Conversation(id=id, opened_at=at, activity_at=at)
+            conversation.erase(at=at)
+            conversation.save(using=using, force_insert=True)
+            return
+        words = MessageWords.objects.using(using).filter(message__conversation=id)
+        words.update(words=[])
+        conversation.messages.update(content="")
         conversation.erase(at=at)
-        conversation.save(force_insert=True)
-        return
-    MessageWords.objects.filter(message__conversation=id).update(words=[])
-    conversation.messages.update(content="")
-    conversation.erase(at=at)
-    conversation.save(force_update=True)
+        conversation.save(using=using, force_update=True)
 
 
 def scrub(id: UUID, *, rewrite: bool = False) -> Iterator[int]:
@@ -82,9 +95,29 @@ def scrub(id: UUID, *, rewrite: bool = False) -> Iterator[int]:
     Delivery.objects.filter(pk__in=mentioned).update(body=b"")
     if connection.vendor == "postgresql":
         vacuum_all(rewrite=rewrite)
-        return
-    yield from merge_the_search_index()
-    empty_the_wal()
+    else:
+        yield from merge_the_search_index()
+        empty_the_wal()
+    erasure_list.add(Erasure(id, timezone.now(), is_scrubbed=True))
+
+
+def list_older_erasures() -> None:
+    """Add the erasures of 0.1.0, which had no list. Its scrubs ended, or said that they did not."""
+    listed = {entry.id for entry in erasure_list.listed()}
+    erased = Conversation.objects.exclude(erased_at=None).values_list("pk", "erased_at")
+    for id, at in erased.order_by("erased_at"):
+        if id not in listed and at is not None:
+            erasure_list.add(Erasure(id, at, is_scrubbed=True))
+
+
+def scrub_again() -> Iterator[int]:
+    """Scrub the erasures whose scrub did not end. Yields 1 for each. Raises as `scrub` does."""
+    list_older_erasures()
+    for entry in erasure_list.listed():
+        if not entry.is_scrubbed:
+            for _ in scrub(entry.id):
+                pass
+            yield 1
 
 
 def wait_for_older_transactions() -> None:

@@ -12,7 +12,7 @@ from django.contrib.sessions.models import Session
 from django.db import DatabaseError, models, transaction
 
 from chat.models import Change
-from chat.upkeep import pruning
+from chat.upkeep import erasure, pruning
 
 AT_ONCE = 500
 # A step that has more to do goes on the next time.
@@ -32,14 +32,14 @@ class Report:
 
 
 def run(name: str, *, now: datetime) -> Report:
-    """Run one step until its end, or until its time is over. An error of the database is reported."""
+    """Run one step until its end, or until its time is over. A failure is reported, not raised."""
     until, rows = monotonic() + MOST_SECONDS, 0
     try:
         for count in STEPS[name](now):
             rows += count
             if monotonic() > until:
                 return Report(name, rows, is_complete=False)
-    except DatabaseError as error:
+    except (DatabaseError, OSError, erasure.StillRead) as error:
         return Report(name, rows, is_complete=False, error=str(error))
     return Report(name, rows)
 
@@ -71,6 +71,11 @@ def forget_login_attempts(now: datetime) -> Iterator[int]:
         yield from in_batches(model.objects.filter(attempt_time__lt=before).order_by("pk"))
 
 
+def scrub_erasures(now: datetime) -> Iterator[int]:
+    """Remove from the files what erasures left there, if an older transaction kept them from it."""
+    return erasure.scrub_again()
+
+
 def in_batches(rows: models.QuerySet[Any]) -> Iterator[int]:
     """Delete rows, some a transaction. Leave other writers as much time in between as it took."""
     while True:
@@ -90,4 +95,5 @@ STEPS: dict[str, Step] = {
     "changes": prune_changes,
     "sessions": delete_sessions,
     "logins": forget_login_attempts,
+    "scrub": scrub_erasures,
 }

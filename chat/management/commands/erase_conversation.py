@@ -47,7 +47,12 @@ class Command(BaseCommand):
             if not options["yes"]:
                 self.stdout.write(NOTHING_DONE)
                 return
-            erasure.erase(id, at=timezone.now())
+            try:
+                erasure.erase(id, at=timezone.now())
+            except OSError as error:
+                raise CommandError(
+                    f"not erased: the list of erasures {error.filename}: {error.strerror}"
+                ) from error
             self.scrub(id, rewrite=options["rewrite"])
         self.stdout.write("Erased.")
 
