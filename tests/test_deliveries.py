@@ -312,6 +312,7 @@ def test_queries_of_the_list_do_not_grow_with_it(
     get, deliver, generation, django_assert_num_queries
 ):
     deliver(MESSAGE)
+    deliver(OPEN)
     for n in range(70):
         apply_again(Delivery.objects.earliest("id"), at=NOW)
         deliver(b"%d" % n)
@@ -518,7 +519,7 @@ def test_what_is_still_no_event_is_refused_again(staff, deliver):
     deliver(b"{")
     page = press(staff, last())
     assert "Refused again: The body is not valid JSON." in page
-    assert [row.code for row in Delivery.objects.all()] == ["invalid_json"] * 2
+    assert [row.code for row in Delivery.objects.all()] == ["invalid_json"]
 
 
 def test_an_opening_that_is_applied_again_brings_what_came_for_it_in_the_meantime(staff, deliver):
@@ -545,11 +546,8 @@ def test_an_event_that_was_refused_again_is_still_applied_once_when_its_conversa
     early = last()
     apply_again(early, at=NOW)
     deliver(OPEN)
-    assert list(early.replayed_by.order_by("id").values_list("outcome", flat=True)) == [
-        "refused",
-        "applied",
-    ]
-    assert Delivery.objects.count() == 4
+    assert [replay.outcome for replay in early.replayed_by.all()] == ["applied"]
+    assert Delivery.objects.count() == 3
 
 
 def worth():

@@ -83,7 +83,8 @@ def test_early_events_that_came_too_early_go():
 
 def test_what_a_kept_delivery_replays_stays():
     delivered(ago=OLD, type="NEW_MESSAGE", id=M)
-    apply_again(Delivery.objects.get(), at=timezone.now())
+    delivered(ago=timedelta(), type="NEW_CONVERSATION", id=C)
+    apply_again(Delivery.objects.earliest("id"), at=timezone.now())
     call_command("prune", "--yes")
     assert Delivery.objects.exclude(replays=None).get().replays.message_id is not None
 
@@ -91,11 +92,36 @@ def test_what_a_kept_delivery_replays_stays():
 def test_replays_are_deleted_with_what_they_replay_in_many_batches(monkeypatch):
     monkeypatch.setattr(pruning, "AT_ONCE", 2)
     for _ in range(5):
-        delivered(ago=OLD, type="NEW_MESSAGE", id=M)
-    for delivery in list(Delivery.objects.all()):
+        delivered(ago=2 * OLD, type="NEW_MESSAGE", id=M)
+    delivered(ago=OLD, type="NEW_CONVERSATION", id=C)
+    for delivery in list(Delivery.objects.filter(type="NEW_MESSAGE")):
         apply_again(delivery, at=timezone.now() - OLD)
+    assert Delivery.objects.exclude(replays=None).count() == 5
     call_command("prune", "--yes")
     assert left() == []
+
+
+def test_a_replay_that_is_refused_every_night_does_not_keep_its_original():
+    delivered(ago=OLD, type="NEW_MESSAGE", id=M)
+    apply_again(Delivery.objects.get(), at=timezone.now())
+    call_command("prune", "--yes")
+    assert left() == []
+
+
+def test_the_rows_of_nightly_refusals_that_an_older_version_logged_go_with_their_original(capsys):
+    delivered(ago=OLD, type="NEW_MESSAGE", id=M)
+    [original] = Delivery.objects.all()
+    for night in range(3):
+        Delivery.objects.bulk_create([repeated(original, ago=timedelta(days=night))])
+    call_command("prune", "--yes")
+    assert left() == []
+    assert "4 deliveries are older than 90 days." in capsys.readouterr().out
+
+
+def repeated(original, *, ago):
+    values = {field.attname: getattr(original, field.attname) for field in Delivery._meta.fields}
+    changed = {"id": None, "replays_id": original.pk, "received_at": timezone.now() - ago}
+    return Delivery(**values | changed)
 
 
 # Changes

@@ -1,11 +1,13 @@
 """`manage.py replay`: what was refused, taken in again, and the log checked against what is stored."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
+from chat.events.ingest import Envelope, ingest_together, parse_body
 from chat.management.commands import replay as command
 from chat.models import Conversation, Delivery, Message
 from tests.conftest import NOW, C, M
@@ -74,6 +76,40 @@ def test_a_second_run_finds_nothing_more(refused, capsys):
     replay()
     assert Delivery.objects.count() == count
     assert "0 refused deliveries to replay." in capsys.readouterr().out
+
+
+def logged():
+    return list(Delivery.objects.order_by("id").values_list("code", flat=True))
+
+
+def test_every_night_what_stays_refused_leaves_no_further_row(deliver, event, capsys):
+    deliver(event("NEW_MESSAGE", id=M))
+    replay()
+    replay()
+    assert logged() == ["conversation_not_found"]
+    assert "1 replayed:\n  conversation_not_found: 1\n" in capsys.readouterr().out
+
+
+def test_each_further_reason_is_logged_once(deliver, event, monkeypatch):
+    with monkeypatch.context() as older:
+        older.setattr("chat.events.payloads.YEARS", range(2026, 3000))
+        deliver(event("NEW_MESSAGE", id=M))
+    replay()
+    replay()
+    assert logged() == ["invalid_event", "conversation_not_found"]
+
+
+def test_a_reason_that_two_replays_of_one_batch_meet_is_logged_once(deliver, event):
+    for _ in range(2):
+        deliver(event("NEW_MESSAGE", id=M), after=TOO_EARLY)
+    deliver(event("NEW_CONVERSATION", id=C))
+    deliver(event("CLOSE_CONVERSATION", id=C))
+    original = Delivery.objects.earliest("id")
+    envelope = Envelope(
+        body=bytes(original.body), received_at=NOW, request_id=uuid4(), replays=original
+    )
+    ingest_together(lambda: [parse_body(envelope)] * 2)
+    assert logged()[-2:] == ["", "conversation_closed"]
 
 
 def test_what_is_refused_for_good_is_left_alone_unless_it_is_named(deliver, event):

@@ -197,7 +197,12 @@ def result_of_early(early: Delivery, work: UnitOfWork) -> Result:
 
 
 def record(result: Result, envelope: Envelope, work: UnitOfWork) -> Result:
-    """Add the delivery's row to the log. A refused or repeated body of an erased text is not kept."""
+    """Add the delivery's row to the log. A refused or repeated body of an erased text is not kept.
+
+    A replay that is refused for a reason that the log already has leaves no row.
+    """
+    if envelope.replays and work.has_logged_refusal(envelope.replays, result.code):
+        return result
     subject = result.subject
     is_erased = result.outcome != Outcome.APPLIED and work.has_erased(
         subject.conversation_id, subject.message_id

@@ -143,6 +143,15 @@ class UnitOfWork:
         log = Delivery.objects.using(self.using)
         return log.has_refused_after_closing(conversation_id, message_id)
 
+    def has_logged_refusal(self, original: Delivery, code: str) -> bool:
+        """Whether this delivery, or a replay of it, was already refused with this code."""
+        if not code or original.code == code:
+            return bool(code)
+        replays = Delivery.objects.using(self.using).filter(replays=original.pk, code=code)
+        return replays.exists() or any(
+            (row.replays_id, row.code) == (original.pk, code) for row in self.logged
+        )
+
     def log(self, delivery: Delivery) -> None:
         self.logged.append(delivery)
         if self.early_events and delivery.code == EARLY and delivery.conversation_id:

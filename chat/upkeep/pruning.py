@@ -6,7 +6,7 @@ from time import monotonic, sleep
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef
 
 from chat.models import EARLY, Change, Delivery
 
@@ -17,10 +17,31 @@ MOST_DAYS = 36_500
 def outdated(*, now: datetime, days: int) -> models.QuerySet[Delivery]:
     """Return old deliveries, except waiting early events and originals whose replay is kept."""
     before = now - timedelta(days=days)
-    waits_since = now - timedelta(hours=settings.EARLY_EVENTS_HOURS)
     old = Delivery.objects.filter(received_at__lt=before)
+    old = old.exclude(code=EARLY, received_at__gte=still_waiting_since(now))
     stays = Delivery.objects.filter(replays=OuterRef("pk"), received_at__gte=before)
-    return old.exclude(Q(code=EARLY, received_at__gte=waits_since)).exclude(Exists(stays))
+    return old.exclude(Exists(stays.exclude(code=OuterRef("code"))))
+
+
+def repetitions(*, now: datetime, days: int) -> models.QuerySet[Delivery]:
+    """Return replays that were refused like their old original, and so tell nothing new.
+
+    0.1.0 logged one each time that `replay --yes` ran.
+    """
+    alike = Delivery.objects.filter(code=F("replays__code"))
+    old = alike.filter(replays__received_at__lt=now - timedelta(days=days))
+    return old.exclude(code=EARLY, replays__received_at__gte=still_waiting_since(now))
+
+
+def still_waiting_since(now: datetime) -> datetime:
+    """Return the arrival of the oldest early event that still waits for its conversation."""
+    return now - timedelta(hours=settings.EARLY_EVENTS_HOURS)
+
+
+def how_many(*, now: datetime, days: int) -> int:
+    """Return the number of rows that `prune` would delete."""
+    newer = repetitions(now=now, days=days).filter(received_at__gte=now - timedelta(days=days))
+    return outdated(now=now, days=days).count() + newer.count()
 
 
 def prune(*, now: datetime, days: int) -> Iterator[int]:
@@ -29,7 +50,12 @@ def prune(*, now: datetime, days: int) -> Iterator[int]:
     A replay goes before its original, because a replay alone would look like a delivery.
     """
     replays = Delivery.objects.filter(replays=OuterRef("pk"))
-    rows = outdated(now=now, days=days).exclude(Exists(replays)).order_by("received_at", "id")
+    yield from _delete(repetitions(now=now, days=days))
+    rows = outdated(now=now, days=days).exclude(Exists(replays))
+    yield from _delete(rows.order_by("received_at", "id"))
+
+
+def _delete(rows: models.QuerySet[Delivery]) -> Iterator[int]:
     while True:
         began = monotonic()
         with transaction.atomic(durable=True):

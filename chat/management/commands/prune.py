@@ -32,7 +32,7 @@ class Command(BaseCommand):
         if not 1 <= days <= pruning.MOST_DAYS:
             raise CommandError(f"--days is from 1 to {pruning.MOST_DAYS}")
         with database_errors_named():
-            total = pruning.outdated(now=now, days=days).count()
+            total = pruning.how_many(now=now, days=days)
             self.stdout.write(f"{total} deliveries are older than {days} days.")
             kept = settings.CHANGE_RETENTION_DAYS
             changes = pruning.outdated_changes(now=now, days=kept)

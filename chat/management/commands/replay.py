@@ -34,7 +34,8 @@ class Command(BaseCommand):
         "Replay refused deliveries in the order of the events' timestamps, each with its original "
         "arrival time. By default: refusals whose reason may be gone (conversation_not_found, "
         "invalid_event, invalid_json). Bodies that were truncated and deliveries that a replay has "
-        "settled are left out. Every replay leaves a row in the log, with the number of its original."
+        "settled are left out. A replay leaves a row in the log, with the number of its original, "
+        "unless it is refused for a reason that the log already has."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
