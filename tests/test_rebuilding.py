@@ -1,22 +1,27 @@
 """`manage.py replay --check`: the log tells of everything that is stored, and of nothing else."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.utils import timezone
 
+from chat.events import ingest
 from chat.events.bulk import ingest_many
 from chat.events.ingest import apply_again
-from chat.models import Conversation, Delivery, Message
-from chat.upkeep import copying, rebuilding
-from tests.conftest import NOW, C, M
+from chat.models import Change, Conversation, Delivery, Message
+from chat.upkeep import copying, pruning, rebuilding
+from chat.upkeep.erasure import erase
+from tests.conftest import NOW, C, M, id_of
 from tests.databases import beside
 
 pytestmark = [
-    pytest.mark.django_db(transaction=True),
+    pytest.mark.django_db(transaction=True, reset_sequences=True),
     pytest.mark.both_engines("compares two databases"),
 ]
 
@@ -135,6 +140,116 @@ def test_what_was_pruned_cannot_be_checked(lived, deliver, event, capsys):
     said = check(capsys)
     assert "1 conversations are equal" in said
     assert "pruned: 2" in said
+
+
+def pruned(*, days=90):
+    list(pruning.prune(now=NOW, days=days))
+
+
+def test_a_prune_that_keeps_the_first_row_for_its_replay_makes_no_difference(
+    deliver, event, capsys
+):
+    deliver(event("NEW_MESSAGE", id=M), after=-100 * DAY)
+    deliver(event("NEW_CONVERSATION", id=C), after=-98 * DAY)
+    for number in range(9):
+        deliver(event("NEW_CONVERSATION", id=id_of(number)), after=-98 * DAY)
+    apply_again(Delivery.objects.earliest("id"), at=NOW)
+    deliver(event("NEW_CONVERSATION", id=D))
+    pruned()
+    said = check(capsys)
+    assert "1 conversations are equal" in said
+    assert "pruned: 10" in said
+
+
+def test_an_opening_that_is_lost_after_a_prune_is_a_difference(deliver, event, capsys):
+    deliver(event("NEW_CONVERSATION", id=C), after=-100 * DAY)
+    deliver(event("NEW_CONVERSATION", id=id_of(1)), after=-50 * DAY)
+    deliver(event("NEW_CONVERSATION", id=D), after=-10 * DAY)
+    pruned()
+    Delivery.objects.filter(conversation_id=D).delete()
+    assert f"{D}: took 1 events, the log has 0" in found(capsys)
+
+
+def test_a_log_that_was_pruned_altogether_makes_no_difference(lived, capsys):
+    list(pruning.prune(now=NOW + 9 * DAY, days=2))
+    assert not Delivery.objects.exists()
+    assert "pruned: 2" in check(capsys)
+
+
+def test_the_time_of_the_last_change_is_that_of_a_replay(deliver, event, capsys):
+    deliver(event("NEW_MESSAGE", id=M), after=-2 * DAY)
+    deliver(event("NEW_CONVERSATION", id=C))
+    apply_again(Delivery.objects.earliest("id"), at=NOW + DAY)
+    assert Conversation.objects.get().updated_at == NOW + DAY
+    check(capsys)
+    Conversation.objects.update(updated_at=NOW)
+    assert f"{C}: updated_at" in found(capsys)
+
+
+def test_a_time_that_an_upgrade_estimated_is_not_compared(lived, capsys):
+    Change.objects.all().delete()
+    Conversation.objects.update(updated_at=NOW + 9 * DAY)
+    check(capsys)
+
+
+@pytest.fixture
+def stored_elsewhere(deliver, event):
+    """The id of a message that C refused, because it was closed, and that D stored afterwards."""
+    deliver(event("NEW_CONVERSATION", id=C))
+    deliver(event("CLOSE_CONVERSATION", id=C))
+    deliver(event("NEW_CONVERSATION", id=D))
+    deliver(event("NEW_MESSAGE", id=M))
+    deliver(event("NEW_MESSAGE", id=M, conversation_id=D))
+
+
+def test_a_refusal_whose_message_was_erased_in_another_conversation_is_no_difference(
+    stored_elsewhere, capsys
+):
+    erase(UUID(D), at=NOW)
+    assert "1 conversations are equal" in check(capsys)
+    Conversation.objects.filter(pk=C).update(opened_at=NOW)
+    assert f"{C}: opened_at" in found(capsys)
+
+
+def test_a_refusal_that_is_numbered_after_what_it_was_decided_before_is_no_difference(
+    stored_elsewhere, capsys
+):
+    stored, refusal = Delivery.objects.order_by("-id")[:2]
+    for number, row in ((0, refusal), (refusal.pk, stored), (stored.pk, refusal)):
+        Delivery.objects.filter(request_id=row.request_id).update(id=number)
+    assert Delivery.objects.latest("id").code == "conversation_closed"
+    assert "2 conversations are equal" in check(capsys)
+    Conversation.objects.filter(pk=C).update(closed_at=NOW)
+    assert f"{C}: closed_at" in found(capsys)
+
+
+@pytest.mark.postgresql
+def test_a_race_for_one_message_in_two_conversations_is_no_difference(
+    deliver, event, capsys, monkeypatch
+):
+    deliver(event("NEW_CONVERSATION", id=C))
+    deliver(event("CLOSE_CONVERSATION", id=C))
+    deliver(event("NEW_CONVERSATION", id=D))
+    undisturbed = ingest.ingest_into
+
+    def while_another_stores(work, parsed):
+        result = undisturbed(work, parsed)
+        with monkeypatch.context() as once, ThreadPoolExecutor() as pool:
+            once.setattr(ingest, "ingest_into", undisturbed)
+            pool.submit(deliver_alone, event("NEW_MESSAGE", id=M, conversation_id=D)).result()
+        return result
+
+    def deliver_alone(sent):
+        try:
+            deliver(sent)
+        finally:
+            connection.close()
+
+    with monkeypatch.context() as slower:
+        slower.setattr(ingest, "ingest_into", while_another_stores)
+        assert deliver(event("NEW_MESSAGE", id=M)).code == "conversation_closed"
+    assert Delivery.objects.latest("id").code == "conversation_closed"
+    assert "2 conversations are equal" in check(capsys)
 
 
 def test_what_changes_meanwhile_is_left_out(lived, deliver, event, capsys, monkeypatch):

@@ -33,15 +33,27 @@ def ingest_many(
     Earlier batches stay stored, and loading everything again does no harm. Without `early_events`
     a new conversation does not apply the events that came before it.
     """
-    for batch in batches(parsed(deliveries), size_of_body, most=batch_size):
+    envelopes = (
+        Envelope(body=body, received_at=received_at, request_id=uuid4())
+        for body, received_at in deliveries
+    )
+    yield from ingest_envelopes(
+        envelopes, batch_size=batch_size, using=using, early_events=early_events
+    )
+
+
+def ingest_envelopes(
+    envelopes: Iterable[Envelope],
+    *,
+    batch_size: int = EVENTS_A_BATCH,
+    using: str = DEFAULT_DB_ALIAS,
+    early_events: bool = True,
+) -> Iterator[Result]:
+    """Ingest each envelope as `ingest_many` does."""
+    for batch in batches(map(parse_body, envelopes), size_of_body, most=batch_size):
         with garbage_collection_paused():
             results = ingest_batch(batch, using=using, early_events=early_events)
         yield from results
-
-
-def parsed(deliveries: Iterable[tuple[bytes, datetime]]) -> Iterator[Parsed]:
-    for body, received_at in deliveries:
-        yield parse_body(Envelope(body=body, received_at=received_at, request_id=uuid4()))
 
 
 def size_of_body(parsed: Parsed) -> int:

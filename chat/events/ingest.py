@@ -28,10 +28,14 @@ class Envelope:
     request_id: UUID
     webhook_id: str = ""
     replays: Delivery | None = None
+    # Stands in for `replays` where its row is in another database.
+    original_received_at: datetime | None = None
 
     @property
     def delivered_at(self) -> datetime:
         """When the event first arrived. A replay counts from the arrival of its original."""
+        if self.original_received_at:
+            return self.original_received_at
         return self.replays.received_at if self.replays else self.received_at
 
 

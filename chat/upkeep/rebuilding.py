@@ -3,29 +3,30 @@
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Length
+from django.db.models.lookups import Exact
 
 from chat.database.batches import batches
-from chat.events.bulk import ingest_many, tuned_for_loading
-from chat.models import INVALID, Conversation, Delivery, Message
-from chat.refusals import IdConflict
+from chat.events.bulk import ingest_envelopes, tuned_for_loading
+from chat.events.ingest import Envelope, Result
+from chat.models import EARLY, INVALID, Change, Conversation, Delivery, Message
+from chat.refusals import ConversationClosed, IdConflict
 from chat.upkeep import copying
 
 AT_ONCE = 200
 OPENING = Delivery.Type.NEW_CONVERSATION
-# `updated_at` is left out: 0.1.0 did not store it, and the upgrade can only estimate it.
-COMPARED = [
-    field.attname
-    for field in Conversation._meta.concrete_fields
-    if not field.generated and field.name != "updated_at"
-]
+# A delivery may take effect after one that arrived later, if it waits longer for the database. No
+# delivery waits so long.
+DISORDER = timedelta(minutes=1)
+COMPARED = [field.attname for field in Conversation._meta.concrete_fields if not field.generated]
+CHANGED_BY_WRITING_AFTER_CLOSING = {"wrote_after_closing_at", "updated_at"}
 # Without generated keys: messages are compared in their order of arrival.
 COMPARED_OF_MESSAGES = ["id", "direction", "content", "timestamp", "received_at", "late"]
 
@@ -57,9 +58,13 @@ class Check:
     scratch: str
     equal: int = 0
     fed: int = 0
+    # The time of the oldest change. Before, 0.1.0 stored no `updated_at`, and an upgrade estimates it.
+    changes_since: datetime | None = None
     # The conversations not checked, by reason.
     left_out: Counter[str] = field(default_factory=Counter)
     _left_out: set[UUID | None] = field(default_factory=set)
+    # Conversations whose log does not tell when the customer wrote after closing.
+    _untold: set[UUID | None] = field(default_factory=set)
     _found: list[Difference] = field(default_factory=list)
 
     def how_many(self) -> int:
@@ -67,26 +72,35 @@ class Check:
 
     def feed(self) -> Iterator[int]:
         """Ingest every delivery once, in order, by the same rules. Yield the progress in the log."""
+        self.changes_since = Change.objects.order_by("id").values_list("at", flat=True).first()
         self._find_unchecked()
         pending: deque[Any] = deque()
 
-        def deliveries() -> Iterator[tuple[bytes, datetime]]:
+        def envelopes() -> Iterator[Envelope]:
             for row in self._rows():
                 pending.append(row)
-                yield bytes(row.body), row.delivered_at
+                yield envelope_of(row)
 
         done = 0
         # Early events that were applied later have log rows of their own.
         with tuned_for_loading(using=self.scratch):
-            for result in ingest_many(deliveries(), using=self.scratch, early_events=False):
+            for result in ingest_envelopes(envelopes(), using=self.scratch, early_events=False):
                 row = pending.popleft()
-                then, now = row.code or row.outcome, result.code or result.outcome.value
-                if then != now:
-                    said = f"delivery {row.pk} was {then}, and is {now} by the log before it"
-                    self._found.append(Difference(row.conversation_id, said))
+                self._compare_outcomes(row, result)
                 self.fed += 1
                 yield row.pk - done
                 done = row.pk
+
+    def _compare_outcomes(self, row: Delivery, result: Result) -> None:
+        then, now = row.code or row.outcome, result.code or result.outcome.value
+        if then == now:
+            return
+        if now == IdConflict.code and has_lost_a_race(row):
+            if then == ConversationClosed.code:
+                self._untold.add(row.conversation_id)
+            return
+        said = f"delivery {row.pk} was {then}, and is {now} by the log before it"
+        self._found.append(Difference(row.conversation_id, said))
 
     def differences(self) -> Iterator[Difference | None]:
         """Yield a Difference or None for each conversation. Leaves out conversations changed meanwhile."""
@@ -111,12 +125,17 @@ class Check:
         for ids in key_batches(self._log):
             for batch in batches(sizes.filter(pk__in=ids).order_by("pk"), size_of=itemgetter(1)):
                 found = rows.in_bulk([pk for pk, _ in batch])
-                yield from self._to_feed([found[pk] for pk, _ in batch])
+                yield from self._to_feed([found[pk] for pk, _ in batch if pk in found])
 
     def _to_feed(self, rows: list[Delivery]) -> Iterator[Delivery]:
-        """Leave out invalid bodies (maybe truncated), erased ones, and conversations left out."""
+        """Leave out invalid bodies (maybe truncated), erased ones, and conversations left out.
+
+        The body of a refusal is erased too if its message was stored in another conversation later.
+        """
         owners = owners_of({row.message_id for row in rows if row.code == IdConflict.code})
         for row in rows:
+            if row.code == ConversationClosed.code and not row.body:
+                self._untold.add(row.conversation_id)
             about = {row.conversation_id, owners.get(row.message_id)}
             if row.code not in INVALID and row.body and not about & self._left_out:
                 yield row
@@ -126,37 +145,42 @@ class Check:
 
         A log is complete if its applied events are as many as the revision of the conversation.
         """
-        was_pruned = not self._log.filter(pk=1).exists()
+        pruned = Pruned.of(self._log)
         for ids in key_batches(Conversation.objects.all()):
             rows = Conversation.objects.filter(pk__in=ids)
             applied, changed = self._applied_to(ids), self._changed(ids)
+            opened = self._openings_of(ids)
             lost = []
             for id, revision, erased_at in rows.values_list("pk", "revision", "erased_at"):
-                in_log = applied[id].total()
+                in_log = applied[id]
+                may_be_pruned = pruned.may_lack(id, opened.get(id))
                 if erased_at:
                     self._leave_out(id, "erased")
                 elif in_log == revision:
-                    continue
+                    if may_be_pruned:  # maybe of a refusal
+                        self._untold.add(id)
                 elif id in changed:
                     self._leave_out(id, "changed meanwhile")
-                elif was_pruned and not applied[id][OPENING]:
+                elif may_be_pruned and in_log < revision:
                     self._leave_out(id, "pruned")
                 else:
                     self._left_out.add(id)
                     lost.append(Difference(id, f"took {revision} events, the log has {in_log}"))
             self._found += lost
 
-    def _applied_to(self, ids: list[UUID]) -> dict[UUID | None, Counter[str | None]]:
-        """Return the number of applied events by conversation and type.
+    def _applied_to(self, ids: list[UUID]) -> Counter[UUID | None]:
+        """Return the number of applied events by conversation.
 
         The count filters the outcome, not WHERE: there SQLite would read all rows of the outcome.
         """
-        applied: dict[UUID | None, Counter[str | None]] = defaultdict(Counter)
-        rows = self._log.filter(conversation_id__in=ids).values_list("conversation_id", "type")
+        rows = self._log.filter(conversation_id__in=ids).values_list("conversation_id")
         is_applied = Q(outcome=Delivery.Outcome.APPLIED)
-        for id, type, count in rows.annotate(applied=Count("pk", filter=is_applied)):
-            applied[id][type] = count
-        return applied
+        return Counter(dict(rows.annotate(applied=Count("pk", filter=is_applied))))
+
+    def _openings_of(self, ids: list[UUID]) -> dict[UUID | None, datetime]:
+        """Return when the log says that these conversations were opened."""
+        openings = openings_in(self._log.filter(conversation_id__in=ids))
+        return dict(openings.values_list("conversation_id", "received_at"))
 
     def _leave_out(self, id: UUID | None, why: str) -> None:
         self._left_out.add(id)
@@ -177,11 +201,70 @@ class Check:
         stored, rebuilt = (
             Contents.of(ids, using=alias) for alias in (DEFAULT_DB_ALIAS, self.scratch)
         )
-        found = [Difference(id, said) for id in ids if (said := stored.unlike(rebuilt, id))]
+        found = [
+            Difference(id, said)
+            for id in ids
+            if (said := stored.unlike(rebuilt, id, apart_from=self._untold_of(id, rebuilt)))
+        ]
         yield from self._settled(found)
         equal = len(ids) - len(found)
         self.equal += equal
         yield from [None] * equal
+
+    def _untold_of(self, id: UUID, rebuilt: "Contents") -> set[str]:
+        """Return the fields of a conversation that the log does not tell."""
+        if id in self._untold:
+            return CHANGED_BY_WRITING_AFTER_CLOSING
+        return set() if rebuilt.has_changed_since(id, self.changes_since) else {"updated_at"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What a prune may have deleted.
+
+    A prune keeps no row from before its day, except early events and originals of kept replays. So
+    the oldest other row shows how far the last prune can have gone.
+    """
+
+    until: datetime | None
+    lost: set[UUID]
+
+    @classmethod
+    def of(cls, log: QuerySet[Delivery]) -> "Pruned":
+        oldest = ordinary(log).order_by("received_at").first()
+        if oldest is None:
+            return cls(datetime.max.replace(tzinfo=UTC), set())
+        if log.filter(pk__lte=oldest.pk).count() == oldest.pk:  # every row from the first one on
+            return cls(None, set())
+        until = oldest.received_at + DISORDER
+        return cls(until, set(opened_and_not_in(log, since=until)))
+
+    def may_lack(self, id: UUID, opened: datetime | None) -> bool:
+        """Whether a prune may have deleted deliveries of a conversation that was opened then.
+
+        `opened` is None if the log lacks the opening.
+        """
+        if self.until is None:
+            return False
+        return id not in self.lost if opened is None else opened < self.until
+
+
+def ordinary(log: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Return the deliveries that a prune keeps only because of their age."""
+    replays = Delivery.objects.filter(replays=OuterRef("pk"))
+    return log.exclude(code=EARLY).exclude(Exists(replays)).defer("body")
+
+
+def openings_in(log: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    return log.filter(type=OPENING).filter(Exact(Coalesce("outcome", Value("")), "applied"))
+
+
+def opened_and_not_in(log: QuerySet[Delivery], *, since: datetime) -> Iterator[UUID]:
+    """Yield the conversations that were opened since then by their changes, but not by the log."""
+    for keys in key_batches(Change.objects.filter(type=Change.Type.OPENED, at__gte=since)):
+        opened = set(Change.objects.filter(pk__in=keys).values_list("conversation_id", flat=True))
+        logged = openings_in(log.filter(conversation_id__in=opened))
+        yield from opened.difference(logged.values_list("conversation_id", flat=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,17 +283,42 @@ class Contents:
             messages[values["conversation_id"]].append(values)
         return cls({values["id"]: values for values in rows}, messages)
 
-    def unlike(self, other: "Contents", id: UUID) -> str:
+    def has_changed_since(self, id: UUID, moment: datetime | None) -> bool:
+        found = self.conversations.get(id)
+        return bool(found and moment and found["updated_at"] >= moment)
+
+    def unlike(self, other: "Contents", id: UUID, *, apart_from: Collection[str]) -> str:
         """Return the names of differing fields of one conversation, or "" if nothing differs."""
         if id not in other.conversations:
             return "is stored, and not in the log"
         said = differing(self.conversations[id], other.conversations[id])
+        said = [name for name in said if name not in apart_from]
         messages, rebuilt = self.messages.get(id, []), other.messages.get(id, [])
         if len(messages) != len(rebuilt):
             said.append(f"{len(messages)} messages, and {len(rebuilt)} by the log")
         for message, copy in zip(messages, rebuilt, strict=False):
             said += [f"message {message['id']}: {name}" for name in differing(message, copy)]
         return ", ".join(said)
+
+
+def envelope_of(row: Any) -> Envelope:
+    return Envelope(
+        body=bytes(row.body),
+        received_at=row.received_at,
+        request_id=row.request_id,
+        original_received_at=row.delivered_at,
+    )
+
+
+def has_lost_a_race(row: Delivery) -> bool:
+    """Whether this refusal may have been decided before another conversation stored the message.
+
+    PostgreSQL numbers deliveries of two conversations in another order than they take effect in.
+    """
+    if row.code not in (EARLY, ConversationClosed.code):
+        return False
+    owner = owners_of([row.message_id]).get(row.message_id)
+    return owner is not None and owner != row.conversation_id
 
 
 def owners_of(message_ids: Collection[UUID | None]) -> dict[UUID | None, UUID]:
