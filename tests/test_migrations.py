@@ -1,13 +1,16 @@
 """Upgrades: a database that an older version filled has what the newer one needs."""
 
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.migrations.executor import MigrationExecutor
 
-from chat.models import Conversation
+from chat.models import Conversation, Delivery
+from chat.upkeep import copying
 from tests.conftest import NOW, C, M, make_event
 
 pytestmark = [
@@ -17,6 +20,8 @@ pytestmark = [
 
 D = "b3a1c7de-2f53-4a0d-9a53-0f6f3a1d9e11"
 N = "16b63b04-60de-4257-b1a1-20a5154abc6d"
+DAY = timedelta(days=1)
+WROTE = "2025-02-21T11:30:00"
 
 
 @pytest.fixture
@@ -55,6 +60,75 @@ def test_a_fill_that_was_interrupted_goes_on(of_0_1_0):
     conversations.filter(pk=C).update(updated_at=NOW, received_count=7)
     call_command("migrate", verbosity=0)
     assert filled() == [(C, 7, NOW), (D, 0, NOW + timedelta(minutes=3))]
+
+
+@pytest.fixture
+def refused_after_closing(deliver, migrate):
+    """C is closed. Then its customer wrote M, which came twice, and N, which came late."""
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    deliver(make_event("CLOSE_CONVERSATION", id=C))
+    deliver(make_event("NEW_MESSAGE", id=M, at=WROTE), after=DAY)
+    deliver(make_event("NEW_MESSAGE", id=M, at="2025-02-21T11:59:00"), after=2 * DAY)
+    deliver(make_event("NEW_MESSAGE", id=N, at="2025-02-21T11:00:00"), after=3 * DAY)
+    deliver(make_event("NEW_MESSAGE", id=D, at="2025-02-22T00:00:00", direction="SENT"), after=DAY)
+    migrate("0006_tokens")
+
+
+def upgraded(**stored_by_0_1_0):
+    """What an upgrade makes of the time that 0.1.0 stored, which was the arrival."""
+    stored_by_0_1_0 = {"wrote_after_closing_at": NOW + 3 * DAY} | stored_by_0_1_0
+    older = MigrationExecutor(connection).loader.project_state(("chat", "0006_tokens"))
+    older.apps.get_model("chat", "Conversation").objects.update(**stored_by_0_1_0)
+    call_command("migrate", verbosity=0)
+    return Conversation.objects.get().wrote_after_closing_at
+
+
+def test_when_the_customer_wrote_after_closing_is_corrected_by_the_log(refused_after_closing):
+    assert upgraded().isoformat() == f"{WROTE}+00:00"
+
+
+def test_a_corrected_database_is_what_its_log_says(refused_after_closing, monkeypatch, capsys):
+    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
+    upgraded()
+    call_command("replay", "--check")
+    assert "1 conversations are equal" in capsys.readouterr().out
+
+
+def test_a_replay_counts_from_the_arrival_of_its_original(refused_after_closing):
+    rows = Delivery.objects.order_by("id").only("id")
+    first = rows.filter(message_id=M)[0]
+    rows.filter(pk=first.pk).update(timestamp=NOW + DAY, replays=rows[0])
+    assert upgraded() == NOW
+
+
+@pytest.mark.parametrize(
+    "unread",
+    [
+        lambda log: log.filter(message_id=M).update(body=b""),
+        lambda log: log.filter(type="CLOSE_CONVERSATION").delete(),
+    ],
+    ids=["erased", "pruned"],
+)
+def test_the_stored_time_stays_if_the_log_cannot_tell(refused_after_closing, unread):
+    unread(Delivery.objects.only("id"))
+    assert upgraded() == NOW + 3 * DAY
+
+
+def test_who_did_not_write_after_closing_has_no_time(refused_after_closing):
+    assert upgraded(wrote_after_closing_at=None) is None
+
+
+def test_corrections_go_on_after_an_interruption(refused_after_closing, monkeypatch):
+    migration = import_module("chat.migrations.0008_fill_changes")
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(migration, "direction_in", raising)
+        with pytest.raises(KeyboardInterrupt):
+            upgraded()
+    assert upgraded().isoformat() == f"{WROTE}+00:00"
+
+
+def raising(body):
+    raise KeyboardInterrupt
 
 
 def test_what_is_stored_after_the_upgrade_is_a_change(of_0_1_0, deliver):

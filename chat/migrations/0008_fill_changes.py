@@ -1,3 +1,5 @@
+import json
+
 from django.db import migrations, transaction
 from django.db.models import Count, F, Max, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest
@@ -49,9 +51,71 @@ def values(apps):
     }
 
 
+def correct(apps, schema_editor):
+    """Correct wrote_after_closing_at, which older versions stored by older rules.
+
+    May be interrupted and run again: what is correct already stays.
+    """
+    alias = schema_editor.connection.alias
+    noted = apps.get_model("chat", "Conversation").objects.using(alias)
+    noted = noted.filter(wrote_after_closing_at__isnull=False, erased_at=None)
+    with tqdm(total=noted.count(), unit=" conversations", desc="chat.0008, after closing") as bar:
+        if not bar.total:
+            return
+        last = None
+        while True:
+            rest = noted.filter(pk__gt=last) if last else noted
+            rows = list(rest.order_by("pk").values_list("pk", "wrote_after_closing_at")[:AT_ONCE])
+            if not rows:
+                return
+            # Read before the transaction, because other writers wait for a transaction.
+            told = {pk: (stored, wrote_after_closing(apps, alias, pk)) for pk, stored in rows}
+            with transaction.atomic(using=alias):
+                for pk, (stored, at) in told.items():
+                    if at and at != stored:
+                        unchanged = noted.filter(pk=pk, wrote_after_closing_at=stored)
+                        unchanged.update(wrote_after_closing_at=at)
+            bar.update(len(rows))
+            last = rows[-1][0]
+
+
+def wrote_after_closing(apps, alias, conversation_id):
+    """Return the time by today's rule: of each message's first refusal, its timestamp or earlier arrival.
+
+    None if the log cannot tell: a prune took the CLOSE, or an erasure emptied a refusal.
+    """
+    log = apps.get_model("chat", "Delivery").objects.using(alias)
+    log = log.filter(conversation_id=conversation_id)
+    closings = log.filter(type="CLOSE_CONVERSATION").values_list("outcome", flat=True)
+    if "applied" not in closings:
+        return None
+    refused = log.filter(type="NEW_MESSAGE", code="conversation_closed").order_by("id")
+    arrived = Coalesce("replays__received_at", "received_at")
+    found, seen = [], set()
+    rows = refused.annotate(arrived=arrived).values_list("message_id", "timestamp", "arrived", "body")
+    for message_id, timestamp, arrived_at, body in rows.iterator(chunk_size=20):
+        direction = direction_in(bytes(body))
+        if direction is None:
+            return None
+        if message_id not in seen and direction == "RECEIVED":
+            seen.add(message_id)
+            found.append(min(timestamp, arrived_at))
+    return max(found, default=None)
+
+
+def direction_in(body):
+    try:
+        return json.loads(body.decode("utf-8-sig"))["data"]["direction"]
+    except ValueError:  # empty, or an integer that is too long for Python's parser
+        return None
+
+
 class Migration(migrations.Migration):
     atomic = False  # other writers and readers go on; the progress stays
 
     dependencies = [("chat", "0007_changes")]
 
-    operations = [migrations.RunPython(fill, migrations.RunPython.noop, elidable=True)]
+    operations = [
+        migrations.RunPython(fill, migrations.RunPython.noop, elidable=True),
+        migrations.RunPython(correct, migrations.RunPython.noop, elidable=True),
+    ]
