@@ -14,7 +14,7 @@ from django.utils import timezone
 from chat.events import ingest
 from chat.events.bulk import ingest_many
 from chat.events.ingest import apply_again
-from chat.models import Change, Conversation, Delivery, Message
+from chat.models import Change, Conversation, Delivery, Message, MessageWords
 from chat.upkeep import copying, pruning, rebuilding
 from chat.upkeep.erasure import erase
 from tests.conftest import NOW, C, M, id_of
@@ -117,6 +117,13 @@ def test_nothing_is_changed(lived, capsys):
 def test_what_differs_is_listed(lived, capsys, change, said):
     change()
     assert said in found(capsys)
+
+
+def test_messages_that_search_cannot_find_are_named(lived, capsys):
+    MessageWords.objects.filter(message__id=M).delete()
+    assert f"{C}: message {M}: not in the search index" in found(capsys)
+    call_command("reindex")
+    assert "2 conversations are equal" in check(capsys)
 
 
 def test_no_text_is_shown(lived, capsys):

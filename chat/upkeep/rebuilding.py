@@ -13,14 +13,14 @@ from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Length
 from django.db.models.lookups import Exact
 
-from chat.database.batches import batches
+from chat.database.batches import batches, key_batches
 from chat.events.bulk import ingest_envelopes, tuned_for_loading
 from chat.events.ingest import Envelope, Result
 from chat.models import EARLY, INVALID, Change, Conversation, Delivery, Message
 from chat.refusals import ConversationClosed, IdConflict
 from chat.upkeep import copying
+from chat.upkeep.reindexing import unsearchable
 
-AT_ONCE = 200
 OPENING = Delivery.Type.NEW_CONVERSATION
 # A delivery may take effect after one that arrived later, if it waits longer for the database. No
 # delivery waits so long.
@@ -106,6 +106,7 @@ class Check:
         """Yield a Difference or None for each conversation. Leaves out conversations changed meanwhile."""
         yield from self._settled(self._found)
         for ids in key_batches(Conversation.objects.all()):
+            yield from not_in_the_search_index(ids)
             yield from self._compared([id for id in ids if id not in self._left_out])
         for ids in key_batches(conversations_in(self.scratch)):
             stored = set(Conversation.objects.filter(pk__in=ids).values_list("pk", flat=True))
@@ -301,6 +302,15 @@ class Contents:
         return ", ".join(said)
 
 
+def not_in_the_search_index(ids: list[UUID]) -> Iterator[Difference]:
+    """Yield a difference for each conversation with messages that search cannot find."""
+    missing: dict[UUID, list[str]] = defaultdict(list)
+    messages = unsearchable(Message.objects.filter(conversation_id__in=ids)).order_by("arrival")
+    for conversation_id, id in messages.values_list("conversation_id", "id"):
+        missing[conversation_id].append(f"message {id}: not in the search index")
+    return (Difference(id, ", ".join(said)) for id, said in missing.items())
+
+
 def envelope_of(row: Any) -> Envelope:
     return Envelope(
         body=bytes(row.body),
@@ -333,12 +343,3 @@ def differing(stored: Values, rebuilt: Values) -> list[str]:
 
 def conversations_in(database: str) -> QuerySet[Conversation]:
     return Conversation.objects.using(database)
-
-
-def key_batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
-    """Yield all keys in order, some at a time, so that no read transaction stays open."""
-    found = rows.order_by("pk").values_list("pk", flat=True)
-    part = list(found[:AT_ONCE])
-    while part:
-        yield part
-        part = list(found.filter(pk__gt=part[-1])[:AT_ONCE])

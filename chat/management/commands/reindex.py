@@ -1,0 +1,32 @@
+"""Write missing rows of the search index."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from tqdm import tqdm
+
+from chat.management.rehearsal import database_errors_named
+from chat.models import Message
+from chat.upkeep.reindexing import reindex
+
+
+class Command(BaseCommand):
+    help = (
+        "Read all messages, and write the rows that the search index lacks, in batches, while the "
+        "service goes on. May be interrupted and run again."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--all", action="store_true", help="write the rows of all messages anew"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        written = 0
+        with database_errors_named(), tqdm(unit=" messages") as bar:
+            bar.reset(total=Message.objects.count())
+            for read, rows in reindex(every=options["all"]):
+                written += rows
+                bar.update(read)
+        what = "written" if options["all"] else "missing, and are there now"
+        self.stdout.write(f"{bar.n} messages read. {written} search rows were {what}.")

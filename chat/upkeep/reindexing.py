@@ -1,0 +1,48 @@
+"""Write missing rows of the search index, or all rows anew."""
+
+from collections.abc import Collection, Iterator
+from operator import itemgetter
+
+from django.db.models import QuerySet
+from django.db.models.functions import Length
+
+from chat.database.batches import batches, key_batches
+from chat.models import Conversation, Message, MessageWords
+from chat.upkeep.erasure import taking_turns
+
+AT_ONCE = 500
+
+
+def unsearchable(messages: QuerySet[Message]) -> QuerySet[Message]:
+    """Return the messages without a row in the search index. Erased ones have a row without words."""
+    return messages.filter(words=None)
+
+
+def reindex(*, every: bool) -> Iterator[tuple[int, int]]:
+    """Write the rows of unsearchable messages, or of `every` message, in the order of arrival.
+
+    Yield the messages read and the rows written; other writers get in between. May be interrupted
+    and run again.
+    """
+    for keys in key_batches(Message.objects.all(), AT_ONCE):
+        messages = Message.objects.filter(pk__in=keys).order_by("pk")
+        yield len(keys), write_rows(messages if every else unsearchable(messages))
+
+
+def write_rows(messages: QuerySet[Message]) -> int:
+    """Write the search rows of these messages, in transactions of bounded size. Return their number."""
+    written = 0
+    sizes = messages.values_list("pk", "conversation_id", Length("content"))
+    for batch in batches(sizes, size_of=itemgetter(2)):
+        with taking_turns():
+            # An erasure holds these locks, so no text is indexed after its erasure.
+            Conversation.objects.all_locked({id for _, id, _ in batch})
+            written += replace_rows(messages.filter(pk__in=[pk for pk, _, _ in batch]))
+    return written
+
+
+def replace_rows(messages: Collection[Message] | QuerySet[Message]) -> int:
+    found = list(messages)
+    MessageWords.objects.filter(pk__in=[message.pk for message in found]).delete()
+    MessageWords.objects.index(found)
+    return len(found)
