@@ -30,6 +30,7 @@ def made(tmp_path_factory):
     with running("granian", environ) as server:
         post(server, "NEW_CONVERSATION", id=C)
         post(server, "NEW_MESSAGE", id=M, conversation_id=C, content=SECRET)
+        assert server.post(f'{{"id": "{C}", "content": "{SECRET}"'.encode()).status_code == 400
         backup = [sys.executable, "manage.py", "backup", str(folder / "backup.sqlite3")]
         subprocess.run(backup, cwd=ROOT, env=environ, check=True)
         post(server, "NEW_CONVERSATION", id=D)

@@ -145,8 +145,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
         Searches all unreadable bodies.
         """
-        messages = Message.objects.filter(conversation=conversation_id).values_list("id", flat=True)
-        ids = {conversation_id, *messages}
+        messages = Message.objects.using(self.db).filter(conversation=conversation_id)
+        ids = {conversation_id, *messages.values_list("id", flat=True)}
         unreadable = self.filter(code__in=INVALID, conversation_id=None).exclude(code="")
         bodies = unreadable.values_list("pk", "body").iterator(chunk_size=100)
         return [pk for pk, body in bodies if not ids.isdisjoint(ids_in(bytes(body)))]

@@ -82,8 +82,14 @@ def erase(
         conversation.save(using=using, force_update=True)
 
 
-def scrub(id: UUID, *, rewrite: bool = False) -> Iterator[int]:
-    """Empty unreadable bodies with ids of the conversation, and remove old text from the files.
+def empty_unreadable_bodies(id: UUID, *, using: str = DEFAULT_DB_ALIAS) -> None:
+    """Empty the bodies that were no events, and contain an id of the conversation or its messages."""
+    log = Delivery.objects.using(using)
+    log.filter(pk__in=log.unreadable_about(id)).update(body=b"")
+
+
+def scrub(*ids: UUID, rewrite: bool = False) -> Iterator[int]:
+    """Empty unreadable bodies with ids of the conversations, and remove old text from the files.
 
     Yields pages done; other writers go on meanwhile. PostgreSQL leaves bytes of deleted rows in free
     space until they are overwritten. `rewrite` rewrites the files, and locks everyone out meanwhile.
@@ -91,14 +97,15 @@ def scrub(id: UUID, *, rewrite: bool = False) -> Iterator[int]:
     Raises StillRead, and Django's DatabaseError. May be run again.
     """
     wait_for_older_transactions()  # because they may log text, blind to the erasure
-    mentioned = Delivery.objects.unreadable_about(id)
-    Delivery.objects.filter(pk__in=mentioned).update(body=b"")
+    for id in ids:
+        empty_unreadable_bodies(id)
     if connection.vendor == "postgresql":
         vacuum_all(rewrite=rewrite)
     else:
         yield from merge_the_search_index()
         empty_the_wal()
-    erasure_list.add(Erasure(id, timezone.now(), is_scrubbed=True))
+    for id in ids:
+        erasure_list.add(Erasure(id, timezone.now(), is_scrubbed=True))
 
 
 def list_older_erasures() -> None:
@@ -111,13 +118,13 @@ def list_older_erasures() -> None:
 
 
 def scrub_again() -> Iterator[int]:
-    """Scrub the erasures whose scrub did not end. Yields 1 for each. Raises as `scrub` does."""
+    """Scrub the erasures whose scrub did not end, all at once. Yield their number. Raises as `scrub`."""
     list_older_erasures()
-    for entry in erasure_list.listed():
-        if not entry.is_scrubbed:
-            for _ in scrub(entry.id):
-                pass
-            yield 1
+    waiting = [entry.id for entry in erasure_list.listed() if not entry.is_scrubbed]
+    if waiting:
+        for _ in scrub(*waiting):
+            yield 0  # the step's time limit is looked at in between
+        yield len(waiting)
 
 
 def wait_for_older_transactions() -> None:

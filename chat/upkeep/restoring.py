@@ -201,6 +201,7 @@ def bring_up_to_date(alias: str) -> Restored:
     listed = erasure_list.listed()
     for entry in listed:
         erasure.erase(entry.id, at=entry.at, using=alias, is_listed=True)
+        erasure.empty_unreadable_bodies(entry.id, using=alias)
     if listed and connections[alias].vendor == "sqlite":
         table = MessageWords._meta.db_table
         execute(f"INSERT INTO {table}({table}) VALUES ('optimize')", using=alias)  # noqa: S608
