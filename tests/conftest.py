@@ -74,6 +74,13 @@ def generation(db) -> str:
 
 
 @pytest.fixture(autouse=True)
+def no_erasures_listed(settings):
+    """Each test begins with an empty list of erasures."""
+    yield
+    Path(settings.ERASURES_FILE).unlink(missing_ok=True)
+
+
+@pytest.fixture(autouse=True)
 def nothing_cached():
     cache.clear()
 

@@ -16,7 +16,8 @@ if DATABASES["default"]["ENGINE"] == "realmate.sqlite":
 else:
     DATABASES["default"]["TEST"] = {"NAME": f"test_{DATABASES['default']['NAME']}_{RUN}"}
 
-ERASURES_FILE = f"{gettempdir()}/realmate-test-{RUN}-erasures"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+ERASURES_FILE = f"{gettempdir()}/realmate-test-{RUN}{WORKER}-erasures"
 
 # Static files as in development: found where they are, whether any were collected or not. The live
 # server would serve what `make serve` once collected, so it looks for that where nothing is.
