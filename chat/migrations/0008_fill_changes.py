@@ -59,10 +59,11 @@ def correct(apps, schema_editor):
     alias = schema_editor.connection.alias
     noted = apps.get_model("chat", "Conversation").objects.using(alias)
     noted = noted.filter(wrote_after_closing_at__isnull=False, erased_at=None)
-    with tqdm(total=noted.count(), unit=" conversations", desc="chat.0008, after closing") as bar:
-        if not bar.total:
-            return
-        last = None
+    total = noted.count()
+    if not total:
+        return
+    last = None
+    with tqdm(total=total, unit=" conversations", desc="chat.0008, after closing") as bar:
         while True:
             rest = noted.filter(pk__gt=last) if last else noted
             rows = list(rest.order_by("pk").values_list("pk", "wrote_after_closing_at")[:AT_ONCE])
