@@ -126,6 +126,10 @@ CHANGE_RETENTION_DAYS = env.int(
     "CHANGE_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=36_500)
 )
 
+# The file with the ids of erased conversations, for a restore. By default beside SQLite's file, under
+# its name with `-erasures`. An erasure on PostgreSQL requires this variable.
+ERASURES_FILE: str = env.str("ERASURES_FILE", "")
+
 try:
     env.seal()
 except EnvValidationError as error:

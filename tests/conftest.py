@@ -78,6 +78,13 @@ def nothing_cached():
     cache.clear()
 
 
+@pytest.fixture(autouse=True)
+def erasures_file(settings, tmp_path):
+    """Each test has a list of erasures of its own."""
+    settings.ERASURES_FILE = str(tmp_path / "erasures")
+    return tmp_path / "erasures"
+
+
 def polled(html: str) -> dict[str, str]:
     """What the poll of a page sends, as the browser collects it."""
     inputs = re.findall(r"<input [^>]*data-poll[^>]*>", html)

@@ -172,11 +172,11 @@ def test_the_planners_old_samples_are_not_left_to_who_came_while_new_ones_were_m
     execute = erasure.execute
     with closing(connections.create_connection("default")) as second, second.cursor() as cursor:
 
-        def meanwhile(statement, params=()):
+        def meanwhile(statement, params=(), **named):
             if "chat_message" in statement:
                 cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
                 cursor.execute("SELECT 1")
-            return execute(statement, params)
+            return execute(statement, params, **named)
 
         monkeypatch.setattr(erasure, "execute", meanwhile)
         with pytest.raises(CommandError, match="run this again"):

@@ -10,10 +10,12 @@ from datetime import datetime
 from time import monotonic, sleep
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
-from chat.database.statements import execute
+from chat.database.statements import execute, in_parts
 from chat.models import Change, Conversation, Delivery, Message, MessageWords
+from chat.upkeep import erasure_list
+from chat.upkeep.erasure_list import Happened
 
 # Pages of the search index that one transaction rewrites while other writers wait: some 4 MB.
 PAGES_AT_ONCE = 1_000
@@ -48,55 +50,77 @@ def stock_of(id: UUID) -> Stock:
     return Stock(conversation, Message.objects.filter(conversation=id).count(), deliveries)
 
 
-@transaction.atomic(durable=True)
-def erase(id: UUID, *, at: datetime) -> None:
+def erase(id: UUID, *, at: datetime, using: str = DEFAULT_DB_ALIAS) -> None:
     """Empty the conversation's messages, words and deliveries, and close the conversation.
 
     An unknown conversation is created as closed, so that nothing can open it. `scrub()` then does
-    the slow part.
+    the slow part. Raises NoPlace and OSError if the list of erasures cannot be written.
     """
-    conversation = Conversation.objects.locked(id)
-    Delivery.objects.naming(id).update(body=b"")
-    Change.objects.create(type=Change.Type.ERASED, conversation_id=id, at=at)
+    # Before the commit, so that no erasure is missing from the list.
+    erasure_list.note(Happened.ERASED, id, at=at)
+    with transaction.atomic(using=using, durable=True):
+        empty(id, at=at, using=using)
+
+
+def empty(id: UUID, *, at: datetime, using: str) -> None:
+    conversation = Conversation.objects.using(using).locked(id)
+    Delivery.objects.using(using).naming(id).update(body=b"")
+    Change.objects.using(using).create(type=Change.Type.ERASED, conversation_id=id, at=at)
     if conversation is None:
         conversation = Conversation(id=id, opened_at=at, activity_at=at)
         conversation.erase(at=at)
-        conversation.save(force_insert=True)
+        conversation.save(using=using, force_insert=True)
         return
-    MessageWords.objects.filter(message__conversation=id).update(words=[])
+    MessageWords.objects.using(using).filter(message__conversation=id).update(words=[])
     conversation.messages.update(content="")
     conversation.erase(at=at)
-    conversation.save(force_update=True)
+    conversation.save(using=using, force_update=True)
 
 
-def scrub(id: UUID, *, rewrite: bool = False) -> Iterator[int]:
-    """Empty unreadable bodies with ids of the conversation, and remove old text from the files.
+def erase_again(*, at: datetime, using: str = DEFAULT_DB_ALIAS) -> Iterator[UUID]:
+    """Erase what the list names and the database does not know as erased. Yield each id.
+
+    The database was restored from an older backup, or an erasure failed. A conversation that the
+    backup does not have is erased too, because its sender may send it again. Raises as `erase`.
+    """
+    erased = Conversation.objects.using(using).exclude(erased_at=None)
+    for part in in_parts(list(erasure_list.read())):
+        done = set(erased.filter(pk__in=part).values_list("pk", flat=True))
+        for id in part:
+            if id not in done:
+                erase(id, at=at, using=using)
+                yield id
+
+
+def scrub(*ids: UUID, rewrite: bool = False, using: str = DEFAULT_DB_ALIAS) -> Iterator[int]:
+    """Empty unreadable bodies with ids of the conversations, and remove old text from the files.
 
     Yields pages done; other writers go on meanwhile. PostgreSQL leaves bytes of deleted rows in free
     space until they are overwritten. `rewrite` rewrites the files, and locks everyone out meanwhile.
 
     Raises StillRead, and Django's DatabaseError. May be run again.
     """
-    wait_for_older_transactions()  # because they may log text, blind to the erasure
-    mentioned = Delivery.objects.unreadable_about(id)
-    Delivery.objects.filter(pk__in=mentioned).update(body=b"")
-    if connection.vendor == "postgresql":
-        vacuum_all(rewrite=rewrite)
+    wait_for_older_transactions(using)  # because they may log text, blind to the erasure
+    for id in ids:
+        mentioned = Delivery.objects.using(using).unreadable_about(id)
+        Delivery.objects.using(using).filter(pk__in=mentioned).update(body=b"")
+    if connections[using].vendor == "postgresql":
+        vacuum_all(rewrite=rewrite, using=using)
         return
-    yield from merge_the_search_index()
-    empty_the_wal()
+    yield from merge_the_search_index(using)
+    empty_the_wal(using)
 
 
-def wait_for_older_transactions() -> None:
+def wait_for_older_transactions(using: str) -> None:
     """Wait, because VACUUM keeps rows that an older transaction, such as a pg_dump, can still see.
 
     SQLite's writers run one after the other, and emptying the WAL waits for its readers.
     Raises StillRead.
     """
-    if connection.vendor != "postgresql":
+    if connections[using].vendor != "postgresql":
         return
-    newest = execute("SELECT pg_current_xact_id()::xid::text") or ()
-    until(lambda: execute(OLDER, newest) == (0,))
+    newest = execute("SELECT pg_current_xact_id()::xid::text", using=using) or ()
+    until(lambda: execute(OLDER, newest, using=using) == (0,))
 
 
 # Includes writers in the server's other databases: every snapshot's horizon includes them.
@@ -111,7 +135,7 @@ SELECT COUNT(*) FROM (
 """
 
 
-def vacuum_all(*, rewrite: bool) -> None:
+def vacuum_all(*, rewrite: bool, using: str) -> None:
     """Vacuum the tables, then `pg_statistic`: samples of old column values may contain text.
 
     ANALYZE replaces the samples. So transactions that began during the first VACUUM can still see
@@ -120,11 +144,11 @@ def vacuum_all(*, rewrite: bool) -> None:
     how = "FULL, " if rewrite else ""
     models = (Conversation, Message, MessageWords, Delivery)
     for tables in [model._meta.db_table for model in models], ["pg_statistic"]:
-        wait_for_older_transactions()
-        execute(f"VACUUM ({how}ANALYZE) {', '.join(tables)}")
+        wait_for_older_transactions(using)
+        execute(f"VACUUM ({how}ANALYZE) {', '.join(tables)}", using=using)
 
 
-def merge_the_search_index() -> Iterator[int]:
+def merge_the_search_index(using: str) -> Iterator[int]:
     """Merge the index, because FTS5 only marks words as deleted until a merge. Yield pages done.
 
     FTS5's `optimize` merges everything in one statement, and other writers would wait for minutes.
@@ -132,9 +156,11 @@ def merge_the_search_index() -> Iterator[int]:
     table = MessageWords._meta.db_table
     pages = -PAGES_AT_ONCE  # a negative number starts a merge of everything
     while True:
-        with taking_turns():
+        with taking_turns(using):
+            connection = connections[using]
             before = connection.connection.total_changes
-            execute(f"INSERT INTO {table}({table}, rank) VALUES ('merge', {pages})")  # noqa: S608
+            merge = f"INSERT INTO {table}({table}, rank) VALUES ('merge', {pages})"  # noqa: S608
+            execute(merge, using=using)
             if connection.connection.total_changes - before < 2:  # FTS5's sign for: nothing left
                 return
         pages = PAGES_AT_ONCE
@@ -142,26 +168,26 @@ def merge_the_search_index() -> Iterator[int]:
 
 
 @contextmanager
-def taking_turns() -> Iterator[None]:
+def taking_turns(using: str) -> Iterator[None]:
     """Run a transaction, then sleep as long, because other writers would starve otherwise."""
     began = monotonic()
-    with transaction.atomic(durable=True):
+    with transaction.atomic(using=using, durable=True):
         yield
     sleep(monotonic() - began)
 
 
-def empty_the_wal() -> None:
+def empty_the_wal(using: str) -> None:
     """Move the WAL into the database file and truncate it, because it holds old pages.
 
     Writers wait while this waits for readers, so each attempt is short. Raises StillRead.
     """
-    execute("PRAGMA busy_timeout = 200")
-    until(truncate_the_wal)
+    execute("PRAGMA busy_timeout = 200", using=using)
+    until(lambda: truncate_the_wal(using))
 
 
-def truncate_the_wal() -> bool:
+def truncate_the_wal(using: str) -> bool:
     """Try to truncate the WAL. Return False if a reader was in the way."""
-    row = execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    row = execute("PRAGMA wal_checkpoint(TRUNCATE)", using=using)
     return row is not None and not row[0]
 
 

@@ -12,7 +12,8 @@ from django.contrib.sessions.models import Session
 from django.db import DatabaseError, models, transaction
 
 from chat.models import Change
-from chat.upkeep import pruning
+from chat.upkeep import erasure, erasure_list, pruning
+from chat.upkeep.erasure_list import Happened
 
 AT_ONCE = 500
 # A step that has more to do goes on the next time.
@@ -32,16 +33,25 @@ class Report:
 
 
 def run(name: str, *, now: datetime) -> Report:
-    """Run one step until its end, or until its time is over. An error of the database is reported."""
+    """Run one step until its end, or until its time is over. An error of the machine is reported."""
     until, rows = monotonic() + MOST_SECONDS, 0
     try:
         for count in STEPS[name](now):
             rows += count
             if monotonic() > until:
                 return Report(name, rows, is_complete=False)
-    except DatabaseError as error:
-        return Report(name, rows, is_complete=False, error=str(error))
+    except (DatabaseError, OSError, erasure.StillRead) as error:
+        return Report(name, rows, is_complete=False, error=said_of(error))
     return Report(name, rows)
+
+
+def said_of(error: Exception) -> str:
+    match error:
+        case erasure.StillRead():
+            return "an older transaction is still open, so old text is still in the files"
+        case DatabaseError():
+            return f"the database says: {error}"
+    return str(error)
 
 
 def place_changes(now: datetime) -> Iterator[int]:
@@ -71,6 +81,26 @@ def forget_login_attempts(now: datetime) -> Iterator[int]:
         yield from in_batches(model.objects.filter(attempt_time__lt=before).order_by("pk"))
 
 
+def finish_erasures(now: datetime) -> Iterator[int]:
+    """Erase listed conversations that are not erased, and scrub listed ones that are not scrubbed.
+
+    An erasure may have been interrupted, or a restore may have brought the text back. Yields
+    the number of scrubbed conversations at the end, because the scrubs end together.
+    """
+    if erasure_list.find_path() is None:
+        return
+    erasure_list.create()
+    for _ in erasure.erase_again(at=now):
+        yield 0
+    ids = erasure_list.unscrubbed()
+    if not ids:
+        return
+    for _ in erasure.scrub(*ids):
+        yield 0
+    erasure_list.note(Happened.SCRUBBED, *ids, at=now)
+    yield len(ids)
+
+
 def in_batches(rows: models.QuerySet[Any]) -> Iterator[int]:
     """Delete rows, some a transaction. Leave other writers as much time in between as it took."""
     while True:
@@ -90,4 +120,5 @@ STEPS: dict[str, Step] = {
     "changes": prune_changes,
     "sessions": delete_sessions,
     "logins": forget_login_attempts,
+    "erasures": finish_erasures,
 }
