@@ -64,14 +64,21 @@ def target(url: str) -> Iterator[str]:
     """
     parsed: dict[str, Any] = dict(dj_database_url.parse(url))
     options = settings.SQLITE if "sqlite" in parsed["ENGINE"] else settings.POSTGRESQL
-    configured = connections.configure_settings(
-        {DEFAULT_DB_ALIAS: connections.settings[DEFAULT_DB_ALIAS], TARGET: parsed | options}
-    )
-    connections.settings[TARGET] = configured[TARGET]
-    try:
+    with attached(parsed | options):
         call_command("migrate", database=TARGET, verbosity=0)
         if any(rows_of(model, TARGET).exists() for model in COPIED if model not in MADE_BY_MIGRATE):
             raise NotEmpty
+        yield TARGET
+
+
+@contextmanager
+def attached(database: dict[str, Any]) -> Iterator[str]:
+    """Yield the alias of a database beside that of DATABASE_URL, and close it in the end."""
+    configured = connections.configure_settings(
+        {DEFAULT_DB_ALIAS: connections.settings[DEFAULT_DB_ALIAS], TARGET: database}
+    )
+    connections.settings[TARGET] = configured[TARGET]
+    try:
         yield TARGET
     finally:
         connections[TARGET].close()

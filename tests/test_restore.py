@@ -1,0 +1,473 @@
+"""`manage.py restore`: the backup and nothing else, without what was erased since."""
+
+import fcntl
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
+from django.db.backends.base.base import NO_DB_ALIAS
+from django.utils import timezone
+
+from chat.models import Conversation, Message, current_generation
+from chat.upkeep import copying, erasure, restoring
+from tests.conftest import M2, OTHER_C, C, M, make_event
+from tests.databases import beside
+from tests.test_mirror import Reader, stored
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.both_engines("each engine is restored by its own tools"),
+]
+
+TEXT = "segredinho guardado"
+erases = pytest.mark.alone("waits for every older transaction of the server")
+
+
+@contextmanager
+def database_named(name):
+    """Meanwhile the default database is another one on the same server."""
+    own = connection.settings_dict["NAME"]
+    try:
+        leave_for(name)
+        yield
+    finally:
+        leave_for(own)
+
+
+@pytest.fixture(autouse=True)
+def _a_second_database(monkeypatch):
+    """Django lets a test connect to none but those of its settings, and the one of this name."""
+    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
+
+
+def leave_for(name):
+    connection.close()
+    if connection.vendor == "postgresql":
+        connection.close_pool()
+    connection.settings_dict["NAME"] = name
+
+
+@pytest.fixture(autouse=True)
+def database(db, tmp_path):
+    """SQLite: a database of the test's own, which a restore may replace."""
+    if connection.vendor == "postgresql":
+        yield None
+        return
+    file = tmp_path / "own" / "db.sqlite3"
+    file.parent.mkdir()
+    connection.close()
+    with (
+        closing(sqlite3.connect(connection.settings_dict["NAME"])) as empty,
+        closing(sqlite3.connect(file)) as own,
+    ):
+        empty.backup(own)
+    with database_named(str(file)):
+        yield file
+
+
+@pytest.fixture
+def file(told, tmp_path):
+    """A backup of two conversations; what comes after it is not in it."""
+    file = tmp_path / "backup"
+    call_command("backup", str(file))
+    return file
+
+
+@pytest.fixture
+def told(deliver, database):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    deliver(make_event("NEW_MESSAGE", id=M, content=TEXT))
+    deliver(make_event("NEW_CONVERSATION", id=OTHER_C))
+
+
+@pytest.fixture
+def restore():
+    """SQLite: in place. PostgreSQL: into another database, which the test then goes on in."""
+    with ExitStack() as stack:
+
+        def restore(file, *options):
+            if connection.vendor == "postgresql":
+                url = stack.enter_context(beside("restored"))
+                stack.enter_context(database_named(url.rpartition("/")[2]))
+            call_command("restore", str(file), "--yes", *options)
+
+        yield restore
+
+
+def later(deliver):
+    return deliver(make_event("NEW_MESSAGE", id=M2, content="Bom dia", conversation_id=OTHER_C))
+
+
+def contents():
+    return sorted(Message.objects.values_list("content", flat=True))
+
+
+def files_of(database):
+    return sorted(path.name for path in database.parent.iterdir())
+
+
+def set_aside(database):
+    [path] = database.parent.glob("*-replaced-*Z.sqlite3")
+    return path
+
+
+def rows(file, what):
+    with closing(sqlite3.connect(file)) as database:
+        return database.execute(f"SELECT COUNT(*) FROM {what}").fetchone()[0]
+
+
+@erases
+def test_events_an_erasure_and_a_restore_later_everything_agrees(file, deliver, restore):
+    reader = Reader(random.Random(1))
+    later(deliver)
+    call_command("erase_conversation", C, "--yes")
+    while reader.follow():
+        pass
+    assert reader.mirror.known() == stored()
+    restore(file)
+    assert contents() == [""]
+    while reader.follow():
+        pass
+    assert reader.begun == 2
+    assert reader.mirror.known() == stored()
+    call_command("replay", "--check")
+    assert later(deliver).outcome == "applied"
+    while reader.follow():
+        pass
+    assert reader.mirror.known() == stored()
+
+
+# What is restored
+
+
+def test_what_came_after_the_backup_is_gone(file, deliver, restore):
+    later(deliver)
+    restore(file)
+    assert contents() == [TEXT]
+
+
+def test_a_new_generation_begins(file, restore):
+    before = current_generation()
+    restore(file)
+    assert current_generation() != before
+
+
+def test_people_log_in_again(told, tmp_path, restore):
+    Session.objects.create(session_key="x", session_data="", expire_date=timezone.now())
+    call_command("backup", str(tmp_path / "backup"))
+    restore(tmp_path / "backup")
+    assert not Session.objects.exists()
+
+
+@erases
+def test_an_erased_conversation_that_the_backup_does_not_have_stays_out(tmp_path, deliver, restore):
+    call_command("backup", str(tmp_path / "backup"))
+    opening = make_event("NEW_CONVERSATION", id=C)
+    deliver(opening)
+    call_command("erase_conversation", C, "--yes")
+    restore(tmp_path / "backup")
+    assert deliver(opening).outcome == "duplicate"
+    assert deliver(make_event("NEW_MESSAGE", id=M, content=TEXT)).code == "conversation_closed"
+
+
+@erases
+@pytest.mark.sqlite
+def test_the_erased_text_is_not_in_the_restored_file(file, database, restore):
+    call_command("erase_conversation", C, "--yes")
+    restore(file)
+    connection.close()
+    assert b"segredinho" not in database.read_bytes()
+    assert b"segredinho" in file.read_bytes()
+
+
+def test_it_says_what_to_do_next(file, restore, capsys):
+    restore(file)
+    said = capsys.readouterr().out
+    assert "There is no list of erasures" in said
+    assert "The last delivery came at 2025-02-21T12:00:00+00:00." in said
+    assert "Let the senders send again what came since" in said
+
+
+def test_without_yes_nothing_is_restored(file, deliver, capsys):
+    later(deliver)
+    call_command("restore", str(file))
+    assert len(contents()) == 2
+    assert "is sound" in capsys.readouterr().out
+
+
+@pytest.mark.sqlite
+def test_an_older_backup_is_migrated(file, restore, capsys):
+    with copying.attached(connection.settings_dict | {"NAME": str(file)}) as alias:
+        call_command("migrate", "chat", "0006", database=alias, verbosity=0)
+    restore(file)
+    assert "migrations are missing, and are applied" in capsys.readouterr().out
+    assert contents() == [TEXT]
+    assert Conversation.objects.get(pk=C).received_count == 1
+
+
+# What is not restored
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda file: file.unlink(), "No such file"),
+        (lambda file: file.write_bytes(b""), "is no backup|is of another|another program"),
+        (lambda file: file.write_bytes(b"nonsense" * 1000), "is no backup"),
+        (lambda file: file.write_bytes(file.read_bytes()[:9000]), "is no backup|is damaged"),
+    ],
+)
+def test_a_backup_that_cannot_be_read_changes_nothing(file, deliver, damage, said):
+    later(deliver)
+    damage(file)
+    with pytest.raises(CommandError, match=said):
+        call_command("restore", str(file), "--yes")
+    assert len(contents()) == 2
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DELETE FROM django_migrations WHERE app = 'chat'", "of another program"),
+        ("UPDATE django_migrations SET name = '0099_x' WHERE name = '0007_changes'", "newer"),
+    ],
+)
+def test_what_this_version_does_not_understand_is_refused(file, deliver, statement, said):
+    later(deliver)
+    with closing(sqlite3.connect(file)) as backup:
+        backup.execute(statement)
+        backup.commit()
+    with pytest.raises(CommandError, match=said):
+        call_command("restore", str(file), "--yes")
+    assert len(contents()) == 2
+
+
+# SQLite's files
+
+
+@pytest.mark.sqlite
+def test_the_replaced_database_is_kept_whole(file, database, deliver, restore):
+    later(deliver)
+    restore(file)
+    assert rows(set_aside(database), "chat_message") == 2
+
+
+@pytest.mark.sqlite
+def test_a_restore_is_undone_by_another(file, database, deliver, restore):
+    later(deliver)
+    restore(file)
+    undone = set_aside(database).rename(database.with_name("undone.sqlite3"))
+    restore(undone)
+    assert len(contents()) == 2
+
+
+@pytest.mark.sqlite
+def test_nothing_else_stays_beside_the_database(file, database, restore):
+    restore(file)
+    connection.close()
+    assert files_of(database) == sorted(
+        ["db.sqlite3", "db.sqlite3-writer", set_aside(database).name]
+    )
+
+
+@pytest.mark.sqlite
+def test_a_wal_that_nobody_has_closed_is_not_played_into_the_backup(
+    file, database, deliver, restore
+):
+    left_as_after_a_kill(database, deliver)
+    restore(file)
+    assert contents() == [TEXT]
+    assert rows(set_aside(database), "chat_message") == 2
+
+
+def left_as_after_a_kill(database, deliver):
+    """The last message is in the WAL, and nobody has closed the database."""
+    later(deliver)
+    left = {suffix: Path(f"{database}{suffix}").read_bytes() for suffix in ("", "-wal")}
+    connection.close()
+    for suffix, content in left.items():
+        Path(f"{database}{suffix}").write_bytes(content)
+
+
+@pytest.mark.sqlite
+def test_owner_and_mode_stay(file, database, restore):
+    database.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(database, 1234, 1235)
+    before = database.stat()
+    restore(file)
+    after = database.stat()
+    assert (after.st_uid, after.st_gid, after.st_mode) == (
+        before.st_uid,
+        before.st_gid,
+        before.st_mode,
+    )
+    assert Path(f"{database}-writer").stat().st_uid == before.st_uid
+
+
+@pytest.mark.sqlite
+def test_a_damaged_database_goes_aside_with_its_wal(file, database, deliver, restore):
+    later(deliver)
+    wal = Path(f"{database}-wal").read_bytes()
+    connection.close()
+    database.write_bytes(b"nonsense" * 1000)
+    Path(f"{database}-wal").write_bytes(wal)
+    restore(file)
+    assert contents() == [TEXT]
+    aside = set_aside(database)
+    assert aside.read_bytes() == b"nonsense" * 1000
+    assert Path(f"{aside}-wal").read_bytes() == wal
+
+
+@pytest.mark.sqlite
+def test_a_lost_database_is_restored(file, database, restore):
+    connection.close()
+    database.unlink()
+    restore(file)
+    assert contents() == [TEXT]
+
+
+@pytest.mark.sqlite
+def test_the_database_is_no_backup_of_itself(database, told):
+    with pytest.raises(CommandError, match="is the database itself"):
+        call_command("restore", str(database), "--yes")
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("where", ["copy", "renew", "make_one_file", "own_as_before", "set_aside"])
+def test_an_interruption_leaves_the_old_database_and_the_next_run_works(
+    file, database, deliver, restore, monkeypatch, where
+):
+    def fail(*arguments, **named):
+        raise OSError("interrupted")
+
+    later(deliver)
+    with monkeypatch.context() as patched:
+        patched.setattr(restoring, where, fail)
+        with pytest.raises(CommandError, match="interrupted"):
+            restore(file)
+    assert len(contents()) == 2
+    restore(file)
+    assert contents() == [TEXT]
+
+
+@pytest.mark.sqlite
+def test_an_interrupted_swap_lets_no_server_begin_and_the_next_run_works(
+    file, database, deliver, restore, monkeypatch
+):
+    def fail(*arguments, **named):
+        raise OSError("interrupted")
+
+    left_as_after_a_kill(database, deliver)
+    for part in ("empty_beside", "Path.replace"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"chat.upkeep.restoring.{part}", fail)
+            with pytest.raises(CommandError, match="interrupted"):
+                restore(file)
+        with pytest.raises(OperationalError, match="file is gone, and its WAL is not"):
+            contents()
+    restore(file)
+    assert contents() == [TEXT]
+    first = min(database.parent.glob("*-replaced-*Z.sqlite3"))
+    assert rows(first, "chat_message") == 2
+
+
+@pytest.mark.sqlite
+def test_what_a_killed_run_left_is_not_in_the_way(file, database, restore):
+    for suffix in ("", "-wal", "-shm", "-writer"):
+        database.with_name(f".db.sqlite3.restoring{suffix}").write_text("half of it")
+    restore(file)
+    assert contents() == [TEXT]
+    assert not list(database.parent.glob(".*"))
+
+
+# Who else is there
+
+
+@pytest.mark.sqlite
+def test_a_process_that_has_the_database_open_is_named(file, database, deliver, restore):
+    later(deliver)
+    with reading(database) as pid, pytest.raises(CommandError, match=f"open in process {pid}"):
+        restore(file)
+    assert len(contents()) == 2
+    restore(file)
+
+
+@contextmanager
+def reading(database):
+    """Another process that has the database open; its id."""
+    script = (
+        "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); "
+        "d.execute('SELECT COUNT(*) FROM chat_message'); print(flush=True); input()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script, str(database)], **pipes) as process:
+        process.stdout.readline()
+        yield process.pid
+        process.stdin.close()
+
+
+@pytest.mark.sqlite
+def test_a_connection_of_a_process_that_cannot_be_seen_is_noticed(
+    file, database, deliver, restore, monkeypatch
+):
+    later(deliver)
+    monkeypatch.setattr(restoring, "processes_with", lambda database: [])
+    with reading(database), pytest.raises(CommandError, match="open elsewhere"):
+        restore(file)
+    assert len(contents()) == 2
+
+
+@pytest.mark.sqlite
+def test_a_writer_is_waited_for_and_then_told(file, database, restore, monkeypatch):
+    monkeypatch.setattr(restoring, "SECONDS_FOR_THE_LAST_WRITER", 0)
+    with Path(f"{database}-writer").open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(CommandError, match="another process writes"):
+            restore(file)
+    restore(file)
+
+
+# PostgreSQL
+
+
+@pytest.mark.postgresql
+def test_a_database_with_tables_is_refused(file, deliver):
+    later(deliver)
+    with pytest.raises(CommandError, match="has tables already"):
+        call_command("restore", str(file), "--yes")
+    assert len(contents()) == 2
+
+
+@pytest.mark.postgresql
+def test_a_database_in_use_is_refused(file):
+    with (
+        beside("restored") as url,
+        closing(psycopg.connect(url)),
+        database_named(url.rpartition("/")[2]),
+        pytest.raises(CommandError, match="1 other sessions use the database"),
+    ):
+        call_command("restore", str(file), "--yes")
+
+
+@pytest.mark.postgresql
+@erases
+def test_a_restore_ends_though_an_older_transaction_does_not(file, restore, monkeypatch, capsys):
+    def fail(*arguments, **named):
+        raise erasure.StillRead
+
+    call_command("erase_conversation", C, "--yes")
+    monkeypatch.setattr(erasure, "wait_for_older_transactions", fail)
+    restore(file)
+    assert contents() == [""]
+    assert "Old text is still in the files" in capsys.readouterr().out
