@@ -1,12 +1,15 @@
 """`manage.py restore`: the backup and nothing else, without what was erased since."""
 
 import fcntl
+import json
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import ExitStack, closing, contextmanager
+import time
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -21,6 +24,7 @@ from chat.models import Conversation, Message, current_generation
 from chat.upkeep import copying, erasure, restoring
 from tests.conftest import M2, OTHER_C, C, M, make_event
 from tests.databases import beside
+from tests.servers import ROOT, serving
 from tests.test_mirror import Reader, stored
 
 pytestmark = [
@@ -436,6 +440,71 @@ def test_a_writer_is_waited_for_and_then_told(file, database, restore, monkeypat
         with pytest.raises(CommandError, match="another process writes"):
             restore(file)
     restore(file)
+
+
+@pytest.mark.sqlite
+def test_a_running_server_is_refused_and_after_its_end_everything_is_served(tmp_path):
+    folder, file = tmp_path / "served", tmp_path / "backup"
+    folder.mkdir()
+    database = folder / "granian.sqlite3"
+    with serving("granian", folder) as server:
+        server.post(json.dumps(make_event("NEW_CONVERSATION", id=C)))
+        server.post(json.dumps(make_event("NEW_MESSAGE", id=M, content=TEXT)))
+        assert manage("backup", file, database=database).returncode == 0
+        assert manage("erase_conversation", C, "--yes", database=database).returncode == 0
+        refused = manage("restore", file, "--yes", database=database)
+    assert refused.returncode == 1
+    assert "open in process" in refused.stderr
+    assert manage("restore", file, "--yes", database=database).returncode == 0
+    with serving("granian", folder) as server:
+        [message] = server.ask("GET", f"/conversations/{C}").json()["messages"]
+    assert (message["id"], message["content"]) == (M, "")
+
+
+@pytest.mark.sqlite
+@pytest.mark.proof
+def test_a_restore_that_is_killed_at_any_moment_is_run_again(
+    file, database, deliver, tmp_path, rounds
+):
+    left_as_after_a_kill(database, deliver)
+    # Another name, because this process keeps the file of its writers' queue open.
+    killed = tmp_path / "killed" / "db.sqlite3"
+    put_back(database, killed)
+    began = time.monotonic()
+    assert manage("restore", file, "--yes", database=killed).returncode == 0
+    took = time.monotonic() - began
+    for number in range(rounds(quick=3, ci=10, long=200)):
+        put_back(database, killed)
+        kill_after(random.Random(number).uniform(0.5, 1) * took, file, killed)
+        with database_named(str(killed)), suppress(OperationalError):  # it may refuse to open
+            assert len(contents()) in (1, 2)
+        assert manage("restore", file, "--yes", database=killed).returncode == 0
+        with database_named(str(killed)):
+            assert contents() == [TEXT]
+        kept = killed.parent.glob("*-replaced-*Z.sqlite3")
+        assert 2 in [rows(path, "chat_message") for path in kept]
+
+
+def put_back(database, killed):
+    """The database as a kill left it, with its WAL, and nothing else."""
+    shutil.rmtree(killed.parent, ignore_errors=True)
+    killed.parent.mkdir()
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{database}{suffix}", f"{killed}{suffix}")
+
+
+def kill_after(seconds, file, database):
+    with suppress(subprocess.TimeoutExpired):
+        manage("restore", file, "--yes", database=database, timeout=seconds)
+
+
+def manage(*arguments, database, timeout=60):
+    """The ended command. After the timeout it is killed."""
+    environ = os.environ | {"DEBUG": "true", "DATABASE_URL": f"sqlite:///{database}"}
+    command = [sys.executable, "manage.py", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=timeout
+    )
 
 
 # PostgreSQL

@@ -15,7 +15,8 @@ Next:
   1. Revoke the tokens, and deactivate the users, that were revoked since the backup.
   2. Start the server. People log in again, and programs that follow changes begin again.
   3. Let the senders send again what came since the last delivery.
-  4. manage.py replay --check"""
+  4. manage.py replay --check
+  5. Delete a replaced database when nothing in it is needed any more: it may hold erased text."""
 
 
 class Command(BaseCommand):
@@ -79,7 +80,7 @@ class Command(BaseCommand):
             restored = restoring.restore(file, on_progress=show)
         self.stdout.write(f"Restored, as generation {restored.generation}.")
         for path in restored.aside:
-            self.stdout.write(f"{path} is a replaced database. It may hold erased text: delete it.")
+            self.stdout.write(f"{path} is a replaced database.")
         self.stdout.write(f"{len(restored.erased)} conversations erased again.")
         if not restored.is_scrubbed:
             self.stdout.write("Old text is still in the files: run `manage.py upkeep`.")
