@@ -519,6 +519,41 @@ def test_a_database_with_tables_is_refused(file, deliver):
 
 
 @pytest.mark.postgresql
+def test_an_interrupted_restore_goes_on_with_the_same_file_and_no_other(
+    file, restore, monkeypatch, tmp_path
+):
+    def fail(*arguments):
+        raise OSError("interrupted")
+
+    before = current_generation()
+    another = tmp_path / "another"
+    call_command("backup", str(another))
+    with monkeypatch.context() as patched:
+        patched.setattr(restoring, "renew", fail)
+        with pytest.raises(CommandError, match="interrupted"):
+            restore(file)
+    with pytest.raises(CommandError, match="has tables already"):
+        call_command("restore", str(another), "--yes")
+    call_command("restore", str(file), "--yes")
+    assert contents() == [TEXT]
+    assert current_generation() != before
+    with pytest.raises(CommandError, match="has tables already"):
+        call_command("restore", str(file), "--yes")
+
+
+@pytest.mark.postgresql
+def test_an_error_of_pg_restore_leaves_an_empty_database(file, monkeypatch):
+    with monkeypatch.context() as patched, beside("restored") as url:
+        patched.setattr(restoring, "check", lambda file: None)
+        with database_named(url.rpartition("/")[2]):
+            damaged = file.with_name("damaged")
+            damaged.write_bytes(file.read_bytes()[:-5000])
+            with pytest.raises(restoring.RestoreFailed):
+                restoring.restore(damaged, on_progress=lambda done, total: None)
+            assert not restoring.has_tables()
+
+
+@pytest.mark.postgresql
 def test_a_database_in_use_is_refused(file):
     with (
         beside("restored") as url,

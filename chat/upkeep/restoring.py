@@ -364,9 +364,29 @@ COLUMNS_OF_MIGRATIONS = 4  # id, app, name, applied
 
 
 def fill_the_empty_database(file: Path) -> Restored:
-    """Run pg_restore in one transaction, so that an error leaves the database empty."""
-    refuse_tables()
-    refuse_other_sessions()
+    """Run pg_restore in one transaction, so that an error leaves the database empty, and renew it.
+
+    A table of one row tells another run that this run was interrupted after pg_restore.
+    """
+    mark = f"{file.resolve()}, {file.stat().st_size} bytes of {file.stat().st_mtime_ns}"
+    if not has_tables():
+        refuse_other_sessions()
+        execute(f"DROP TABLE IF EXISTS {UNFINISHED}")
+        execute(f"CREATE TABLE {UNFINISHED} AS SELECT %s::text AS file", [mark])
+        run_pg_restore(file)
+    elif unfinished_restore() != mark:
+        raise RestoreFailed(
+            "the database has tables already: create an empty one, and name it in DATABASE_URL"
+        )
+    restored = renew(DEFAULT_DB_ALIAS)
+    execute(f"DROP TABLE {UNFINISHED}")
+    return restored
+
+
+UNFINISHED = "realmate_unfinished_restore"
+
+
+def run_pg_restore(file: Path) -> None:
     client = type(connection.client)
     [_, *options, name], given = client.settings_to_cmd_args_env(connection.settings_dict, [])
     how = ["--no-owner", "--no-acl", "--exit-on-error", "--single-transaction"]
@@ -374,7 +394,25 @@ def fill_the_empty_database(file: Path) -> Restored:
         backup.run("pg_restore", *options, *how, f"--dbname={name}", str(file), environ=given or {})
     except backup.BackupFailed as error:
         raise RestoreFailed(str(error)) from error
-    return renew(DEFAULT_DB_ALIAS)
+
+
+def has_tables() -> bool:
+    """Whether the database has any table of its own, with whose rows pg_restore would mix others."""
+    found = execute(
+        "SELECT COUNT(*) FROM pg_class WHERE relkind IN ('r', 'p') AND relname <> %s"
+        " AND relnamespace NOT IN (SELECT oid FROM pg_namespace"
+        " WHERE nspname = 'information_schema' OR nspname LIKE 'pg~_%%' ESCAPE '~')",
+        [UNFINISHED],
+    )
+    return bool(found and found[0])
+
+
+def unfinished_restore() -> str | None:
+    """Return the file of an interrupted restore, or None."""
+    if execute("SELECT to_regclass(%s)", [UNFINISHED]) == (None,):
+        return None
+    row = execute(f"SELECT file FROM {UNFINISHED}")  # noqa: S608 - our own name
+    return str(row[0]) if row else None
 
 
 def refuse_other_sessions() -> None:
@@ -396,17 +434,3 @@ OTHER_SESSIONS = """
 SELECT COUNT(*), MIN(pid) FROM pg_stat_activity WHERE datname = current_database()
 AND backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
-
-
-def refuse_tables() -> None:
-    """Refuse a database with tables, because pg_restore would mix its rows with theirs."""
-    found = execute(
-        "SELECT COUNT(*) FROM pg_class WHERE relkind IN ('r', 'p')"
-        " AND relnamespace NOT IN (SELECT oid FROM pg_namespace"
-        " WHERE nspname = 'information_schema' OR nspname LIKE 'pg~_%%' ESCAPE '~')"
-    )
-    if found and found[0]:
-        raise RestoreFailed(
-            "the database has tables already, perhaps of an interrupted restore: create an empty "
-            "one, and name it in DATABASE_URL"
-        )
