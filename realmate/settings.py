@@ -126,8 +126,9 @@ CHANGE_RETENTION_DAYS = env.int(
     "CHANGE_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=36_500)
 )
 
-# The list of erasures, which a restore needs. Empty: beside SQLite's file, or erasures.jsonl here.
-ERASURES_FILE = env.str("ERASURES_FILE", "")
+# The file with the ids of erased conversations, for a restore. By default beside SQLite's file, under
+# its name with `-erasures`. An erasure on PostgreSQL requires this variable.
+ERASURES_FILE: str = env.str("ERASURES_FILE", "")
 
 try:
     env.seal()

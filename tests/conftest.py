@@ -74,15 +74,15 @@ def generation(db) -> str:
 
 
 @pytest.fixture(autouse=True)
-def no_erasures_listed(settings):
-    """Each test begins with an empty list of erasures."""
-    yield
-    Path(settings.ERASURES_FILE).unlink(missing_ok=True)
+def nothing_cached():
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)
-def nothing_cached():
-    cache.clear()
+def erasures_file(settings, tmp_path):
+    """Each test has a list of erasures of its own."""
+    settings.ERASURES_FILE = str(tmp_path / "erasures")
+    return tmp_path / "erasures"
 
 
 def polled(html: str) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The settings of a fresh clone, whatever the shell has; DATABASE_URL chooses the engine."""
 
 import os
-from tempfile import gettempdir
 
 os.environ["DEBUG"] = "true"
 for name in ("WEBHOOK_SECRETS", "WEBHOOK_SCHEME", "WEBHOOK_ALLOW_UNSIGNED"):
@@ -15,9 +14,6 @@ if DATABASES["default"]["ENGINE"] == "realmate.sqlite":
     DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / f"test-{RUN}.sqlite3"}
 else:
     DATABASES["default"]["TEST"] = {"NAME": f"test_{DATABASES['default']['NAME']}_{RUN}"}
-
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
-ERASURES_FILE = f"{gettempdir()}/realmate-test-{RUN}{WORKER}-erasures"
 
 # Static files as in development: found where they are, whether any were collected or not. The live
 # server would serve what `make serve` once collected, so it looks for that where nothing is.

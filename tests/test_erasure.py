@@ -5,7 +5,6 @@ import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -15,7 +14,7 @@ from django.test import Client
 from chat.events.bulk import ingest_many
 from chat.models import Conversation, Delivery, Message, MessageWords
 from chat.statistics import read_statistics
-from chat.upkeep import erasure, erasure_list
+from chat.upkeep import erasure
 from tests.conftest import NOW, C, M
 
 pytestmark = [
@@ -173,11 +172,11 @@ def test_the_planners_old_samples_are_not_left_to_who_came_while_new_ones_were_m
     execute = erasure.execute
     with closing(connections.create_connection("default")) as second, second.cursor() as cursor:
 
-        def meanwhile(statement, params=()):
+        def meanwhile(statement, params=(), **named):
             if "chat_message" in statement:
                 cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
                 cursor.execute("SELECT 1")
-            return execute(statement, params)
+            return execute(statement, params, **named)
 
         monkeypatch.setattr(erasure, "execute", meanwhile)
         with pytest.raises(CommandError, match="run this again"):
@@ -398,60 +397,3 @@ def test_an_export_goes_to_standard_output(deliver, event, capsys):
     exported = json.loads(capsys.readouterr().out)
     assert exported["conversation"] is None
     assert TEXT in exported["deliveries"][0]["body"]
-
-
-# The list of erasures
-
-
-@pytest.fixture
-def erasures(settings, tmp_path):
-    settings.ERASURES_FILE = str(tmp_path / "erasures")
-    return Path(settings.ERASURES_FILE)
-
-
-def listed():
-    return [(str(entry.id), entry.is_scrubbed) for entry in erasure_list.listed()]
-
-
-def test_an_erasure_is_on_the_list_and_no_text_is(told, erasures):
-    erase()
-    assert listed() == [(C, True)]
-    assert TEXT not in erasures.read_text()
-    assert erasures.stat().st_mode & 0o777 == 0o600
-
-
-def test_an_erasure_is_on_the_list_before_it_is_committed(told, erasures, monkeypatch):
-    monkeypatch.setattr(Conversation, "erase", lambda *_, **__: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        erase()
-    assert listed() == [(C, False)]
-
-
-def test_without_a_list_nothing_is_erased(told, settings, tmp_path):
-    settings.ERASURES_FILE = str(tmp_path / "no" / "such" / "folder")
-    with pytest.raises(CommandError, match="no/such/folder"):
-        erase()
-    assert Message.objects.get(id=M).content == TEXT
-
-
-def test_a_line_that_a_crash_cut_short_hides_no_other(told, erasures):
-    erase()
-    with erasures.open("a") as file:
-        file.write('{"conversation": "b3a1')
-    call_command("erase_conversation", D, "--yes")
-    assert listed() == [(C, True), (D, True)]
-
-
-def test_upkeep_ends_a_scrub_that_an_older_transaction_stopped(told, erasures, capsys):
-    erasure.erase(UUID(C), at=NOW)
-    assert listed() == [(C, False)]
-    call_command("upkeep")
-    assert "scrub: 1 erasures scrubbed" in capsys.readouterr().out
-    assert listed() == [(C, True)]
-
-
-def test_upkeep_lists_the_erasures_of_before_the_list(told, erasures):
-    erase()
-    erasures.unlink()
-    call_command("upkeep")
-    assert listed() == [(C, True)]

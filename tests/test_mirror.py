@@ -69,7 +69,7 @@ class Reader:
     """A program that begins as docs/changes.md says, and goes on from its stored cursor."""
 
     def __init__(self, chance):
-        self.chance, self.client = chance, Client()
+        self.chance, self.client, self.begun = chance, Client(), 0
         self.begin()
 
     def begin(self):
@@ -79,6 +79,7 @@ class Reader:
 
     def has_begun(self):
         """False if a restore came in between."""
+        self.begun += 1
         self.mirror = Mirror(cursor=self.ask(after="now")["next"])
         cursor = None
         while True:

@@ -1,266 +1,577 @@
-"""`manage.py restore`: a backup in the place of the database, and what was erased since erased again."""
+"""`manage.py restore`: the backup and nothing else, without what was erased since."""
 
+import fcntl
 import json
 import os
+import random
 import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+import time
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
+from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
+from django.db.backends.base.base import NO_DB_ALIAS
+from django.utils import timezone
 
-from tests.conftest import C, M, make_event
+from chat.models import Conversation, Message, current_generation
+from chat.upkeep import copying, erasure, restoring
+from tests.conftest import M2, OTHER_C, C, M, make_event
 from tests.databases import beside
-from tests.servers import ROOT, free_port, running, set_up
+from tests.servers import ROOT, serving
+from tests.test_mirror import Reader, stored
 
-D = "b3a1c7de-2f53-4a0d-9a53-0f6f3a1d9e11"
-N = "16b63b04-60de-4257-b1a1-20a5154abc6d"
-SECRET = "segredinho guardado"
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.both_engines("each engine is restored by its own tools"),
+]
 
-pytestmark = pytest.mark.both_engines("each engine is restored in its own way")
+TEXT = "segredinho guardado"
+erases = pytest.mark.alone("waits for every older transaction of the server")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A database and its backup, made once: a secret, then the backup, then another conversation."""
-    folder = tmp_path_factory.mktemp("made")
-    environ = set_up("granian", folder, DJANGO_SETTINGS_MODULE="realmate.settings")
-    with running("granian", environ) as server:
-        post(server, "NEW_CONVERSATION", id=C)
-        post(server, "NEW_MESSAGE", id=M, conversation_id=C, content=SECRET)
-        assert server.post(f'{{"id": "{C}", "content": "{SECRET}"'.encode()).status_code == 400
-        backup = [sys.executable, "manage.py", "backup", str(folder / "backup.sqlite3")]
-        subprocess.run(backup, cwd=ROOT, env=environ, check=True)
-        post(server, "NEW_CONVERSATION", id=D)
-        post(server, "NEW_MESSAGE", id=N, conversation_id=D, content="Bom dia")
-    return folder, environ
+@contextmanager
+def database_named(name):
+    """Meanwhile the default database is another one on the same server."""
+    own = connection.settings_dict["NAME"]
+    try:
+        leave_for(name)
+        yield
+    finally:
+        leave_for(own)
+
+
+@pytest.fixture(autouse=True)
+def _a_second_database(monkeypatch):
+    """Django lets a test connect to none but those of its settings, and the one of this name."""
+    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
+
+
+def leave_for(name):
+    connection.close()
+    if connection.vendor == "postgresql":
+        connection.close_pool()
+    connection.settings_dict["NAME"] = name
+
+
+@pytest.fixture(autouse=True)
+def database(db, tmp_path):
+    """SQLite: a database of the test's own, which a restore may replace."""
+    if connection.vendor == "postgresql":
+        yield None
+        return
+    file = tmp_path / "own" / "db.sqlite3"
+    file.parent.mkdir()
+    connection.close()
+    with (
+        closing(sqlite3.connect(connection.settings_dict["NAME"])) as empty,
+        closing(sqlite3.connect(file)) as own,
+    ):
+        empty.backup(own)
+    with database_named(str(file)):
+        yield file
 
 
 @pytest.fixture
-def environ(made, tmp_path):
-    folder, environ = made
-    for file in folder.glob("*.sqlite3*"):
-        shutil.copy(file, tmp_path)
-    database = f"sqlite:///{tmp_path / 'granian.sqlite3'}"
-    return environ | {"DATABASE_URL": database, "GRANIAN_PORT": str(free_port())}
+def file(told, tmp_path):
+    """A backup of two conversations; what comes after it is not in it."""
+    file = tmp_path / "backup"
+    call_command("backup", str(file))
+    return file
 
 
 @pytest.fixture
-def database(tmp_path):
-    return tmp_path / "granian.sqlite3"
+def told(deliver, database):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    deliver(make_event("NEW_MESSAGE", id=M, content=TEXT))
+    deliver(make_event("NEW_CONVERSATION", id=OTHER_C))
 
 
 @pytest.fixture
-def backup(environ, tmp_path):
-    return tmp_path / "backup.sqlite3"
+def restore():
+    """SQLite: in place. PostgreSQL: into another database, which the test then goes on in."""
+    with ExitStack() as stack:
+
+        def restore(file, *options):
+            if connection.vendor == "postgresql":
+                url = stack.enter_context(beside("restored"))
+                stack.enter_context(database_named(url.rpartition("/")[2]))
+            call_command("restore", str(file), "--yes", *options)
+
+        yield restore
 
 
-@pytest.fixture
-def manage(environ):
-    def manage(*arguments, fails=False):
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=environ,
-            capture_output=True,
-            text=True,
-        )
-        assert bool(done.returncode) is fails, done.stderr
-        return done.stdout + done.stderr
-
-    return manage
+def later(deliver):
+    return deliver(make_event("NEW_MESSAGE", id=M2, content="Bom dia", conversation_id=OTHER_C))
 
 
-def post(server, type, **event):
-    body = json.dumps(make_event(type, **event)).encode()
-    assert server.post(body).status_code in (200, 201)
+def contents():
+    return sorted(Message.objects.values_list("content", flat=True))
 
 
-def conversations(database):
-    with closing(sqlite3.connect(database)) as opened:
-        return {id for (id,) in opened.execute("SELECT id FROM chat_conversation")}
+def files_of(database):
+    return sorted(path.name for path in database.parent.iterdir())
 
 
-def generation(database):
-    with closing(sqlite3.connect(database)) as opened:
-        found = opened.execute("SELECT key FROM chat_generation ORDER BY id DESC LIMIT 1")
-        return found.fetchone()[0]
+def set_aside(database):
+    [path] = database.parent.glob("*-replaced-*Z.sqlite3")
+    return path
 
 
-def test_a_mirror_and_the_check_after_an_erasure_and_a_restore(environ, manage, database, backup):
-    with running("granian", environ) as server:
-        cursor = server.ask("GET", "/changes").json()["next"]
-        manage("erase_conversation", C, "--yes")
-    said = manage("restore", str(backup), "--yes")
-    assert "1 conversations were erased again" in said
-    with running("granian", environ) as server:
-        assert server.ask("GET", f"/changes?after={cursor}").status_code == 410
-        begun = server.ask("GET", "/changes?after=now").json()["next"]
-        listed = server.ask("GET", "/conversations?ordering=oldest").json()["conversations"]
-        assert [(row["id"], row["erased_at"] is not None) for row in listed] == [(C, True)]
-        post(server, "NEW_CONVERSATION", id=D)
-        changes = server.ask("GET", f"/changes?after={begun}").json()["changes"]
-        assert [(change["type"], change["conversation_id"]) for change in changes] == [
-            ("opened", D)
-        ]
-        messages = server.ask("GET", f"/conversations/{C}").json()["messages"]
-        assert [message["content"] for message in messages] == [""]
-    assert "differences" not in manage("replay", "--check")
-    for part in (database, Path(f"{database}-wal")):
-        assert not part.exists() or SECRET.encode() not in part.read_bytes()
+def rows(file, what):
+    with closing(sqlite3.connect(file)) as database:
+        return database.execute(f"SELECT COUNT(*) FROM {what}").fetchone()[0]
 
 
-def test_a_conversation_that_the_backup_does_not_know_stays_erased(environ, manage, backup):
-    manage("erase_conversation", D, "--yes")
-    manage("restore", str(backup), "--yes")
-    with running("granian", environ) as server:
-        event = make_event("NEW_MESSAGE", id=N, conversation_id=D, content="Bom dia")
-        assert server.post(json.dumps(event).encode()).status_code == 400
+@erases
+def test_events_an_erasure_and_a_restore_later_everything_agrees(file, deliver, restore):
+    reader = Reader(random.Random(1))
+    later(deliver)
+    call_command("erase_conversation", C, "--yes")
+    while reader.follow():
+        pass
+    assert reader.mirror.known() == stored()
+    restore(file)
+    assert contents() == [""]
+    while reader.follow():
+        pass
+    assert reader.begun == 2
+    assert reader.mirror.known() == stored()
+    call_command("replay", "--check")
+    assert later(deliver).outcome == "applied"
+    while reader.follow():
+        pass
+    assert reader.mirror.known() == stored()
 
 
-def test_the_replaced_database_stays_beside(manage, backup, database, tmp_path):
-    said = manage("restore", str(backup), "--yes")
-    [aside] = tmp_path.glob("granian.sqlite3.before-restore-*")
-    assert str(aside) in said
-    assert len(conversations(aside)) == 2
-    assert len(conversations(database)) == 1
-    assert not list(tmp_path.glob(".*restoring*"))
+# What is restored
 
 
-def test_without_yes_nothing_is_restored(manage, backup, database):
-    said = manage("restore", str(backup))
-    assert "chat_conversation: 1 rows" in said
-    assert "Nothing was done" in said
-    assert len(conversations(database)) == 2
+def test_what_came_after_the_backup_is_gone(file, deliver, restore):
+    later(deliver)
+    restore(file)
+    assert contents() == [TEXT]
 
 
-def test_a_restore_begins_a_new_generation(manage, backup, database):
-    before = generation(database)
-    manage("restore", str(backup), "--yes")
-    assert generation(database) not in (before, generation(backup))
+def test_a_new_generation_begins(file, restore):
+    before = current_generation()
+    restore(file)
+    assert current_generation() != before
 
 
-def test_owner_and_mode_of_the_replaced_file_stay(manage, backup, database):
-    database.chmod(0o640)
-    if os.getuid() == 0:
-        os.chown(database, 1234, 2345)
-    before = database.stat()
-    manage("restore", str(backup), "--yes")
-    after = database.stat()
-    assert (after.st_mode, after.st_uid, after.st_gid) == (
-        before.st_mode,
-        before.st_uid,
-        before.st_gid,
-    )
+def test_people_log_in_again(told, tmp_path, restore):
+    Session.objects.create(session_key="x", session_data="", expire_date=timezone.now())
+    call_command("backup", str(tmp_path / "backup"))
+    restore(tmp_path / "backup")
+    assert not Session.objects.exists()
 
 
-def test_the_wal_of_the_replaced_database_is_not_played_into_the_restored_one(
-    environ, manage, backup, database
-):
-    """As after a kill, which leaves a WAL."""
-    with running("granian", environ) as server:
-        post(server, "NEW_CONVERSATION", id="00000000-8d80-4ce9-84ba-7af66f369f6a")
-        server.kill()
-    assert Path(f"{database}-wal").stat().st_size
-    manage("restore", str(backup), "--yes")
-    assert len(conversations(database)) == 1
+@erases
+def test_an_erased_conversation_that_the_backup_does_not_have_stays_out(tmp_path, deliver, restore):
+    call_command("backup", str(tmp_path / "backup"))
+    opening = make_event("NEW_CONVERSATION", id=C)
+    deliver(opening)
+    call_command("erase_conversation", C, "--yes")
+    restore(tmp_path / "backup")
+    assert deliver(opening).outcome == "duplicate"
+    assert deliver(make_event("NEW_MESSAGE", id=M, content=TEXT)).code == "conversation_closed"
 
 
-def test_a_running_server_is_not_robbed_of_its_database(environ, manage, backup, database):
-    with running("granian", environ) as server:
-        said = manage("restore", str(backup), "--yes", fails=True)
-        assert "stop the server first" in said
-        assert any(str(pid) in said for pid in [server.pid, *server.workers()])
-    assert len(conversations(database)) == 2
+@erases
+@pytest.mark.sqlite
+def test_the_erased_text_is_not_in_the_restored_file(file, database, restore):
+    call_command("erase_conversation", C, "--yes")
+    restore(file)
+    connection.close()
+    assert b"segredinho" not in database.read_bytes()
+    assert b"segredinho" in file.read_bytes()
 
 
-def test_a_lost_database_is_restored_too(manage, backup, database):
-    database.unlink()
-    manage("restore", str(backup), "--yes")
-    assert len(conversations(database)) == 1
-    assert database.stat().st_mode & 0o777 == 0o600
+def test_it_says_what_to_do_next(file, restore, capsys):
+    restore(file)
+    said = capsys.readouterr().out
+    assert "There is no list of erasures" in said
+    assert "The last delivery came at 2025-02-21T12:00:00+00:00." in said
+    assert "Let the senders send again what came since" in said
 
 
-def test_a_damaged_database_is_moved_aside_with_its_wal(manage, backup, database, tmp_path):
-    database.write_bytes(b"damaged" * 1000)
-    Path(f"{database}-wal").write_bytes(b"wal")
-    manage("restore", str(backup), "--yes")
-    assert len(conversations(database)) == 1
-    assert len(list(tmp_path.glob("granian.sqlite3.before-restore-*-wal"))) == 1
+def test_without_yes_nothing_is_restored(file, deliver, capsys):
+    later(deliver)
+    call_command("restore", str(file))
+    assert len(contents()) == 2
+    assert "is sound" in capsys.readouterr().out
+
+
+@pytest.mark.sqlite
+def test_an_older_backup_is_migrated(file, restore, capsys):
+    with copying.attached(connection.settings_dict | {"NAME": str(file)}) as alias:
+        call_command("migrate", "chat", "0006", database=alias, verbosity=0)
+    restore(file)
+    assert "migrations are missing, and are applied" in capsys.readouterr().out
+    assert contents() == [TEXT]
+    assert Conversation.objects.get(pk=C).received_count == 1
+
+
+# What is not restored
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
-    [(b"", "no backup"), (b"damaged" * 1000, "no backup"), (None, "No such file")],
-    ids=["empty", "damaged", "missing"],
+    ("damage", "said"),
+    [
+        (lambda file: file.unlink(), "No such file"),
+        (lambda file: file.write_bytes(b""), "is no backup|is of another|another program"),
+        (lambda file: file.write_bytes(b"nonsense" * 1000), "is no backup"),
+        (lambda file: file.write_bytes(file.read_bytes()[:9000]), "is no backup|is damaged"),
+    ],
 )
-def test_what_is_no_backup_is_refused(manage, backup, database, tmp_path, content, said):
-    file = tmp_path / "other"
-    if content is not None:
-        file.write_bytes(content)
-    assert said in manage("restore", str(file), "--yes", fails=True)
-    assert len(conversations(database)) == 2
+def test_a_backup_that_cannot_be_read_changes_nothing(file, deliver, damage, said):
+    later(deliver)
+    damage(file)
+    with pytest.raises(CommandError, match=said):
+        call_command("restore", str(file), "--yes")
+    assert len(contents()) == 2
 
 
-def test_another_database_is_refused(manage, backup, database, tmp_path):
-    file = tmp_path / "other.sqlite3"
-    with closing(sqlite3.connect(file)) as other:
-        other.execute("CREATE TABLE django_migrations (app, name)")
-    assert "no backup" in manage("restore", str(file), "--yes", fails=True)
-    assert len(conversations(database)) == 2
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DELETE FROM django_migrations WHERE app = 'chat'", "of another program"),
+        ("UPDATE django_migrations SET name = '0099_x' WHERE name = '0007_changes'", "newer"),
+    ],
+)
+def test_what_this_version_does_not_understand_is_refused(file, deliver, statement, said):
+    later(deliver)
+    with closing(sqlite3.connect(file)) as backup:
+        backup.execute(statement)
+        backup.commit()
+    with pytest.raises(CommandError, match=said):
+        call_command("restore", str(file), "--yes")
+    assert len(contents()) == 2
 
 
-def test_a_backup_of_a_newer_version_is_refused(manage, backup, database):
-    with closing(sqlite3.connect(backup)) as newer, newer:
-        newer.execute(
-            "INSERT INTO django_migrations (app, name, applied) VALUES ('chat', '9999_later', '')"
-        )
-    assert "newer version: it has chat.9999_later" in manage(
-        "restore", str(backup), "--yes", fails=True
+# SQLite's files
+
+
+@pytest.mark.sqlite
+def test_the_replaced_database_is_kept_whole(file, database, deliver, restore):
+    later(deliver)
+    restore(file)
+    assert rows(set_aside(database), "chat_message") == 2
+
+
+@pytest.mark.sqlite
+def test_a_restore_is_undone_by_another(file, database, deliver, restore):
+    later(deliver)
+    restore(file)
+    undone = set_aside(database).rename(database.with_name("undone.sqlite3"))
+    restore(undone)
+    assert len(contents()) == 2
+
+
+@pytest.mark.sqlite
+def test_nothing_else_stays_beside_the_database(file, database, restore):
+    restore(file)
+    connection.close()
+    assert files_of(database) == sorted(
+        ["db.sqlite3", "db.sqlite3-writer", set_aside(database).name]
     )
-    assert len(conversations(database)) == 2
+
+
+@pytest.mark.sqlite
+def test_a_wal_that_nobody_has_closed_is_not_played_into_the_backup(
+    file, database, deliver, restore
+):
+    left_as_after_a_kill(database, deliver)
+    restore(file)
+    assert contents() == [TEXT]
+    assert rows(set_aside(database), "chat_message") == 2
+
+
+def left_as_after_a_kill(database, deliver):
+    """The last message is in the WAL, and nobody has closed the database."""
+    later(deliver)
+    left = {suffix: Path(f"{database}{suffix}").read_bytes() for suffix in ("", "-wal")}
+    connection.close()
+    for suffix, content in left.items():
+        Path(f"{database}{suffix}").write_bytes(content)
+
+
+@pytest.mark.sqlite
+def test_owner_and_mode_stay(file, database, restore):
+    database.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(database, 1234, 1235)
+    before = database.stat()
+    restore(file)
+    after = database.stat()
+    assert (after.st_uid, after.st_gid, after.st_mode) == (
+        before.st_uid,
+        before.st_gid,
+        before.st_mode,
+    )
+    assert Path(f"{database}-writer").stat().st_uid == before.st_uid
+
+
+@pytest.mark.sqlite
+def test_a_damaged_database_goes_aside_with_its_wal(file, database, deliver, restore):
+    later(deliver)
+    wal = Path(f"{database}-wal").read_bytes()
+    connection.close()
+    database.write_bytes(b"nonsense" * 1000)
+    Path(f"{database}-wal").write_bytes(wal)
+    restore(file)
+    assert contents() == [TEXT]
+    aside = set_aside(database)
+    assert aside.read_bytes() == b"nonsense" * 1000
+    assert Path(f"{aside}-wal").read_bytes() == wal
+
+
+@pytest.mark.sqlite
+def test_a_lost_database_is_restored(file, database, restore):
+    connection.close()
+    database.unlink()
+    restore(file)
+    assert contents() == [TEXT]
+
+
+@pytest.mark.sqlite
+def test_the_database_is_no_backup_of_itself(database, told):
+    with pytest.raises(CommandError, match="is the database itself"):
+        call_command("restore", str(database), "--yes")
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("where", ["copy", "renew", "make_one_file", "own_as_before", "set_aside"])
+def test_an_interruption_leaves_the_old_database_and_the_next_run_works(
+    file, database, deliver, restore, monkeypatch, where
+):
+    def fail(*arguments, **named):
+        raise OSError("interrupted")
+
+    later(deliver)
+    with monkeypatch.context() as patched:
+        patched.setattr(restoring, where, fail)
+        with pytest.raises(CommandError, match="interrupted"):
+            restore(file)
+    assert len(contents()) == 2
+    restore(file)
+    assert contents() == [TEXT]
+
+
+@pytest.mark.sqlite
+def test_an_interrupted_swap_lets_no_server_begin_and_the_next_run_works(
+    file, database, deliver, restore, monkeypatch
+):
+    def fail(*arguments, **named):
+        raise OSError("interrupted")
+
+    left_as_after_a_kill(database, deliver)
+    for part in ("empty_beside", "Path.replace"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"chat.upkeep.restoring.{part}", fail)
+            with pytest.raises(CommandError, match="interrupted"):
+                restore(file)
+        with pytest.raises(OperationalError, match="file is gone, and its WAL is not"):
+            contents()
+    restore(file)
+    assert contents() == [TEXT]
+    first = min(database.parent.glob("*-replaced-*Z.sqlite3"))
+    assert rows(first, "chat_message") == 2
+
+
+@pytest.mark.sqlite
+def test_what_a_killed_run_left_is_not_in_the_way(file, database, restore):
+    for suffix in ("", "-wal", "-shm", "-writer"):
+        database.with_name(f".db.sqlite3.restoring{suffix}").write_text("half of it")
+    restore(file)
+    assert contents() == [TEXT]
+    assert not list(database.parent.glob(".*"))
+
+
+# Who else is there
+
+
+@pytest.mark.sqlite
+def test_a_process_that_has_the_database_open_is_named(file, database, deliver, restore):
+    later(deliver)
+    with reading(database) as pid, pytest.raises(CommandError, match=f"open in process {pid}"):
+        restore(file)
+    assert len(contents()) == 2
+    restore(file)
+
+
+@contextmanager
+def reading(database):
+    """Another process that has the database open; its id."""
+    script = (
+        "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); "
+        "d.execute('SELECT COUNT(*) FROM chat_message'); print(flush=True); input()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script, str(database)], **pipes) as process:
+        process.stdout.readline()
+        yield process.pid
+        process.stdin.close()
+
+
+@pytest.mark.sqlite
+def test_a_connection_of_a_process_that_cannot_be_seen_is_noticed(
+    file, database, deliver, restore, monkeypatch
+):
+    later(deliver)
+    monkeypatch.setattr(restoring, "processes_with", lambda database: [])
+    with reading(database), pytest.raises(CommandError, match="open elsewhere"):
+        restore(file)
+    assert len(contents()) == 2
+
+
+@pytest.mark.sqlite
+def test_a_writer_is_waited_for_and_then_told(file, database, restore, monkeypatch):
+    monkeypatch.setattr(restoring, "SECONDS_FOR_THE_LAST_WRITER", 0)
+    with Path(f"{database}-writer").open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(CommandError, match="another process writes"):
+            restore(file)
+    restore(file)
+
+
+@pytest.mark.sqlite
+def test_a_running_server_is_refused_and_after_its_end_everything_is_served(tmp_path):
+    folder, file = tmp_path / "served", tmp_path / "backup"
+    folder.mkdir()
+    database = folder / "granian.sqlite3"
+    with serving("granian", folder) as server:
+        server.post(json.dumps(make_event("NEW_CONVERSATION", id=C)))
+        server.post(json.dumps(make_event("NEW_MESSAGE", id=M, content=TEXT)))
+        assert manage("backup", file, database=database).returncode == 0
+        assert manage("erase_conversation", C, "--yes", database=database).returncode == 0
+        refused = manage("restore", file, "--yes", database=database)
+    assert refused.returncode == 1
+    assert "open in process" in refused.stderr
+    assert manage("restore", file, "--yes", database=database).returncode == 0
+    with serving("granian", folder) as server:
+        [message] = server.ask("GET", f"/conversations/{C}").json()["messages"]
+    assert (message["id"], message["content"]) == (M, "")
+
+
+@pytest.mark.sqlite
+@pytest.mark.proof
+def test_a_restore_that_is_killed_at_any_moment_is_run_again(
+    file, database, deliver, tmp_path, rounds
+):
+    left_as_after_a_kill(database, deliver)
+    # Another name, because this process keeps the file of its writers' queue open.
+    killed = tmp_path / "killed" / "db.sqlite3"
+    put_back(database, killed)
+    began = time.monotonic()
+    assert manage("restore", file, "--yes", database=killed).returncode == 0
+    took = time.monotonic() - began
+    for number in range(rounds(quick=3, ci=10, long=200)):
+        put_back(database, killed)
+        kill_after(random.Random(number).uniform(0.5, 1) * took, file, killed)
+        with database_named(str(killed)), suppress(OperationalError):  # it may refuse to open
+            assert len(contents()) in (1, 2)
+        assert manage("restore", file, "--yes", database=killed).returncode == 0
+        with database_named(str(killed)):
+            assert contents() == [TEXT]
+        kept = killed.parent.glob("*-replaced-*Z.sqlite3")
+        assert 2 in [rows(path, "chat_message") for path in kept]
+
+
+def put_back(database, killed):
+    """The database as a kill left it, with its WAL, and nothing else."""
+    shutil.rmtree(killed.parent, ignore_errors=True)
+    killed.parent.mkdir()
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{database}{suffix}", f"{killed}{suffix}")
+
+
+def kill_after(seconds, file, database):
+    with suppress(subprocess.TimeoutExpired):
+        manage("restore", file, "--yes", database=database, timeout=seconds)
+
+
+def manage(*arguments, database, timeout=60):
+    """The ended command. After the timeout it is killed."""
+    environ = os.environ | {"DEBUG": "true", "DATABASE_URL": f"sqlite:///{database}"}
+    command = [sys.executable, "manage.py", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=timeout
+    )
 
 
 # PostgreSQL
 
 
-@pytest.fixture
-def postgresql(tmp_path):
-    """A database, and an empty one beside it."""
-    with beside("restored_from") as full, beside("restored_into") as empty:
-        erasures = {"ERASURES_FILE": str(tmp_path / "erasures")}
-        yield [
-            os.environ | erasures | {"DATABASE_URL": url, "DEBUG": "true"} for url in (full, empty)
-        ]
-
-
-def run(environ, *arguments):
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env=environ | {"DJANGO_SETTINGS_MODULE": "realmate.settings"},
-        capture_output=True,
-        text=True,
-    )
+@pytest.mark.postgresql
+def test_a_database_with_tables_is_refused(file, deliver):
+    later(deliver)
+    with pytest.raises(CommandError, match="has tables already"):
+        call_command("restore", str(file), "--yes")
+    assert len(contents()) == 2
 
 
 @pytest.mark.postgresql
-@pytest.mark.alone("an erasure waits for every older transaction of the server")
-def test_a_dump_is_restored_into_an_empty_database(postgresql, tmp_path):
-    full, empty = postgresql
-    file = str(tmp_path / "backup.dump")
-    for command in (("migrate", "-v0"), ("simulate", "--bulk", "3"), ("backup", file)):
-        done = run(full, *command)
-        assert done.returncode == 0, done.stderr
-    assert "not empty" in run(full, "restore", file, "--yes").stderr
-    show = "from chat.models import *; c = Conversation.objects; print(c.count(), c.exclude(erased_at=None).count(), current_generation(), c.order_by('id').first().id)"
-    count, _, generation, first = run(full, "shell", "--no-imports", "-c", show).stdout.split()
-    assert run(full, "erase_conversation", first, "--yes").returncode == 0
-    done = run(empty, "restore", file, "--yes")
-    assert done.returncode == 0, done.stderr
-    again = run(empty, "shell", "--no-imports", "-c", show).stdout.split()
-    assert again[:2] == [count, "1"]
-    assert again[2] != generation
-    assert run(empty, "replay", "--check").returncode == 0
+def test_an_interrupted_restore_goes_on_with_the_same_file_and_no_other(
+    file, restore, monkeypatch, tmp_path
+):
+    def fail(*arguments):
+        raise OSError("interrupted")
+
+    before = current_generation()
+    another = tmp_path / "another"
+    call_command("backup", str(another))
+    with monkeypatch.context() as patched:
+        patched.setattr(restoring, "renew", fail)
+        with pytest.raises(CommandError, match="interrupted"):
+            restore(file)
+    with pytest.raises(CommandError, match="has tables already"):
+        call_command("restore", str(another), "--yes")
+    call_command("restore", str(file), "--yes")
+    assert contents() == [TEXT]
+    assert current_generation() != before
+    with pytest.raises(CommandError, match="has tables already"):
+        call_command("restore", str(file), "--yes")
+
+
+@pytest.mark.postgresql
+def test_an_error_of_pg_restore_leaves_an_empty_database(file, monkeypatch):
+    with monkeypatch.context() as patched, beside("restored") as url:
+        patched.setattr(restoring, "check", lambda file: None)
+        with database_named(url.rpartition("/")[2]):
+            damaged = file.with_name("damaged")
+            damaged.write_bytes(file.read_bytes()[:-5000])
+            with pytest.raises(restoring.RestoreFailed):
+                restoring.restore(damaged, on_progress=lambda done, total: None)
+            assert not restoring.has_tables()
+
+
+@pytest.mark.postgresql
+def test_a_database_in_use_is_refused(file):
+    with (
+        beside("restored") as url,
+        closing(psycopg.connect(url)),
+        database_named(url.rpartition("/")[2]),
+        pytest.raises(CommandError, match="1 other sessions use the database"),
+    ):
+        call_command("restore", str(file), "--yes")
+
+
+@pytest.mark.postgresql
+@erases
+def test_a_restore_ends_though_an_older_transaction_does_not(file, restore, monkeypatch, capsys):
+    def fail(*arguments, **named):
+        raise erasure.StillRead
+
+    call_command("erase_conversation", C, "--yes")
+    monkeypatch.setattr(erasure, "wait_for_older_transactions", fail)
+    restore(file)
+    assert contents() == [""]
+    assert "Old text is still in the files" in capsys.readouterr().out

@@ -61,7 +61,7 @@ def test_it_says_one_line_a_step(old_things):
         "changes: 1 changes deleted",
         "sessions: 1 sessions deleted",
         "logins: 1 login attempts deleted",
-        "scrub: 0 erasures scrubbed",
+        "erasures: 0 erasures finished",
     ]
 
 
@@ -85,7 +85,7 @@ def test_a_step_that_fails_is_told_and_stops_no_other(old_things, monkeypatch, c
     with pytest.raises(CommandError, match="failed: deliveries"):
         call_command("upkeep")
     said = capsys.readouterr().out
-    assert "deliveries: 1 deliveries deleted, then it failed: the disk is full" in said
+    assert "deliveries: 1 deliveries deleted, then the database says: the disk is full" in said
     assert "sessions: 1 sessions deleted" in said
 
 

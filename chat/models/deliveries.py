@@ -134,7 +134,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def naming(self, conversation_id: UUID) -> DeliveryQuerySet:
         """Return deliveries with its id, and refusals with the id of one of its messages."""
-        messages = Message.objects.filter(conversation=conversation_id).values("id")
+        messages = Message.objects.using(self.db).filter(conversation=conversation_id).values("id")
         return self.filter(
             Q(conversation_id=conversation_id)
             | Q(outcome=Delivery.Outcome.REFUSED, message_id__in=messages)
@@ -145,8 +145,9 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
         Searches all unreadable bodies.
         """
-        messages = Message.objects.using(self.db).filter(conversation=conversation_id)
-        ids = {conversation_id, *messages.values_list("id", flat=True)}
+        in_it = Message.objects.using(self.db).filter(conversation=conversation_id)
+        messages = in_it.values_list("id", flat=True)
+        ids = {conversation_id, *messages}
         unreadable = self.filter(code__in=INVALID, conversation_id=None).exclude(code="")
         bodies = unreadable.values_list("pk", "body").iterator(chunk_size=100)
         return [pk for pk, body in bodies if not ids.isdisjoint(ids_in(bytes(body)))]

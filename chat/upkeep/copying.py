@@ -62,20 +62,20 @@ def target(url: str) -> Iterator[str]:
 
     Raises NotEmpty, and Django's DatabaseError.
     """
-    with connected(url) as alias:
-        call_command("migrate", database=alias, verbosity=0)
-        if any(rows_of(model, alias).exists() for model in COPIED if model not in MADE_BY_MIGRATE):
+    parsed: dict[str, Any] = dict(dj_database_url.parse(url))
+    options = settings.SQLITE if "sqlite" in parsed["ENGINE"] else settings.POSTGRESQL
+    with attached(parsed | options):
+        call_command("migrate", database=TARGET, verbosity=0)
+        if any(rows_of(model, TARGET).exists() for model in COPIED if model not in MADE_BY_MIGRATE):
             raise NotEmpty
-        yield alias
+        yield TARGET
 
 
 @contextmanager
-def connected(url: str) -> Iterator[str]:
-    """Make the database at this URL known to Django, and yield its alias."""
-    parsed: dict[str, Any] = dict(dj_database_url.parse(url))
-    options = settings.SQLITE if "sqlite" in parsed["ENGINE"] else settings.POSTGRESQL
+def attached(database: dict[str, Any]) -> Iterator[str]:
+    """Yield the alias of a database beside that of DATABASE_URL, and close it in the end."""
     configured = connections.configure_settings(
-        {DEFAULT_DB_ALIAS: connections.settings[DEFAULT_DB_ALIAS], TARGET: parsed | options}
+        {DEFAULT_DB_ALIAS: connections.settings[DEFAULT_DB_ALIAS], TARGET: database}
     )
     connections.settings[TARGET] = configured[TARGET]
     try:

@@ -10,13 +10,12 @@ from datetime import datetime
 from time import monotonic, sleep
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connection, transaction
-from django.utils import timezone
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
-from chat.database.statements import execute
+from chat.database.statements import execute, in_parts
 from chat.models import Change, Conversation, Delivery, Message, MessageWords
 from chat.upkeep import erasure_list
-from chat.upkeep.erasure_list import Erasure
+from chat.upkeep.erasure_list import Happened
 
 # Pages of the search index that one transaction rewrites while other writers wait: some 4 MB.
 PAGES_AT_ONCE = 1_000
@@ -31,9 +30,6 @@ class NothingStored(Exception):
 
 class StillRead(Exception):
     """A transaction older than the erasure is still open and can see the old text."""
-
-    def __str__(self) -> str:
-        return "a transaction older than the erasure is still open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,41 +50,49 @@ def stock_of(id: UUID) -> Stock:
     return Stock(conversation, Message.objects.filter(conversation=id).count(), deliveries)
 
 
-def erase(
-    id: UUID, *, at: datetime, using: str = DEFAULT_DB_ALIAS, is_listed: bool = False
-) -> None:
+def erase(id: UUID, *, at: datetime, using: str = DEFAULT_DB_ALIAS) -> None:
     """Empty the conversation's messages, words and deliveries, and close the conversation.
 
     An unknown conversation is created as closed, so that nothing can open it. `scrub()` then does
-    the slow part. The list of erasures gets a line first, so that a restore can erase again.
-    Raises OSError if the list cannot be written.
+    the slow part. Raises NoPlace and OSError if the list of erasures cannot be written.
     """
+    # Before the commit, so that no erasure is missing from the list.
+    erasure_list.note(Happened.ERASED, id, at=at)
     with transaction.atomic(using=using, durable=True):
-        conversation = Conversation.objects.using(using).locked(id)
-        if not is_listed:
-            erasure_list.add(Erasure(id, at))
-        Delivery.objects.using(using).naming(id).update(body=b"")
-        change = Change(type=Change.Type.ERASED, conversation_id=id, at=at)
-        change.save(using=using, force_insert=True)
-        if conversation is None:
-            conversation = Conversation(id=id, opened_at=at, activity_at=at)
-            conversation.erase(at=at)
-            conversation.save(using=using, force_insert=True)
-            return
-        words = MessageWords.objects.using(using).filter(message__conversation=id)
-        words.update(words=[])
-        conversation.messages.update(content="")
+        empty(id, at=at, using=using)
+
+
+def empty(id: UUID, *, at: datetime, using: str) -> None:
+    conversation = Conversation.objects.using(using).locked(id)
+    Delivery.objects.using(using).naming(id).update(body=b"")
+    Change.objects.using(using).create(type=Change.Type.ERASED, conversation_id=id, at=at)
+    if conversation is None:
+        conversation = Conversation(id=id, opened_at=at, activity_at=at)
         conversation.erase(at=at)
-        conversation.save(using=using, force_update=True)
+        conversation.save(using=using, force_insert=True)
+        return
+    MessageWords.objects.using(using).filter(message__conversation=id).update(words=[])
+    conversation.messages.update(content="")
+    conversation.erase(at=at)
+    conversation.save(using=using, force_update=True)
 
 
-def empty_unreadable_bodies(id: UUID, *, using: str = DEFAULT_DB_ALIAS) -> None:
-    """Empty the bodies that were no events, and contain an id of the conversation or its messages."""
-    log = Delivery.objects.using(using)
-    log.filter(pk__in=log.unreadable_about(id)).update(body=b"")
+def erase_again(*, at: datetime, using: str = DEFAULT_DB_ALIAS) -> Iterator[UUID]:
+    """Erase what the list names and the database does not know as erased. Yield each id.
+
+    The database was restored from an older backup, or an erasure failed. A conversation that the
+    backup does not have is erased too, because its sender may send it again. Raises as `erase`.
+    """
+    erased = Conversation.objects.using(using).exclude(erased_at=None)
+    for part in in_parts(list(erasure_list.read())):
+        done = set(erased.filter(pk__in=part).values_list("pk", flat=True))
+        for id in part:
+            if id not in done:
+                erase(id, at=at, using=using)
+                yield id
 
 
-def scrub(*ids: UUID, rewrite: bool = False) -> Iterator[int]:
+def scrub(*ids: UUID, rewrite: bool = False, using: str = DEFAULT_DB_ALIAS) -> Iterator[int]:
     """Empty unreadable bodies with ids of the conversations, and remove old text from the files.
 
     Yields pages done; other writers go on meanwhile. PostgreSQL leaves bytes of deleted rows in free
@@ -96,47 +100,27 @@ def scrub(*ids: UUID, rewrite: bool = False) -> Iterator[int]:
 
     Raises StillRead, and Django's DatabaseError. May be run again.
     """
-    wait_for_older_transactions()  # because they may log text, blind to the erasure
+    wait_for_older_transactions(using)  # because they may log text, blind to the erasure
     for id in ids:
-        empty_unreadable_bodies(id)
-    if connection.vendor == "postgresql":
-        vacuum_all(rewrite=rewrite)
-    else:
-        yield from merge_the_search_index()
-        empty_the_wal()
-    for id in ids:
-        erasure_list.add(Erasure(id, timezone.now(), is_scrubbed=True))
+        mentioned = Delivery.objects.using(using).unreadable_about(id)
+        Delivery.objects.using(using).filter(pk__in=mentioned).update(body=b"")
+    if connections[using].vendor == "postgresql":
+        vacuum_all(rewrite=rewrite, using=using)
+        return
+    yield from merge_the_search_index(using)
+    empty_the_wal(using)
 
 
-def list_older_erasures() -> None:
-    """Add the erasures of 0.1.0, which had no list. Its scrubs ended, or said that they did not."""
-    listed = {entry.id for entry in erasure_list.listed()}
-    erased = Conversation.objects.exclude(erased_at=None).values_list("pk", "erased_at")
-    for id, at in erased.order_by("erased_at"):
-        if id not in listed and at is not None:
-            erasure_list.add(Erasure(id, at, is_scrubbed=True))
-
-
-def scrub_again() -> Iterator[int]:
-    """Scrub the erasures whose scrub did not end, all at once. Yield their number. Raises as `scrub`."""
-    list_older_erasures()
-    waiting = [entry.id for entry in erasure_list.listed() if not entry.is_scrubbed]
-    if waiting:
-        for _ in scrub(*waiting):
-            yield 0  # the step's time limit is looked at in between
-        yield len(waiting)
-
-
-def wait_for_older_transactions() -> None:
+def wait_for_older_transactions(using: str) -> None:
     """Wait, because VACUUM keeps rows that an older transaction, such as a pg_dump, can still see.
 
     SQLite's writers run one after the other, and emptying the WAL waits for its readers.
     Raises StillRead.
     """
-    if connection.vendor != "postgresql":
+    if connections[using].vendor != "postgresql":
         return
-    newest = execute("SELECT pg_current_xact_id()::xid::text") or ()
-    until(lambda: execute(OLDER, newest) == (0,))
+    newest = execute("SELECT pg_current_xact_id()::xid::text", using=using) or ()
+    until(lambda: execute(OLDER, newest, using=using) == (0,))
 
 
 # Includes writers in the server's other databases: every snapshot's horizon includes them.
@@ -151,7 +135,7 @@ SELECT COUNT(*) FROM (
 """
 
 
-def vacuum_all(*, rewrite: bool) -> None:
+def vacuum_all(*, rewrite: bool, using: str) -> None:
     """Vacuum the tables, then `pg_statistic`: samples of old column values may contain text.
 
     ANALYZE replaces the samples. So transactions that began during the first VACUUM can still see
@@ -160,11 +144,11 @@ def vacuum_all(*, rewrite: bool) -> None:
     how = "FULL, " if rewrite else ""
     models = (Conversation, Message, MessageWords, Delivery)
     for tables in [model._meta.db_table for model in models], ["pg_statistic"]:
-        wait_for_older_transactions()
-        execute(f"VACUUM ({how}ANALYZE) {', '.join(tables)}")
+        wait_for_older_transactions(using)
+        execute(f"VACUUM ({how}ANALYZE) {', '.join(tables)}", using=using)
 
 
-def merge_the_search_index() -> Iterator[int]:
+def merge_the_search_index(using: str) -> Iterator[int]:
     """Merge the index, because FTS5 only marks words as deleted until a merge. Yield pages done.
 
     FTS5's `optimize` merges everything in one statement, and other writers would wait for minutes.
@@ -172,9 +156,11 @@ def merge_the_search_index() -> Iterator[int]:
     table = MessageWords._meta.db_table
     pages = -PAGES_AT_ONCE  # a negative number starts a merge of everything
     while True:
-        with taking_turns():
+        with taking_turns(using):
+            connection = connections[using]
             before = connection.connection.total_changes
-            execute(f"INSERT INTO {table}({table}, rank) VALUES ('merge', {pages})")  # noqa: S608
+            merge = f"INSERT INTO {table}({table}, rank) VALUES ('merge', {pages})"  # noqa: S608
+            execute(merge, using=using)
             if connection.connection.total_changes - before < 2:  # FTS5's sign for: nothing left
                 return
         pages = PAGES_AT_ONCE
@@ -182,26 +168,26 @@ def merge_the_search_index() -> Iterator[int]:
 
 
 @contextmanager
-def taking_turns() -> Iterator[None]:
+def taking_turns(using: str) -> Iterator[None]:
     """Run a transaction, then sleep as long, because other writers would starve otherwise."""
     began = monotonic()
-    with transaction.atomic(durable=True):
+    with transaction.atomic(using=using, durable=True):
         yield
     sleep(monotonic() - began)
 
 
-def empty_the_wal() -> None:
+def empty_the_wal(using: str) -> None:
     """Move the WAL into the database file and truncate it, because it holds old pages.
 
     Writers wait while this waits for readers, so each attempt is short. Raises StillRead.
     """
-    execute("PRAGMA busy_timeout = 200")
-    until(truncate_the_wal)
+    execute("PRAGMA busy_timeout = 200", using=using)
+    until(lambda: truncate_the_wal(using))
 
 
-def truncate_the_wal() -> bool:
+def truncate_the_wal(using: str) -> bool:
     """Try to truncate the WAL. Return False if a reader was in the way."""
-    row = execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    row = execute("PRAGMA wal_checkpoint(TRUNCATE)", using=using)
     return row is not None and not row[0]
 
 

@@ -1,75 +1,99 @@
-"""The list of erasures: a file outside the database, because a restore undoes what is inside.
+"""The list of erasures, in a file of its own: no backup contains it, and no restore undoes it.
 
-It holds ids and times, and no text. A line is written before its erasure is committed, so the list may
-name an erasure that failed, and never misses one.
+The file has a JSON line for each erasure and for each end of a scrub. It holds ids and no text.
 """
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
 
-from chat.upkeep.backup import sync
+from chat.models import Conversation
+from chat.upkeep.backup import new_file
 
 
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """One line of the list. `is_scrubbed`: old text is gone from the files too."""
-
-    id: UUID
-    at: datetime
-    is_scrubbed: bool = False
+class Happened(StrEnum):
+    ERASED = "erased"
+    SCRUBBED = "scrubbed"
 
 
-def path() -> Path:
-    """Return ERASURES_FILE, or the path beside SQLite's database file."""
+class NoPlace(Exception):
+    """The list has no place: only SQLite's file has a folder for it, and ERASURES_FILE is empty."""
+
+
+def find_path() -> Path | None:
+    """Return ERASURES_FILE, or a name beside SQLite's file. None if the list has no place."""
     if settings.ERASURES_FILE:
         return Path(settings.ERASURES_FILE)
     if connection.vendor == "sqlite":
         return Path(f"{connection.settings_dict['NAME']}-erasures")
-    return Path(settings.BASE_DIR) / "erasures.jsonl"
+    return None
 
 
-def add(erasure: Erasure) -> None:
-    """Append a line, and return when it is on disk. Raises OSError."""
-    line = {
-        "conversation": str(erasure.id),
-        "at": erasure.at.isoformat(),
-        "scrubbed": erasure.is_scrubbed,
-    }
-    file = path()
-    is_new = not file.exists()
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        # The line break first: a crash may have cut the last line short.
-        os.write(descriptor, b"\n" + json.dumps(line).encode() + b"\n")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    if is_new:
-        sync(file.parent)
+def read() -> dict[UUID, bool]:
+    """Return each id of the list, the oldest first, with whether its scrub has ended.
 
-
-def listed() -> list[Erasure]:
-    """Return the conversations that were erased, the first one first, each with its latest state.
-
-    A line that a crash cut short is left out: its erasure was not committed. Raises OSError.
+    Skips a line that a power cut has torn, because its erasure was never committed. Raises OSError.
     """
-    found: dict[UUID, Erasure] = {}
-    if not path().exists():
-        return []
-    for line in path().read_bytes().splitlines():
-        try:
+    path = find_path()
+    if path is None or not path.exists():
+        return {}
+    found = {}
+    for line in path.read_bytes().splitlines():
+        with suppress(ValueError, TypeError, KeyError):
             entry = json.loads(line)
-            id, at = UUID(entry["conversation"]), datetime.fromisoformat(entry["at"])
-        except (ValueError, KeyError, TypeError):
-            continue
-        first = found.get(id)
-        is_scrubbed = entry.get("scrubbed", False)
-        found[id] = Erasure(id, first.at if first else at, is_scrubbed=is_scrubbed)
-    return list(found.values())
+            found[UUID(entry["id"])] = Happened(entry["what"]) is Happened.SCRUBBED
+    return found
+
+
+def unscrubbed() -> list[UUID]:
+    return [id for id, is_scrubbed in read().items() if not is_scrubbed]
+
+
+def note(what: Happened, *ids: UUID, at: datetime) -> None:
+    """Append to the list, on disk when this returns. Raises NoPlace, and OSError."""
+    create()
+    append(b"".join(line_of(id, what, at) for id in ids))
+
+
+def create() -> None:
+    """Create the file, unless it exists, with the erasures that the database knows.
+
+    These are erasures by versions without the list. Raises NoPlace, and OSError.
+    """
+    path = find_path()
+    if path is None:
+        raise NoPlace
+    if path.exists():
+        return
+    erased = Conversation.objects.exclude(erased_at=None).values_list("pk", "erased_at")
+    with suppress(FileExistsError), new_file(path) as partial, partial.open("wb") as file:
+        file.writelines(both_lines_of(erased.order_by("erased_at").iterator()))
+
+
+def both_lines_of(erased: Iterable[tuple[UUID, datetime | None]]) -> Iterable[bytes]:
+    for id, at in erased:
+        if at:
+            yield line_of(id, Happened.ERASED, at)
+            yield line_of(id, Happened.SCRUBBED, at)
+
+
+def line_of(id: UUID, what: Happened, at: datetime) -> bytes:
+    return json.dumps({"id": str(id), "what": what, "at": at.isoformat()}).encode() + b"\n"
+
+
+def append(lines: bytes) -> None:
+    """Begin with an empty line, because a power cut may have left half a line at the end."""
+    path = find_path()
+    assert path is not None  # noqa: S101 - `create` has raised NoPlace
+    with path.open("ab") as file:
+        file.write(b"\n" + lines)
+        file.flush()
+        os.fsync(file.fileno())

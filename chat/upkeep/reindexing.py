@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from operator import itemgetter
 
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 from django.db.models.functions import Length
 
@@ -34,7 +35,7 @@ def write_rows(messages: QuerySet[Message]) -> int:
     written = 0
     sizes = messages.values_list("pk", "conversation_id", Length("content"))
     for batch in batches(sizes, size_of=itemgetter(2)):
-        with taking_turns():
+        with taking_turns(DEFAULT_DB_ALIAS):
             # An erasure holds these locks, so no text is indexed after its erasure.
             Conversation.objects.all_locked({id for _, id, _ in batch})
             written += replace_rows(messages.filter(pk__in=[pk for pk, _, _ in batch]))

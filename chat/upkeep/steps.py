@@ -12,7 +12,8 @@ from django.contrib.sessions.models import Session
 from django.db import DatabaseError, models, transaction
 
 from chat.models import Change
-from chat.upkeep import erasure, pruning
+from chat.upkeep import erasure, erasure_list, pruning
+from chat.upkeep.erasure_list import Happened
 
 AT_ONCE = 500
 # A step that has more to do goes on the next time.
@@ -32,7 +33,7 @@ class Report:
 
 
 def run(name: str, *, now: datetime) -> Report:
-    """Run one step until its end, or until its time is over. A failure is reported, not raised."""
+    """Run one step until its end, or until its time is over. An error of the machine is reported."""
     until, rows = monotonic() + MOST_SECONDS, 0
     try:
         for count in STEPS[name](now):
@@ -40,8 +41,17 @@ def run(name: str, *, now: datetime) -> Report:
             if monotonic() > until:
                 return Report(name, rows, is_complete=False)
     except (DatabaseError, OSError, erasure.StillRead) as error:
-        return Report(name, rows, is_complete=False, error=str(error))
+        return Report(name, rows, is_complete=False, error=said_of(error))
     return Report(name, rows)
+
+
+def said_of(error: Exception) -> str:
+    match error:
+        case erasure.StillRead():
+            return "an older transaction is still open, so old text is still in the files"
+        case DatabaseError():
+            return f"the database says: {error}"
+    return str(error)
 
 
 def place_changes(now: datetime) -> Iterator[int]:
@@ -71,9 +81,24 @@ def forget_login_attempts(now: datetime) -> Iterator[int]:
         yield from in_batches(model.objects.filter(attempt_time__lt=before).order_by("pk"))
 
 
-def scrub_erasures(now: datetime) -> Iterator[int]:
-    """Remove from the files what erasures left there, if an older transaction kept them from it."""
-    return erasure.scrub_again()
+def finish_erasures(now: datetime) -> Iterator[int]:
+    """Erase listed conversations that are not erased, and scrub listed ones that are not scrubbed.
+
+    An erasure may have been interrupted, or a restore may have brought the text back. Yields
+    the number of scrubbed conversations at the end, because the scrubs end together.
+    """
+    if erasure_list.find_path() is None:
+        return
+    erasure_list.create()
+    for _ in erasure.erase_again(at=now):
+        yield 0
+    ids = erasure_list.unscrubbed()
+    if not ids:
+        return
+    for _ in erasure.scrub(*ids):
+        yield 0
+    erasure_list.note(Happened.SCRUBBED, *ids, at=now)
+    yield len(ids)
 
 
 def in_batches(rows: models.QuerySet[Any]) -> Iterator[int]:
@@ -95,5 +120,5 @@ STEPS: dict[str, Step] = {
     "changes": prune_changes,
     "sessions": delete_sessions,
     "logins": forget_login_attempts,
-    "scrub": scrub_erasures,
+    "erasures": finish_erasures,
 }

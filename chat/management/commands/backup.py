@@ -15,7 +15,7 @@ class Command(BaseCommand):
         "Copy a snapshot of the whole database into a new file, while the service goes on writing. "
         "The file gets its name when the copy is verified and on disk; nothing is overwritten. "
         "SQLite: a database file. PostgreSQL: pg_dump's custom format. "
-        "docs/operations.md explains how to restore a backup."
+        "`manage.py restore` restores a backup."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

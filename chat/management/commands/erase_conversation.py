@@ -1,5 +1,6 @@
 """Erase the text of a conversation for good."""
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,8 @@ from chat.management.rehearsal import (
     conversation_id,
     database_errors_named,
 )
-from chat.upkeep import erasure
+from chat.upkeep import erasure, erasure_list
+from chat.upkeep.erasure_list import Happened
 
 
 class Command(BaseCommand):
@@ -47,13 +49,10 @@ class Command(BaseCommand):
             if not options["yes"]:
                 self.stdout.write(NOTHING_DONE)
                 return
-            try:
-                erasure.erase(id, at=timezone.now())
-            except OSError as error:
-                raise CommandError(
-                    f"not erased: the list of erasures {error.filename}: {error.strerror}"
-                ) from error
+            erase(id)
             self.scrub(id, rewrite=options["rewrite"])
+            with suppress(OSError):  # `upkeep` then scrubs once more
+                erasure_list.note(Happened.SCRUBBED, id, at=timezone.now())
         self.stdout.write("Erased.")
 
     def scrub(self, id: UUID, *, rewrite: bool) -> None:
@@ -64,8 +63,22 @@ class Command(BaseCommand):
         except erasure.StillRead:
             raise CommandError(
                 "erased, but an older transaction (a reader, a backup, a forgotten session) is still "
-                "open, so the old text is still in the files: run this again"
+                "open, so the old text is still in the files: run this again, or `upkeep`"
             ) from None
+
+
+def erase(id: UUID) -> None:
+    try:
+        erasure.erase(id, at=timezone.now())
+    except erasure_list.NoPlace:
+        raise CommandError(
+            "nothing was erased: ERASURES_FILE must name a file for the list of erasures, which "
+            "a restore reads"
+        ) from None
+    except OSError as error:
+        raise CommandError(
+            f"nothing was erased: the list of erasures cannot be written: {error}"
+        ) from error
 
 
 def summary_of(stock: erasure.Stock) -> str:

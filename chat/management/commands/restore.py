@@ -1,62 +1,89 @@
-"""Put a backup in the place of the database."""
+"""Restore a backup."""
 
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
-from django.utils import timezone
+from tqdm import tqdm
 
 from chat.management.rehearsal import NOTHING_DONE, add_yes, database_errors_named
 from chat.upkeep import erasure_list, restoring
 
 NEXT = """\
-Restored, as generation {generation}. {erased} conversations were erased again.
-What to do next:
-  1. manage.py replay --check     the log agrees with what is stored
-  2. Start the server. /readyz answers 200.
-  3. Let the senders send again what they sent since the backup. What is stored is a duplicate.
-Programs that follow /changes get 410, and begin again by themselves."""
+Next:
+  1. Revoke the tokens, and deactivate the users, that were revoked since the backup.
+  2. Start the server. People log in again, and programs that follow changes begin again.
+  3. Let the senders send again what came since the last delivery.
+  4. manage.py replay --check
+  5. Delete a replaced database when nothing in it is needed any more: it may hold erased text."""
 
 
 class Command(BaseCommand):
     help = (
-        "Put a backup of manage.py backup in the place of the database of DATABASE_URL. The server "
-        "must be stopped. SQLite: the file is checked, gets the owner and mode of the replaced one, "
-        "and the replaced one stays beside it under another name. PostgreSQL: the database must be "
-        "empty. Both are migrated, begin a new generation, and erase again everything on the list of "
-        "erasures. An interrupted restore leaves the old database in place."
+        "Replace the database by a backup, with the server stopped. The backup is checked before, "
+        "and migrated if it is of an older version. It begins a new generation, so that programs "
+        "that follow changes begin again. What was erased since the backup is erased again, from "
+        "the list of erasures. SQLite: the replaced database is kept under another name; owner and "
+        "mode stay. PostgreSQL: the database of DATABASE_URL must be empty. An interrupted restore "
+        "may be run again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", metavar="FILE", type=Path, help="the backup")
+        parser.add_argument(
+            "file", metavar="FILE", type=Path, help="a file that `manage.py backup` has written"
+        )
         add_yes(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        file = options["file"]
         try:
             with database_errors_named():
-                self.announce(file)
+                self.announce(options["file"])
                 if not options["yes"]:
                     self.stdout.write(NOTHING_DONE)
                     return
-                restored = restoring.restore(file, at=timezone.now())
+                self.restore(options["file"])
+        except restoring.RestoreFailed as error:
+            raise CommandError(f"nothing was restored: {error}") from error
         except OSError as error:
-            raise CommandError(f"not restored: {error.filename}: {error.strerror}") from error
-        except restoring.NotRestored as error:
             raise CommandError(f"not restored: {error}") from error
-        if restored.aside:
-            self.stdout.write(f"The replaced database is {restored.aside}.")
-        said = NEXT.format(generation=restored.generation, erased=restored.erased_again)
-        self.stdout.write(said)
 
     def announce(self, file: Path) -> None:
-        """Say what would be restored where. Raises OSError and NotRestored."""
-        with file.open("rb"):
-            pass  # an error names the file
-        self.stdout.write(f"Restore {file} into {connection.settings_dict['NAME']}.")
+        checked = restoring.check(file)
+        self.stdout.write(f"{file} is sound.")
+        for table in ("chat_conversation", "chat_message", "chat_delivery"):
+            if table in checked.counts:
+                self.stdout.write(f"  {table}: {checked.counts[table]} rows")
+        if checked.migrations:
+            self.stdout.write(f"  {checked.migrations} migrations are missing, and are applied")
+        self.announce_the_list()
         if connection.vendor == "sqlite":
-            counts = restoring.check_file(file)
-            for table in ("chat_conversation", "chat_message", "chat_delivery"):
-                self.stdout.write(f"  {table}: {counts.get(table, 0)} rows")
-        self.stdout.write(f"  to erase again: {len(erasure_list.listed())} conversations")
+            self.stdout.write(f"It replaces {restoring.database_path()}, which is kept aside.")
+
+    def announce_the_list(self) -> None:
+        path = erasure_list.find_path()
+        if path is None or not path.exists():
+            place = path or "set ERASURES_FILE"
+            self.stdout.write(
+                f"There is no list of erasures ({place}): repeat the erasures since the backup."
+            )
+            return
+        self.stdout.write(f"{path} lists {len(erasure_list.read())} erased conversations.")
+
+    def restore(self, file: Path) -> None:
+        with tqdm(unit=" pages", disable=None) as bar:
+
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            restored = restoring.restore(file, on_progress=show)
+        self.stdout.write(f"Restored, as generation {restored.generation}.")
+        for path in restored.aside:
+            self.stdout.write(f"{path} is a replaced database.")
+        self.stdout.write(f"{len(restored.erased)} conversations erased again.")
+        if not restored.is_scrubbed:
+            self.stdout.write("Old text is still in the files: run `manage.py upkeep`.")
+        if restored.last_delivery:
+            self.stdout.write(f"The last delivery came at {restored.last_delivery.isoformat()}.")
+        self.stdout.write(NEXT)

@@ -14,7 +14,7 @@ DONE = {
     "changes": "changes deleted",
     "sessions": "sessions deleted",
     "logins": "login attempts deleted",
-    "scrub": "erasures scrubbed",
+    "erasures": "erasures finished",
 }
 
 
@@ -23,8 +23,9 @@ class Command(BaseCommand):
         "Do everything that must be done now and then, while the service goes on: give changes their "
         "place (PostgreSQL), delete deliveries older than DELIVERY_RETENTION_DAYS, changes older than "
         "CHANGE_RETENTION_DAYS, sessions that are over, and names and addresses of old login "
-        "attempts, and end the scrubs of erasures. Prints one line a step. A step that fails does not stop the others; the exit code "
-        "is then 1. Run it once a night. It may be interrupted, and run twice."
+        "attempts, and finish interrupted erasures. Prints one line a step. A step that fails does "
+        "not stop the others; the exit code is then 1. Run it once a night. It may be interrupted, "
+        "and run twice."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -47,7 +48,7 @@ class Command(BaseCommand):
 def line_of(report: steps.Report) -> str:
     line = f"{report.step}: {report.rows:,} {DONE[report.step]}"
     if report.error:
-        return f"{line}, then it failed: {report.error}"
+        return f"{line}, then {report.error}"
     return line if report.is_complete else f"{line}, more the next time"
 
 
