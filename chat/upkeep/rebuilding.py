@@ -148,6 +148,7 @@ class Check:
         """
         pruned = Pruned.of(self._log)
         for ids in key_batches(Conversation.objects.all()):
+            self._found += self._not_emptied(ids)
             rows = Conversation.objects.filter(pk__in=ids)
             applied, changed = self._applied_to(ids), self._changed(ids)
             opened = self._openings_of(ids)
@@ -168,6 +169,14 @@ class Check:
                     self._left_out.add(id)
                     lost.append(Difference(id, f"took {revision} events, the log has {in_log}"))
             self._found += lost
+
+    def _not_emptied(self, ids: list[UUID]) -> list[Difference]:
+        """Return a difference for each erased conversation with a body in the log."""
+        erased = Conversation.objects.filter(pk__in=ids, erased_at__isnull=False)
+        log = self._log.filter(conversation_id__in=list(erased.values_list("pk", flat=True)))
+        kept = log.alias(size=Length("body")).filter(size__gt=0).order_by()
+        found = kept.values_list("conversation_id", flat=True).distinct()
+        return [Difference(id, "is erased, and the log has bodies about it") for id in found]
 
     def _applied_to(self, ids: list[UUID]) -> Counter[UUID | None]:
         """Return the number of applied events by conversation.
