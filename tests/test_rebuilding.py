@@ -230,6 +230,22 @@ def test_a_refusal_that_is_numbered_after_what_it_was_decided_before_is_no_diffe
     assert f"{C}: closed_at" in found(capsys)
 
 
+def test_a_refusal_is_told_though_its_message_is_in_a_pruned_conversation_later(
+    deliver, event, capsys
+):
+    deliver(event("NEW_CONVERSATION", id=D), after=-100 * DAY)
+    deliver(event("NEW_CONVERSATION", id=id_of(1)), after=-DAY)
+    deliver(event("NEW_CONVERSATION", id=C))
+    deliver(event("CLOSE_CONVERSATION", id=C))
+    deliver(event("NEW_MESSAGE", id=M))
+    deliver(event("NEW_MESSAGE", id=M, conversation_id=D))
+    assert deliver(event("NEW_MESSAGE", id=M)).code == "id_conflict"
+    pruned()
+    said = check(capsys)
+    assert "2 conversations are equal" in said
+    assert "pruned: 1" in said
+
+
 @pytest.mark.postgresql
 def test_a_race_for_one_message_in_two_conversations_is_no_difference(
     deliver, event, capsys, monkeypatch

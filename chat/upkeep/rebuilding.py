@@ -137,7 +137,9 @@ class Check:
         for row in rows:
             if row.code == ConversationClosed.code and not row.body:
                 self._untold.add(row.conversation_id)
-            about = {row.conversation_id, owners.get(row.message_id)}
+            about = {row.conversation_id}
+            if row.code == IdConflict.code:
+                about.add(owners.get(row.message_id))
             if row.code not in INVALID and row.body and not about & self._left_out:
                 yield row
 
