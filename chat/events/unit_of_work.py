@@ -19,7 +19,7 @@ from chat.models import (
     Message,
     MessageWords,
 )
-from chat.refusals import Subject
+from chat.refusals import ConversationClosed, Subject
 
 OPENING = Delivery.Type.NEW_CONVERSATION
 find_message = Lookup(Message.objects.all())
@@ -42,7 +42,7 @@ class UnitOfWork:
         self.using = using
         self.early_events = early_events
         self.now: datetime | None = None  # of the delivery whose effect is added
-        self.refused_after_closing: set[tuple[UUID, UUID]] = set()
+        self.refused_after_closing: set[tuple[UUID | None, UUID | None]] = set()
         self.conversations: dict[UUID, Conversation | None] = {}
         self.messages: dict[UUID, Message | None] = {}
         self.with_early_events: set[UUID] = set()  # unknown conversations
@@ -132,7 +132,6 @@ class UnitOfWork:
         conversation = self.conversation(conversation_id)
         if conversation is None or self._was_refused(conversation_id, message_id):
             return
-        self.refused_after_closing.add((conversation_id, message_id))
         conversation.wrote_after_closing_at = max(at, conversation.wrote_after_closing_at or at)
         wrote = Change.Type.WROTE_AFTER_CLOSING
         self._change(conversation, wrote, CHANGED_BY_WRITING_AFTER_CLOSING, message_id)
@@ -154,6 +153,8 @@ class UnitOfWork:
 
     def log(self, delivery: Delivery) -> None:
         self.logged.append(delivery)
+        if delivery.code == ConversationClosed.code:
+            self.refused_after_closing.add((delivery.conversation_id, delivery.message_id))
         if self.early_events and delivery.code == EARLY and delivery.conversation_id:
             self.with_early_events.add(delivery.conversation_id)
 

@@ -99,8 +99,8 @@ def wrote_after_closing(apps, alias, conversation_id):
         if direction is None:
             return None
         if message_id not in seen and direction == "RECEIVED":
-            seen.add(message_id)
             found.append(min(timestamp, arrived_at))
+        seen.add(message_id)
     return max(found, default=None)
 
 
