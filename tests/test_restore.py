@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -20,7 +21,7 @@ from django.db import OperationalError, connection
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.utils import timezone
 
-from chat.models import Conversation, Message, current_generation
+from chat.models import Conversation, Delivery, Message, current_generation
 from chat.upkeep import copying, erasure, restoring
 from tests.conftest import M2, OTHER_C, C, M, make_event
 from tests.databases import beside
@@ -193,6 +194,18 @@ def test_the_erased_text_is_not_in_the_restored_file(file, database, restore):
     assert b"segredinho" in file.read_bytes()
 
 
+@erases
+def test_a_backup_between_an_erasure_and_its_scrub_keeps_no_unreadable_text(
+    told, deliver, tmp_path, restore
+):
+    deliver(f'{{"content": "{TEXT}", "id": "{M}"'.encode())
+    erasure.erase(UUID(C), at=timezone.now())
+    call_command("backup", str(tmp_path / "backup"))
+    call_command("erase_conversation", C, "--yes")
+    restore(tmp_path / "backup")
+    assert bytes(Delivery.objects.get(code="invalid_json").body) == b""
+
+
 def test_it_says_what_to_do_next(file, restore, capsys):
     restore(file)
     said = capsys.readouterr().out
@@ -257,6 +270,25 @@ def test_what_this_version_does_not_understand_is_refused(file, deliver, stateme
 
 
 # SQLite's files
+
+
+@pytest.mark.sqlite
+def test_a_backup_is_restored_with_its_wal(file, database, deliver, restore, tmp_path):
+    later(deliver)
+    copied = tmp_path / "copied"
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{database}{suffix}", f"{copied}{suffix}")
+    restore(copied)
+    assert len(contents()) == 2
+
+
+@pytest.mark.sqlite
+def test_a_folder_may_have_any_name(file, restore, tmp_path):
+    folder = tmp_path / "a%41?b#c"
+    folder.mkdir()
+    with database_named(str(shutil.copy(file, folder / "db.sqlite3"))):
+        restore(file)
+        assert contents() == [TEXT]
 
 
 @pytest.mark.sqlite

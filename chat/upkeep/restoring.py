@@ -118,12 +118,14 @@ def renew(alias: str) -> Restored:
     Session.objects.using(alias).all().delete()
     last = Delivery.objects.using(alias).order_by("-id").values_list("received_at", flat=True)
     erased = list(erasure.erase_again(at=timezone.now(), using=alias))
-    return Restored(generation, erased, last.first(), is_scrubbed=scrub(erased, alias))
+    # All that are listed, because the backup may be of the moment between an erasure and its scrub.
+    listed = list(erasure_list.read())
+    return Restored(generation, erased, last.first(), is_scrubbed=scrub(listed, alias))
 
 
-def scrub(erased: list[UUID], alias: str) -> bool:
+def scrub(listed: list[UUID], alias: str) -> bool:
     try:
-        for _ in erasure.scrub(*erased, using=alias) if erased else ():
+        for _ in erasure.scrub(*listed, using=alias) if listed else ():
             pass
     except erasure.StillRead:
         return False
