@@ -7,9 +7,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from chat.database import batches
 from chat.events.ingest import apply_again, ingest
 from chat.models import Change, Conversation, Delivery, Message
-from chat.upkeep import pruning
 from tests.conftest import C, M, make_event
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_engines("deletes beside what references it")]
@@ -90,7 +90,7 @@ def test_what_a_kept_delivery_replays_stays():
 
 
 def test_replays_are_deleted_with_what_they_replay_in_many_batches(monkeypatch):
-    monkeypatch.setattr(pruning, "AT_ONCE", 2)
+    monkeypatch.setattr(batches, "DELETED_AT_ONCE", 2)
     for _ in range(5):
         delivered(ago=2 * OLD, type="NEW_MESSAGE", id=M)
     delivered(ago=OLD, type="NEW_CONVERSATION", id=C)
@@ -163,7 +163,7 @@ def test_a_setting_says_how_long_changes_are_kept(first, settings):
 
 
 def test_the_newest_change_stays_so_that_no_place_is_given_twice(db, monkeypatch):
-    monkeypatch.setattr(pruning, "AT_ONCE", 2)
+    monkeypatch.setattr(batches, "DELETED_AT_ONCE", 2)
     for _ in range(6):
         opened(ago=OLD)
     [*_, last] = kept()

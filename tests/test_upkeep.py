@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from django.utils import timezone
 
+from chat.database import batches
 from chat.events.ingest import ingest
 from chat.models import Change, Delivery
 from chat.upkeep import steps
@@ -90,7 +91,7 @@ def test_a_step_that_fails_is_told_and_stops_no_other(old_things, monkeypatch, c
 
 
 def test_a_step_whose_time_is_over_goes_on_the_next_time(old_things, monkeypatch):
-    monkeypatch.setattr(steps, "AT_ONCE", 1)
+    monkeypatch.setattr(batches, "DELETED_AT_ONCE", 1)
     Session.objects.all().update(expire_date=timezone.now() - OLD)
     monkeypatch.setattr(steps, "MOST_SECONDS", -1)
     assert "sessions: 1 sessions deleted, more the next time" in upkeep()

@@ -1,14 +1,18 @@
-"""Batches of bounded memory, made from any number of items."""
+"""Batches of bounded memory, made from any number of items, and transactions that leave others room."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import QuerySet
 
 # PostgreSQL locks each unknown id, and has room for some 6,400 locks by default.
 EVENTS_A_BATCH = 2_000
 BYTES_A_BATCH = 16 * 1024 * 1024
 KEYS_A_BATCH = 200
+DELETED_AT_ONCE = 500
 
 Item = TypeVar("Item")
 
@@ -36,3 +40,25 @@ def key_batches(rows: QuerySet[Any], most: int = KEYS_A_BATCH) -> Iterator[list[
     while part:
         yield part
         part = list(found.filter(pk__gt=part[-1])[:most])
+
+
+@contextmanager
+def taking_turns(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
+    """Run a transaction, then sleep as long, because other writers would starve otherwise."""
+    began = monotonic()
+    with transaction.atomic(using=using, durable=True):
+        yield
+    sleep(monotonic() - began)
+
+
+def delete_in_batches(rows: QuerySet[Any]) -> Iterator[int]:
+    """Delete rows in their order. Yield the size of each batch; other writers get in between."""
+    keys = rows.values_list("pk", flat=True)
+    while True:
+        with taking_turns():
+            part = list(keys[:DELETED_AT_ONCE])
+            # Without the columns that a delete does not need.
+            rows.model._default_manager.filter(pk__in=part).only("pk").delete()
+        if not part:
+            return
+        yield len(part)

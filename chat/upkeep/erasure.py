@@ -4,14 +4,14 @@ Only this module and chat/events write conversations and messages.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from time import monotonic, sleep
+from time import sleep
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
+from chat.database.batches import taking_turns
 from chat.database.statements import execute, in_parts
 from chat.models import Change, Conversation, Delivery, Message, MessageWords
 from chat.upkeep import erasure_list
@@ -165,15 +165,6 @@ def merge_the_search_index(using: str) -> Iterator[int]:
                 return
         pages = PAGES_AT_ONCE
         yield PAGES_AT_ONCE
-
-
-@contextmanager
-def taking_turns(using: str) -> Iterator[None]:
-    """Run a transaction, then sleep as long, because other writers would starve otherwise."""
-    began = monotonic()
-    with transaction.atomic(using=using, durable=True):
-        yield
-    sleep(monotonic() - began)
 
 
 def empty_the_wal(using: str) -> None:

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from time import monotonic, sleep
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import models
 from django.db.models import Exists, F, OuterRef
 
+from chat.database.batches import delete_in_batches
 from chat.models import EARLY, Change, Delivery
 
-AT_ONCE = 500
 MOST_DAYS = 36_500
 
 
@@ -50,21 +49,9 @@ def prune(*, now: datetime, days: int) -> Iterator[int]:
     A replay goes before its original, because a replay alone would look like a delivery.
     """
     replays = Delivery.objects.filter(replays=OuterRef("pk"))
-    yield from _delete(repetitions(now=now, days=days))
+    yield from delete_in_batches(repetitions(now=now, days=days))
     rows = outdated(now=now, days=days).exclude(Exists(replays))
-    yield from _delete(rows.order_by("received_at", "id"))
-
-
-def _delete(rows: models.QuerySet[Delivery]) -> Iterator[int]:
-    while True:
-        began = monotonic()
-        with transaction.atomic(durable=True):
-            ids = list(rows.values_list("pk", flat=True)[:AT_ONCE])
-            Delivery.objects.filter(pk__in=ids).only("pk").delete()
-        if not ids:
-            return
-        yield len(ids)
-        sleep(monotonic() - began)
+    yield from delete_in_batches(rows.order_by("received_at", "id"))
 
 
 def outdated_changes(*, now: datetime, days: int) -> range:
@@ -79,10 +66,4 @@ def outdated_changes(*, now: datetime, days: int) -> range:
 
 def prune_changes(places: range) -> Iterator[int]:
     """Delete the changes of these places, the oldest first. Yield the size of each batch."""
-    for start in range(places.start, places.stop, AT_ONCE):
-        began = monotonic()
-        until = min(start + AT_ONCE, places.stop)
-        with transaction.atomic(durable=True):
-            Change.objects.between(start, until).order_by().delete()
-        yield until - start
-        sleep(monotonic() - began)
+    return delete_in_batches(Change.objects.between(places.start, places.stop))

@@ -3,13 +3,11 @@
 from collections.abc import Collection, Iterator
 from operator import itemgetter
 
-from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 from django.db.models.functions import Length
 
-from chat.database.batches import batches, key_batches
+from chat.database.batches import batches, key_batches, taking_turns
 from chat.models import Conversation, Message, MessageWords
-from chat.upkeep.erasure import taking_turns
 
 AT_ONCE = 500
 
@@ -35,7 +33,7 @@ def write_rows(messages: QuerySet[Message]) -> int:
     written = 0
     sizes = messages.values_list("pk", "conversation_id", Length("content"))
     for batch in batches(sizes, size_of=itemgetter(2)):
-        with taking_turns(DEFAULT_DB_ALIAS):
+        with taking_turns():
             # An erasure holds these locks, so no text is indexed after its erasure.
             Conversation.objects.all_locked({id for _, id, _ in batch})
             written += replace_rows(messages.filter(pk__in=[pk for pk, _, _ in batch]))

@@ -3,19 +3,18 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from time import monotonic, sleep
-from typing import Any
+from time import monotonic
 
 from axes.models import AccessAttempt, AccessFailureLog
 from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.db import DatabaseError, models, transaction
+from django.db import DatabaseError
 
+from chat.database.batches import delete_in_batches
 from chat.models import Change
 from chat.upkeep import erasure, erasure_list, pruning
 from chat.upkeep.erasure_list import Happened
 
-AT_ONCE = 500
 # A step that has more to do goes on the next time.
 MOST_SECONDS = 600
 
@@ -71,14 +70,14 @@ def prune_changes(now: datetime) -> Iterator[int]:
 
 def delete_sessions(now: datetime) -> Iterator[int]:
     """Delete sessions that are over."""
-    return in_batches(Session.objects.filter(expire_date__lt=now))
+    return delete_in_batches(Session.objects.filter(expire_date__lt=now))
 
 
 def forget_login_attempts(now: datetime) -> Iterator[int]:
     """Delete the names and addresses of failed logins that lock nobody out any more."""
     before = now - settings.AXES_COOLOFF_TIME
     for model in (AccessAttempt, AccessFailureLog):
-        yield from in_batches(model.objects.filter(attempt_time__lt=before).order_by("pk"))
+        yield from delete_in_batches(model.objects.filter(attempt_time__lt=before).order_by("pk"))
 
 
 def finish_erasures(now: datetime) -> Iterator[int]:
@@ -99,19 +98,6 @@ def finish_erasures(now: datetime) -> Iterator[int]:
         yield 0
     erasure_list.note(Happened.SCRUBBED, *ids, at=now)
     yield len(ids)
-
-
-def in_batches(rows: models.QuerySet[Any]) -> Iterator[int]:
-    """Delete rows, some a transaction. Leave other writers as much time in between as it took."""
-    while True:
-        began = monotonic()
-        with transaction.atomic(durable=True):
-            keys = list(rows.values_list("pk", flat=True)[:AT_ONCE])
-            rows.model._default_manager.filter(pk__in=keys).delete()
-        if not keys:
-            return
-        yield len(keys)
-        sleep(monotonic() - began)
 
 
 STEPS: dict[str, Step] = {
