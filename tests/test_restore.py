@@ -505,7 +505,7 @@ def test_a_restore_that_is_killed_at_any_moment_is_run_again(
     began = time.monotonic()
     assert manage("restore", file, "--yes", database=killed).returncode == 0
     took = time.monotonic() - began
-    for number in range(rounds(quick=3, ci=10, long=200)):
+    for number in range(rounds(quick=3, ci=4, long=200)):
         put_back(database, killed)
         kill_after(random.Random(number).uniform(0.5, 1) * took, file, killed)
         with database_named(str(killed)), suppress(OperationalError):  # it may refuse to open
