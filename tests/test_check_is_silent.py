@@ -222,31 +222,53 @@ def other_value(field, value):
 
 
 def stored_fields(checked):
-    """Each stored field of the conversations that were checked, and of their messages."""
-    for model, rows in (
-        (Conversation, Conversation.objects.filter(pk__in=checked)),
-        (Message, Message.objects.filter(conversation__in=checked)),
+    """Each stored field of the conversations that were checked, of their messages and changes."""
+    for model, rows, left_out in (
+        (Conversation, Conversation.objects.filter(pk__in=checked), {"id"}),
+        (Message, Message.objects.filter(conversation__in=checked), set()),
+        (Change, Change.objects.filter(conversation_id__in=checked), {"id", "position"}),
     ):
         for row in rows.order_by("pk"):
             for field in model._meta.concrete_fields:
-                if not field.generated and not (model is Conversation and field.primary_key):
+                if not field.generated and field.name not in left_out:
                     yield row, field
 
 
 def is_told(row, field):
     """Whether the log tells the field. docs/reliability.md names the exceptions."""
+    if isinstance(row, Change):
+        return is_change_told(row, field)
     if field.name not in ("revision", "wrote_after_closing_at", "updated_at"):
         return True
-    log = Delivery.objects.filter(conversation_id=row.pk)
-    if is_near_a_prune(log):
+    if is_near_a_prune(Delivery.objects.filter(conversation_id=row.pk)):
         return False
     if field.name == "revision":
         return True
-    closed = log.filter(code="conversation_closed")
-    elsewhere = Message.objects.filter(id=OuterRef("message_id")).exclude(conversation=row.pk)
-    if closed.filter(body=b"").exists() or closed.filter(Exists(elsewhere)).exists():
+    if not is_writing_after_closing_told(row.pk):
         return False
     return field.name != "updated_at" or Change.objects.filter(conversation_id=row.pk).exists()
+
+
+def is_writing_after_closing_told(conversation_id):
+    log = Delivery.objects.filter(conversation_id=conversation_id)
+    if is_near_a_prune(log):
+        return False
+    closed = log.filter(code="conversation_closed")
+    elsewhere = Message.objects.filter(id=OuterRef("message_id")).exclude(
+        conversation=conversation_id
+    )
+    return not (closed.filter(body=b"").exists() or closed.filter(Exists(elsewhere)).exists())
+
+
+def is_change_told(row, field):
+    """A change may be missing if it would be the oldest one of its conversation, after a prune."""
+    values = {row.type, other_value(field, row.type)} if field.name == "type" else {row.type}
+    if "wrote_after_closing" in values and not is_writing_after_closing_told(row.conversation_id):
+        return False
+    if field.name != "conversation_id":
+        return True
+    first = Change.objects.filter(conversation_id=row.conversation_id).earliest("id")
+    return row != first or row.at >= Change.objects.earliest("id").at + NEAR
 
 
 def is_near_a_prune(log):

@@ -314,3 +314,65 @@ def test_the_scratch_database_can_be_on_postgresql(lived, capsys):
 def test_what_makes_no_sense_is_said(db, arguments, said):
     with pytest.raises(CommandError, match=said):
         call_command("replay", *arguments)
+
+
+# The changes that programs follow
+
+
+def change_by_hand(**fields):
+    middle = Change.objects.filter(conversation_id=C).order_by("id")[1]
+    Change.objects.filter(pk=middle.pk).update(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"type": "closed"}, {"message_id": UUID(D)}, {"at": NOW + timedelta(seconds=1)}]
+)
+def test_a_change_of_another_kind_message_or_time_is_a_difference(lived, capsys, fields):
+    change_by_hand(**fields)
+    assert f"{C}: change 2: {next(iter(fields))}" in found(capsys)
+
+
+def test_changes_in_another_order_are_a_difference(lived, capsys):
+    last = Change.objects.order_by("-id").values_list("id", flat=True).first()
+    change_by_hand(id=last + 1)
+    assert f"{C}: change 2: " in found(capsys)
+
+
+@pytest.mark.parametrize("after", [timedelta(0), DAY])
+def test_a_missing_change_is_a_difference_unless_it_may_be_pruned(deliver, event, capsys, after):
+    deliver(event("NEW_CONVERSATION", id=D))
+    deliver(event("NEW_CONVERSATION", id=C), after=after)
+    Change.objects.filter(conversation_id=C).delete()
+    if after:
+        assert f"{C}: 0 changes, and 1 by the log" in found(capsys)
+    else:
+        assert "2 conversations are equal" in check(capsys)
+
+
+def test_one_change_too_many_is_a_difference(lived, capsys):
+    Change.objects.create(type=Change.Type.MESSAGE, conversation_id=C, message_id=UUID(N), at=NOW)
+    assert f"{C}: 4 changes, and 3 by the log" in found(capsys)
+
+
+def test_changes_that_no_event_makes_are_not_compared(lived, capsys):
+    Change.objects.create(type=Change.Type.DEALT_WITH, conversation_id=C, at=NOW)
+    assert "2 conversations are equal" in check(capsys)
+
+
+def test_pruned_changes_are_no_difference(lived, capsys):
+    Change.objects.place()
+    list(pruning.prune_changes(pruning.outdated_changes(now=NOW + 1.5 * DAY, days=1)))
+    assert Change.objects.count() == 2
+    assert "2 conversations are equal" in check(capsys)
+
+
+def test_what_was_erased_during_the_check_is_no_difference(lived, capsys, monkeypatch):
+    compared = rebuilding.Check.differences
+
+    def erase_first(self):
+        erase(UUID(C), at=NOW + DAY)
+        return compared(self)
+
+    monkeypatch.setattr(rebuilding.Check, "differences", erase_first)
+    said = check(capsys)
+    assert "changed meanwhile: 1" in said

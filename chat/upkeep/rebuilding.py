@@ -13,7 +13,7 @@ from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Length
 from django.db.models.lookups import Exact
 
-from chat.database.batches import batches, key_batches
+from chat.database.batches import KEYS_A_BATCH, batches, key_batches
 from chat.events.bulk import ingest_envelopes, tuned_for_loading
 from chat.events.ingest import Envelope, Result
 from chat.models import EARLY, INVALID, Change, Conversation, Delivery, Message
@@ -25,6 +25,10 @@ OPENING = Delivery.Type.NEW_CONVERSATION
 # A delivery may take effect after one that arrived later, if it waits longer for the database. No
 # delivery waits so long.
 DISORDER = timedelta(minutes=1)
+# In memory, so that a batch has some 50,000 changes.
+BYTES_A_CHANGE = 300
+COMPARED_OF_CHANGES = ["type", "message_id", "at"]
+WROTE = Change.Type.WROTE_AFTER_CLOSING
 COMPARED = [field.attname for field in Conversation._meta.concrete_fields if not field.generated]
 CHANGED_BY_WRITING_AFTER_CLOSING = {"wrote_after_closing_at", "updated_at"}
 # Without generated keys: messages are compared in their order of arrival.
@@ -107,7 +111,8 @@ class Check:
         yield from self._settled(self._found)
         for ids in key_batches(Conversation.objects.all()):
             yield from not_in_the_search_index(ids)
-            yield from self._compared([id for id in ids if id not in self._left_out])
+        for ids in self._by_number_of_changes():
+            yield from self._compared(ids)
         for ids in key_batches(conversations_in(self.scratch)):
             stored = set(Conversation.objects.filter(pk__in=ids).values_list("pk", flat=True))
             missing = [id for id in ids if id not in stored]
@@ -199,29 +204,60 @@ class Check:
         self.left_out[why] += 1
 
     def _settled(self, found: list[Difference]) -> Iterator[Difference]:
-        """Return the differences of conversations without newer deliveries."""
-        changed = self._changed([difference.conversation_id for difference in found])
+        """Return the differences of conversations without newer deliveries, and not erased meanwhile."""
+        about = [difference.conversation_id for difference in found]
+        changed = self._changed(about) | self._erased_meanwhile(about)
         for id in changed - self._left_out:
             self._leave_out(id, "changed meanwhile")
         return (each for each in found if each.conversation_id not in changed)
+
+    def _erased_meanwhile(self, ids: list[UUID | None]) -> set[UUID | None]:
+        erased = Conversation.objects.filter(pk__in=[id for id in ids if id]).exclude(
+            erased_at=None
+        )
+        return {id for id in erased.values_list("pk", flat=True) if id not in self._left_out}
 
     def _changed(self, ids: Collection[UUID | None]) -> set[UUID | None]:
         since = Delivery.objects.filter(pk__gt=self.last, conversation_id__in=ids)
         return set(since.values_list("conversation_id", flat=True)) if ids else set()
 
-    def _compared(self, ids: list[UUID]) -> Iterator[Difference | None]:
-        stored, rebuilt = (
-            Contents.of(ids, using=alias) for alias in (DEFAULT_DB_ALIAS, self.scratch)
+    def _by_number_of_changes(self) -> Iterator[list[UUID]]:
+        """Yield the conversations to compare, in order, few enough to read all their changes at once."""
+        revisions = Conversation.objects.values_list("pk", "revision")
+        to_compare = (
+            row
+            for ids in key_batches(Conversation.objects.all())
+            for row in revisions.filter(pk__in=set(ids) - self._left_out).order_by("pk")
         )
-        found = [
-            Difference(id, said)
-            for id in ids
-            if (said := stored.unlike(rebuilt, id, apart_from=self._untold_of(id, rebuilt)))
-        ]
-        yield from self._settled(found)
-        equal = len(ids) - len(found)
-        self.equal += equal
-        yield from [None] * equal
+        for batch in batches(to_compare, lambda row: row[1] * BYTES_A_CHANGE, most=20_000):
+            yield [id for id, _ in batch]
+
+    def _compared(self, ids: list[UUID]) -> Iterator[Difference | None]:
+        changes = self._unlike_changes(ids)
+        for some in (
+            ids[place : place + KEYS_A_BATCH] for place in range(0, len(ids), KEYS_A_BATCH)
+        ):
+            stored, rebuilt = (
+                Contents.of(some, using=alias) for alias in (DEFAULT_DB_ALIAS, self.scratch)
+            )
+            said = {
+                id: stored.unlike(rebuilt, id, apart_from=self._untold_of(id, rebuilt))
+                or changes[id]
+                for id in some
+            }
+            found = [Difference(id, why) for id, why in said.items() if why]
+            yield from self._settled(found)
+            equal = len(some) - len(found)
+            self.equal += equal
+            yield from [None] * equal
+
+    def _unlike_changes(self, ids: list[UUID]) -> dict[UUID, str]:
+        """Return how the changes of each conversation differ from those by the log, or ""."""
+        stored, rebuilt = (
+            changes_of(ids, apart_from=self._untold, using=alias)
+            for alias in (DEFAULT_DB_ALIAS, self.scratch)
+        )
+        return {id: unlike_changes(stored[id], rebuilt[id], self.changes_since) for id in ids}
 
     def _untold_of(self, id: UUID, rebuilt: "Contents") -> set[str]:
         """Return the fields of a conversation that the log does not tell."""
@@ -311,6 +347,40 @@ class Contents:
         for message, copy in zip(messages, rebuilt, strict=False):
             said += [f"message {message['id']}: {name}" for name in differing(message, copy)]
         return ", ".join(said)
+
+
+def changes_of(
+    ids: list[UUID], *, apart_from: Collection[UUID | None], using: str
+) -> dict[UUID, list[Values]]:
+    """Return the changes by conversation, in the order of effect. `ids` are in order.
+
+    Changes that no event makes are left out, and those of writing after closing in the
+    conversations `apart_from`. Reads the whole table, which has no index by conversation: an index
+    would slow down each event.
+    """
+    found = Change.objects.using(using).exclude(type=Change.Type.DEALT_WITH).order_by("id")
+    found = found.filter(conversation_id__gte=ids[0], conversation_id__lte=ids[-1])
+    changes: dict[UUID, list[Values]] = {id: [] for id in ids}
+    for id, *values in found.values_list("conversation_id", *COMPARED_OF_CHANGES):
+        if id in changes and not (id in apart_from and WROTE in values):
+            changes[id].append(dict(zip(COMPARED_OF_CHANGES, values, strict=True)))
+    return changes
+
+
+def unlike_changes(stored: list[Values], rebuilt: list[Values], since: datetime | None) -> str:
+    """Return how the stored changes of a conversation differ from those by the log, or "".
+
+    The oldest may be missing, if they are older than `since`: the time of the oldest stored change.
+    """
+    missing = len(rebuilt) - len(stored)
+    if missing < 0 or (since and any(row["at"] >= since + DISORDER for row in rebuilt[:missing])):
+        return f"{len(stored)} changes, and {len(rebuilt)} by the log"
+    for number, (change, copy) in enumerate(
+        zip(stored, rebuilt[missing:], strict=True), missing + 1
+    ):
+        if names := differing(change, copy):
+            return f"change {number}: {', '.join(names)}"
+    return ""
 
 
 def not_in_the_search_index(ids: list[UUID]) -> Iterator[Difference]:
