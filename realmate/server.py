@@ -6,9 +6,12 @@ Any GRANIAN_* variable of the environment wins over them; `granian --help` has a
 import os
 import shutil
 import signal
+import socket
+import stat
 import sys
-from collections.abc import Mapping
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from typing import TextIO
 
 from granian.cli import cli
 
@@ -36,42 +39,76 @@ METRICS = MEMORY / f"realmate-{os.getuid()}" if MEMORY.is_dir() else HERE
 
 def main(application: str = "realmate.wsgi:application") -> None:
     environ = SETTINGS | os.environ
-    environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(counters_of(environ)))
+    place = environ.get("GRANIAN_UDS", environ["GRANIAN_PORT"]).replace("/", "-")
+    make_folder_of_our_own(METRICS)
+    lock = lock_of(place)  # noqa: F841 - kept open, here and in the workers, until all of them end
+    if "GRANIAN_UDS" not in environ:
+        refuse_a_taken_port(environ["GRANIAN_HOST"], environ["GRANIAN_PORT"])
+    environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(counters_of(place)))
     os.environ.update(environ)
-    let_starting_workers_stop()
+    let_workers_stop()
     os.register_at_fork(after_in_child=stopping.watch_signals)
     cli([application], auto_envvar_prefix="GRANIAN")
 
 
-def let_starting_workers_stop() -> None:
-    """Let a stop signal end a worker that has not loaded the application yet.
+def make_folder_of_our_own(folder: Path) -> None:
+    """Make the folder, or refuse one that somebody else made or may write to."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        sys.exit(f"Not started. {folder} must be a folder of this user alone, with mode 0700.")
+
+
+def lock_of(place: str) -> TextIO:
+    """Return the locked file of a port or socket. Two servers that start at the same time meet here."""
+    lock = (METRICS / f"{place}.lock").open("a")
+    try:
+        flock(lock, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"Not started. Another server of this user runs on {place}.")
+    return lock
+
+
+def refuse_a_taken_port(host: str, port: str) -> None:
+    """Exit if another program listens there. granian would share the port with it: SO_REUSEPORT."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, int(port)), family=family).close()
+    except (OSError, OverflowError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        sys.exit(f"Not started. Cannot listen on {host}:{port}: {reason}.")
+
+
+def counters_of(place: str) -> Path:
+    """Where the workers sum what they count: empty again at each start, as Prometheus expects."""
+    folder = METRICS / place
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def let_workers_stop() -> None:
+    """Let a stop signal end every worker at once, also one that has not loaded the application yet.
 
     A worker is forked with the signal handlers of its parent, and has its own only once it has
     loaded the application. The parent's handler does nothing in the worker, so granian would wait for
     GRANIAN_WORKERS_KILL_TIMEOUT. A worker that dies while it loads loses no request: it listens later.
+
+    Ctrl-C reaches the workers too, and their parent then sends SIGTERM. granian's handler hangs
+    when a second signal interrupts it, so SIGINT stays blocked in the workers.
     """
     stops = [signal.SIGINT, signal.SIGTERM]
 
-    def die_of_stops() -> None:
-        for stop in stops:
-            signal.signal(stop, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
+    def die_of_a_stop() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
     os.register_at_fork(
-        # A signal that comes between the fork and die_of_stops() waits for it.
+        # A signal that comes between the fork and die_of_a_stop() waits for it.
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, stops),
         after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, stops),
-        after_in_child=die_of_stops,
+        after_in_child=die_of_a_stop,
     )
-
-
-def counters_of(environ: Mapping[str, str]) -> Path:
-    """Where the workers sum what they count: empty again at each start, as Prometheus expects."""
-    folder = METRICS / environ["GRANIAN_PORT"]
-    shutil.rmtree(folder, ignore_errors=True)
-    METRICS.mkdir(mode=0o700, exist_ok=True)
-    folder.mkdir()
-    return folder
 
 
 if __name__ == "__main__":

@@ -81,6 +81,6 @@ def has_applied(counters):
 
 def test_what_counts_is_not_on_a_disk_that_may_be_full():
     """A process that writes to a mapped file there is killed."""
-    folder = counters_of({"GRANIAN_PORT": "of this test"})
+    folder = counters_of("of this test")
     assert folder.is_relative_to("/dev/shm")
     folder.rmdir()

@@ -35,10 +35,12 @@ def has_forked(server, process):
         time.sleep(0.001)
 
 
-def seconds_to_stop(environ, stop, **options):
+def seconds_to_stop(environ, stop, *, tell=os.kill, **options):
     with running("granian", environ, **options) as server:
         began = time.monotonic()
-        os.kill(server.pid, stop)
+        tell(server.pid, stop)
+        # Before the end of this block sends SIGTERM too, which may hang a server that handles SIGINT.
+        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
     return time.monotonic() - began
 
 
@@ -49,6 +51,11 @@ def test_workers_that_still_load_the_application_stop_at_once(environ, stop):
 
 def test_a_worker_that_still_loads_while_another_serves_stops_at_once(environ):
     assert seconds_to_stop(environ, SIGTERM) < SECONDS
+
+
+def test_ctrl_c_which_reaches_the_workers_too_stops_them_at_once(environ):
+    for _ in range(5):  # the workers' two signals must come close to each other
+        assert seconds_to_stop(environ, SIGINT, tell=os.killpg) < SECONDS
 
 
 def test_a_request_that_is_under_way_when_the_server_stops_is_answered(environ):
