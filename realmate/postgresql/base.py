@@ -14,6 +14,8 @@ import psycopg
 from django.db.backends.postgresql import base
 from psycopg.errors import OperationalError, ReadOnlySqlTransaction
 
+from realmate.postgresql.client import DatabaseClient
+
 _limit: ContextVar[float | None] = ContextVar("_limit", default=None)
 _until: ContextVar[float | None] = ContextVar("_until", default=None)
 
@@ -59,6 +61,8 @@ class Connection(psycopg.Connection[Any]):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    client_class = DatabaseClient
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Start the deadline before the wait for the pool."""
         deadline()
