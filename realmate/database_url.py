@@ -27,14 +27,20 @@ DURABLE = ("on", "local", "remote_write", "remote_apply")
 OVERRIDABLE = ("connect_timeout", "tcp_user_timeout", "options")
 
 
-def parse(url: str) -> dict[str, Any]:
-    """Return ENGINE, NAME, OPTIONS and the rest. Raises ValidationError."""
+def parse(url: str, *, is_pooled: bool = False) -> dict[str, Any]:
+    """Return ENGINE, NAME, OPTIONS and the rest. Raises ValidationError.
+
+    `is_pooled`: a pooler in transaction mode leads to PostgreSQL.
+    """
     scheme, _, rest = url.partition("://")
     match scheme.lower():
         case "sqlite":
             return parse_sqlite(rest)
         case "postgres" | "postgresql":
-            return parse_postgresql(rest)
+            parsed = parse_postgresql(rest)
+            if is_pooled and "options" in parsed["OPTIONS"]:
+                raise ValidationError("options must be left out behind a pooler: use ALTER ROLE.")
+            return parsed
     raise ValidationError("Must begin with sqlite:// or postgres://.")
 
 

@@ -106,9 +106,17 @@ WEBHOOK_SECRETS = env.list(
     **required_unless(WEBHOOK_ALLOW_UNSIGNED, []),
 )
 
+# `transaction` behind PgBouncer in transaction mode: the service then keeps nothing in its sessions.
+DATABASE_POOLER = env.str(
+    "DATABASE_POOLER", "none", validate=validate.OneOf(["none", "transaction"])
+)
+POOLED = DATABASE_POOLER == "transaction"
+
 # The database: sqlite:////path/to/file, or postgres://user:password@host:port/name. Options follow
 # after `?`: timeout for SQLite, and any parameter of libpq for PostgreSQL. PG* variables work too.
-DATABASE = env.database_url("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+DATABASE = env.database_url(
+    "DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}", is_pooled=POOLED
+)
 
 # The time zone of event timestamps without an offset. Nothing is shown in this zone.
 EVENT_TIME_ZONE = env.str("EVENT_TIME_ZONE", "UTC", validate=known_zone)
@@ -226,6 +234,9 @@ POSTGRESQL: dict[str, Any] = {
     "CONN_MAX_AGE": 0,
     # Without the check each pooled connection fails once after a restart of the server.
     "CONN_HEALTH_CHECKS": True,
+    "POOLED": POOLED,
+    # A cursor outlives its statement, and a pooler may give the next statement another session.
+    "DISABLE_SERVER_SIDE_CURSORS": POOLED,
     "OPTIONS": {
         "pool": {
             "min_size": 1,

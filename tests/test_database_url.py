@@ -1,17 +1,22 @@
 """DATABASE_URL: each of its options reaches every connection, and what is unknown stops the start."""
 
 import os
+from contextlib import suppress
 
 import pytest
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection, connections
+from django.db import Error, OperationalError, connection, connections, transaction
 from django.db.backends.base.base import NO_DB_ALIAS
+from django.test.utils import CaptureQueriesContext
 from environs import ValidationError
 
+from chat.database.statements import execute
+from chat.models import User
 from chat.upkeep import copying
 from realmate import database_url
-from realmate.database_url import configured, parse
+from realmate.database_url import configured, parse, session_settings
 from realmate.postgresql.base import DatabaseWrapper
 from realmate.postgresql.client import DatabaseClient
 from tests.conftest import C
@@ -32,9 +37,10 @@ def database(url):
     return configured(parse(url), settings.SQLITE, settings.POSTGRESQL)
 
 
-def parameters(url):
+def parameters(url, **other):
     """What libpq is given, by the name of each parameter."""
-    configured = connections.configure_settings({"default": {}, "it": database(url)})["it"]
+    both = {"default": {}, "other": database(url) | other}
+    configured = connections.configure_settings(both)["other"]
     return DatabaseWrapper(configured, NO_DB_ALIAS).get_connection_params()
 
 
@@ -128,6 +134,11 @@ def test_settings_of_the_session_are_added_to_ours():
     assert given["options"] == f"{database_url.SESSION} -c search_path=a -c lock_timeout=100"
 
 
+def test_settings_of_the_session_are_read_as_the_server_reads_them():
+    settings = session_settings(r"-c a=b\ c --Search-Path=d -ce= -c a=\\")
+    assert settings == {"a": "\\", "search_path": "d", "e": ""}
+
+
 def test_sqlite_waits_as_long_as_the_url_says():
     given = database("sqlite:///db.sqlite3?timeout=20")["OPTIONS"]
     assert given == settings.SQLITE["OPTIONS"] | {"timeout": 20}
@@ -193,6 +204,7 @@ def test_a_variable_takes_no_promise_back_either(monkeypatch):
         "postgres://u:hunter2%zz@h/db",
         "postgres://u:p@hunter2@h/db",
         "postgres://u:hunter2/x@h/db",
+        "postgres://u:12/hunter2@h/db",
         "postgres://u:12/3?hunter2=4@h/db",
         "postgres://u:12/3?hunter2@h/db",
         "postgres://h:hunter2/db",
@@ -238,9 +250,8 @@ def here(query):
 
 
 def ask(alias, sql):
-    with connections[alias].cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchone()[0]
+    row = execute(sql, using=alias)
+    return row and row[0]
 
 
 @pytest.mark.usefixtures("transactional_db")
@@ -298,12 +309,121 @@ def test_a_copy_names_an_unknown_option(attached, db):
             call_command("copy_to", url)
 
 
+# Behind a pooler in transaction mode
+
+
+@pytest.fixture
+def pooled(attached, transactional_db):
+    """The alias of a connection as DATABASE_POOLER=transaction makes it, with other defaults there."""
+    name = connection.ops.quote_name(connection.settings_dict["NAME"])
+    defaults = {"synchronous_commit": "off", "timezone": "'America/Sao_Paulo'"}
+    for setting, value in defaults.items():
+        ask("default", f"ALTER DATABASE {name} SET {setting} = {value}")
+    try:
+        with copying.attached(database(here("")) | dict.fromkeys(FLAGS, True)) as alias:
+            yield alias
+    finally:
+        for setting in defaults:
+            ask("default", f"ALTER DATABASE {name} RESET {setting}")
+
+
+FLAGS = ("POOLED", "DISABLE_SERVER_SIDE_CURSORS")
+SETTINGS = "SELECT concat_ws(' ', {})".format(
+    ", ".join(
+        f"current_setting('{name}')" for name in ("lock_timeout", "synchronous_commit", "timezone")
+    )
+)
+
+
+class TestPooler:
+    pytestmark = postgresql
+
+    def test_each_transaction_begins_with_what_sessions_have_otherwise(self, pooled):
+        for _ in range(2):
+            ask(pooled, "SET timezone = 'Asia/Tokyo'")  # as if the pooler changed the session
+            with transaction.atomic(using=pooled):
+                assert ask(pooled, SETTINGS) == "4500ms on UTC"
+
+    def test_no_transaction_leaves_anything_in_its_session(self, pooled):
+        for ending in (None, Error):
+            with suppress(Error), transaction.atomic(using=pooled):
+                ask(pooled, "SELECT 1")
+                if ending:
+                    raise ending
+            assert ask(pooled, SETTINGS) == "0 off UTC"
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            "INSERT INTO t {} RETURNING said",
+            "update t SET said = ({}) RETURNING said",
+            "\n DELETE FROM t RETURNING ({})",
+        ],
+    )
+    def test_a_single_write_has_the_settings_too(self, pooled, write):
+        with transaction.atomic(using=pooled):
+            ask(pooled, "CREATE TABLE t (said text)")
+            ask(pooled, "INSERT INTO t VALUES ('nothing')")
+        try:
+            assert ask(pooled, write.format(SETTINGS)) == "4500ms on UTC"
+        finally:
+            ask(pooled, "DROP TABLE t")
+
+    def test_a_transaction_that_cannot_begin_leaves_no_connection(self, pooled):
+        options = connections[pooled].settings_dict["OPTIONS"]
+        options["options"] = "-c lock_timeout=soon"
+        with pytest.raises(Error), transaction.atomic(using=pooled):
+            pass
+        assert connections[pooled].connection is None
+        assert ask(pooled, "SELECT 1") == 1
+
+    def test_rows_in_parts_need_no_cursor_of_the_session(self, pooled):
+        User.objects.create_user("ana")
+        with CaptureQueriesContext(connections[pooled]) as asked:
+            assert len(list(User.objects.using(pooled).iterator(chunk_size=1))) == 1
+        assert "DECLARE" not in str(asked.captured_queries)
+
+    def test_a_backup_and_a_restore_ask_for_postgresql_itself(self, monkeypatch, tmp_path):
+        call_command("backup", str(tmp_path / "sound"))
+        monkeypatch.setitem(connection.settings_dict, "POOLED", True)
+        for arguments in (
+            ["backup", str(tmp_path / "b")],
+            ["restore", str(tmp_path / "sound"), "--yes"],
+        ):
+            with pytest.raises(CommandError, match="DATABASE_POOLER=none"):
+                call_command(*arguments)
+
+
+def test_a_pooler_gets_no_startup_options(monkeypatch):
+    monkeypatch.setenv("PGOPTIONS", "-c lock_timeout=1")
+    given = parameters("postgres://h/db", POOLED=True)
+    assert given["options"] == ""  # or libpq would send those of the variable
+    assert given["prepare_threshold"] is None
+
+
+def test_the_start_behind_a_pooler():
+    show = "from realmate.settings import DATABASES as d; print(d['default']['{}'])"
+    given = {"DATABASE_URL": "postgres://h/db", "DATABASE_POOLER": "transaction"}
+    for name in FLAGS:
+        assert run("-c", show.format(name), **COMPLETE | given).stdout == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PGOPTIONS", "-c a=b"), ("DATABASE_URL", "postgres://h/db?options=-ca%3Db")],
+)
+def test_settings_that_do_not_hold_behind_a_pooler_stop_the_start(name, value):
+    given = {"DATABASE_URL": "postgres://h/db", "DATABASE_POOLER": "transaction", name: value}
+    stopped = read_settings(**COMPLETE | given)
+    assert refused(stopped) == {"DATABASE_URL"}
+    assert "options must be left out" in stopped.stderr
+
+
 # Programs of PostgreSQL
 
 
-def started_with(url):
-    [name, conninfo], environ = DatabaseClient.settings_to_cmd_args_env(database(url), [])
-    assert name == "psql"
+def started_with(url, **other):
+    [_, conninfo], environ = DatabaseClient.settings_to_cmd_args_env(database(url) | other, [])
     return conninfo, environ
 
 
@@ -322,3 +442,12 @@ def test_a_password_of_the_query_is_on_no_command_line_either():
     conninfo, environ = started_with("postgres://h/db?user=u&password=hunter2")
     assert "hunter2" not in conninfo
     assert environ == {"PGPASSWORD": "hunter2"}
+
+
+def test_a_pooler_gets_no_startup_options_from_a_program_either():
+    assert "options" not in started_with("postgres://h/db", POOLED=True)[0]
+
+
+def test_a_secret_without_a_variable_is_given_to_no_program():
+    with pytest.raises(ImproperlyConfigured, match="sslpassword"):
+        started_with("postgres://h/db?sslpassword=hunter2")

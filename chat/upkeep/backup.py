@@ -121,8 +121,10 @@ def dump(partial: Path) -> Counts:
 def reach_the_database() -> tuple[str, dict[str, str]]:
     """Return `--dbname=…` with all parameters of DATABASE_URL but secrets, and variables with those.
 
-    Raises BackupFailed.
+    Raises BackupFailed, also behind a pooler: both programs set up their session, for themselves.
     """
+    if connection.settings_dict["POOLED"]:
+        raise BackupFailed("set DATABASE_POOLER=none, and name PostgreSQL itself in DATABASE_URL")
     client = type(connection.client)
     try:
         [_, name], secrets = client.settings_to_cmd_args_env(connection.settings_dict, [])

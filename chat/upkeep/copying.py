@@ -62,7 +62,7 @@ def target(url: str) -> Iterator[str]:
 
     Raises NotEmpty, environs' ValidationError, and Django's DatabaseError.
     """
-    parsed = database_url.parse(url)
+    parsed = database_url.parse(url, is_pooled=settings.POOLED)
     with attached(database_url.configured(parsed, settings.SQLITE, settings.POSTGRESQL)):
         call_command("migrate", database=TARGET, verbosity=0)
         if any(rows_of(model, TARGET).exists() for model in COPIED if model not in MADE_BY_MIGRATE):

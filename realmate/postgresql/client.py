@@ -24,6 +24,8 @@ class DatabaseClient(client.DatabaseClient):
             name: settings_dict[name.upper()] for name in ("user", "password", "host", "port")
         }
         given = {name: str(value) for name, value in stated.items() if name in known and value}
+        if settings_dict["POOLED"]:
+            given.pop("options")
         environ = {}
         for name in [*given]:
             if known[name].dispchar:  # libpq's mark of what is never shown
