@@ -16,13 +16,22 @@ from urllib.parse import parse_qsl
 import dj_database_url
 import psycopg
 from environs import ValidationError
-from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import Conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo, PGconn
 
 ENCODE = "Percent-encode special characters, such as %40 for @ and %2F for /."
 # synchronous_commit: a commit is on disk when it returns, whatever the server's default is.
 SESSION = "-c lock_timeout=4500 -c synchronous_commit=on"
 DURABLE = ("on", "local", "remote_write", "remote_apply")
+# libpq judges these only while it connects.
+NUMBERS = (
+    "connect_timeout",
+    "tcp_user_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+)
 # Defaults of ours, which a PG* variable or a service file may override as the URL may.
 OVERRIDABLE = ("connect_timeout", "tcp_user_timeout", "options")
 
@@ -90,6 +99,7 @@ def parse_postgresql(rest: str) -> dict[str, Any]:
         raise ValidationError(f"Not a URL of PostgreSQL. {ENCODE}") from None
     judge(stated)
     given = elsewhere(stated.get("service")) | stated
+    judge_values(given)
     judge_session(given.get("options", ""))
     return {
         "ENGINE": "realmate.postgresql",
@@ -132,6 +142,19 @@ def judge(stated: dict[str, Any]) -> None:
         raise ValidationError(f"Must have a host, and a port from 1 to 65535. {ENCODE}")
     if stated.get("client_encoding", "utf8").lower() not in ("utf8", "utf-8"):
         raise ValidationError("client_encoding must be UTF8.")
+
+
+def judge_values(given: dict[str, Any]) -> None:
+    """Let libpq judge the values before the first connection. No socket is in /dev/null."""
+    for name in NUMBERS:
+        if not re.fullmatch(r"\d{1,9}", given.get(name, "0"), re.ASCII):
+            raise ValidationError(f"{name} must be a whole number.")
+    attempt = {**given, "service": None, "host": "/dev/null", "hostaddr": "", "port": ""}
+    connection = PGconn.connect_start(make_conninfo("", **attempt).encode())
+    complaint = re.match(rb'invalid "?(\w+)"? value', connection.error_message)
+    connection.finish()
+    if complaint:
+        raise ValidationError(f"{complaint[1].decode()} must be a value that libpq knows.")
 
 
 def is_port(text: str) -> bool:

@@ -2,6 +2,8 @@
 
 import os
 from contextlib import suppress
+from socket import AF_UNIX, socket
+from tempfile import TemporaryDirectory
 
 import pytest
 from django.conf import settings
@@ -174,6 +176,12 @@ def test_an_unknown_option_stops_the_start_by_its_name(url, names):
         ("sqlite:////db?timeout=nan", "timeout"),
         ("sqlite:////db?timeout=inf", "timeout"),
         ("postgres://h/db?ssl=false", "ssl"),
+        ("postgres://h/db?sslmode=verify_full", "sslmode"),
+        ("postgres://h/db?sslmode=", "sslmode"),
+        ("postgres://h1,h2/db?target_session_attrs=primary-only", "target_session_attrs"),
+        ("postgres://h/db?ssl_min_protocol_version=3", "ssl_min_protocol_version"),
+        ("postgres://h/db?connect_timeout=soon", "connect_timeout"),
+        ("postgres://h/db?keepalives_idle=-1", "keepalives_idle"),
         ("postgres://h/db?client_encoding=latin1", "client_encoding"),
         ("postgres://h/db?options=-E", "options"),
         ("postgres://h/db?options=-c%20lock_timeout", "options"),
@@ -191,6 +199,23 @@ def test_a_bad_value_is_refused_by_the_name_of_its_option(url, name):
 def test_a_variable_takes_no_promise_back_either(monkeypatch):
     monkeypatch.setenv("PGOPTIONS", "-c synchronous_commit=off")
     assert complaint("postgres://").startswith("synchronous_commit must be ")
+
+
+def test_a_bad_value_of_a_variable_is_named_too(monkeypatch):
+    monkeypatch.setenv("PGSSLMODE", "verify_full")
+    assert complaint("postgres://").startswith("sslmode must be ")
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "soon")
+    assert complaint("postgres://").startswith("connect_timeout must be ")
+
+
+def test_a_url_is_judged_without_a_connection():
+    with TemporaryDirectory() as folder, socket(AF_UNIX) as server:
+        server.bind(f"{folder}/.s.PGSQL.5432")
+        server.listen()
+        server.setblocking(False)
+        parse(f"postgres:///db?host={folder}")
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 @pytest.mark.parametrize(
