@@ -14,11 +14,13 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from chat.signatures import SCHEMES, Standard
+from realmate import database_url
 from realmate.postgresql.base import Connection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Env(eager=False)
+env.add_parser(name="database_url", func=database_url.parse)
 
 
 def filled(value: str | list[str]) -> None:
@@ -104,8 +106,17 @@ WEBHOOK_SECRETS = env.list(
     **required_unless(WEBHOOK_ALLOW_UNSIGNED, []),
 )
 
-# The database: sqlite:////path/to/file, or postgres://user:password@host:port/name.
-DATABASE = env.dj_db_url("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}") or {}
+# `transaction` behind PgBouncer in transaction mode: the service then keeps nothing in its sessions.
+DATABASE_POOLER = env.str(
+    "DATABASE_POOLER", "none", validate=validate.OneOf(["none", "transaction"])
+)
+POOLED = DATABASE_POOLER == "transaction"
+
+# The database: sqlite:////path/to/file, or postgres://user:password@host:port/name. Options follow
+# after `?`: timeout for SQLite, and any parameter of libpq for PostgreSQL. PG* variables work too.
+DATABASE = env.database_url(
+    "DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}", is_pooled=POOLED
+)
 
 # The time zone of event timestamps without an offset. Nothing is shown in this zone.
 EVENT_TIME_ZONE = env.str("EVENT_TIME_ZONE", "UTC", validate=known_zone)
@@ -200,7 +211,7 @@ TEMPLATES = [
     }
 ]
 
-SQLITE = {
+SQLITE: dict[str, Any] = {
     "ENGINE": "realmate.sqlite",
     # A file, because a shared-cache database in memory has no WAL and ignores the timeout.
     "TEST": {"NAME": BASE_DIR / "test.sqlite3"},
@@ -217,12 +228,15 @@ SQLITE = {
 # A sender gets an answer within six seconds of its last byte, whatever the database does. Five are
 # for the database; a busy machine needs the sixth for everything else.
 DATABASE_SECONDS = 5
-POSTGRESQL = {
+POSTGRESQL: dict[str, Any] = {
     "ENGINE": "realmate.postgresql",
     # The pool keeps the connections. Django refuses any other value beside a pool.
     "CONN_MAX_AGE": 0,
     # Without the check each pooled connection fails once after a restart of the server.
     "CONN_HEALTH_CHECKS": True,
+    "POOLED": POOLED,
+    # A cursor outlives its statement, and a pooler may give the next statement another session.
+    "DISABLE_SERVER_SIDE_CURSORS": POOLED,
     "OPTIONS": {
         "pool": {
             "min_size": 1,
@@ -235,11 +249,10 @@ POSTGRESQL = {
         "connect_timeout": 3,
         # Milliseconds until the kernel gives up a lost connection.
         "tcp_user_timeout": 5000,
-        # synchronous_commit: a commit is on disk when it returns, whatever the server's default is.
-        "options": "-c lock_timeout=4500 -c synchronous_commit=on",
+        "options": database_url.SESSION,
     },
 }
-DATABASES = {"default": DATABASE | (SQLITE if "sqlite" in DATABASE["ENGINE"] else POSTGRESQL)}
+DATABASES = {"default": database_url.configured(DATABASE, SQLITE, POSTGRESQL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "chat.User"
 AUTHENTICATION_BACKENDS = [

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 PAGES_AT_ONCE = 2_500  # 10 MB
@@ -111,12 +112,25 @@ def counted(database: sqlite3.Connection) -> Counts:
 
 def dump(partial: Path) -> Counts:
     """Run PostgreSQL's programs: pg_dump writes a snapshot, pg_restore reads the whole dump."""
-    arguments = ["--format=custom", f"--file={partial}"]
-    client = type(connection.client)
-    [_, *options], given = client.settings_to_cmd_args_env(connection.settings_dict, arguments)
-    run("pg_dump", *options, environ=given or {})
+    database, secrets = reach_the_database()
+    run("pg_dump", "--format=custom", f"--file={partial}", database, environ=secrets)
     run("pg_restore", f"--file={os.devnull}", str(partial))
     return {}
+
+
+def reach_the_database() -> tuple[str, dict[str, str]]:
+    """Return `--dbname=…` with all parameters of DATABASE_URL but secrets, and variables with those.
+
+    Raises BackupFailed, also behind a pooler: both programs set up their session, for themselves.
+    """
+    if connection.settings_dict["POOLED"]:
+        raise BackupFailed("set DATABASE_POOLER=none, and name PostgreSQL itself in DATABASE_URL")
+    client = type(connection.client)
+    try:
+        [_, name], secrets = client.settings_to_cmd_args_env(connection.settings_dict, [])
+    except ImproperlyConfigured as error:
+        raise BackupFailed(str(error)) from error
+    return f"--dbname={name}", secrets or {}
 
 
 def run(program: str, *arguments: str, environ: dict[str, str] | None = None) -> None:

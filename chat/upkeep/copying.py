@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-import dj_database_url
 from django.conf import settings
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
@@ -16,6 +15,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 
 from chat.database.batches import batches
 from chat.models import Change, Conversation, Delivery, Message, MessageWords, Token, User
+from realmate import database_url
 
 TARGET = "target"
 # `migrate` fills these tables under keys of its own. The copy replaces the rows.
@@ -60,11 +60,10 @@ class Checked:
 def target(url: str) -> Iterator[str]:
     """Migrate the empty database at this URL, and yield its alias.
 
-    Raises NotEmpty, and Django's DatabaseError.
+    Raises NotEmpty, environs' ValidationError, and Django's DatabaseError.
     """
-    parsed: dict[str, Any] = dict(dj_database_url.parse(url))
-    options = settings.SQLITE if "sqlite" in parsed["ENGINE"] else settings.POSTGRESQL
-    with attached(parsed | options):
+    parsed = database_url.parse(url, is_pooled=settings.POOLED)
+    with attached(database_url.configured(parsed, settings.SQLITE, settings.POSTGRESQL)):
         call_command("migrate", database=TARGET, verbosity=0)
         if any(rows_of(model, TARGET).exists() for model in COPIED if model not in MADE_BY_MIGRATE):
             raise NotEmpty

@@ -371,11 +371,12 @@ def fill_the_empty_database(file: Path) -> Restored:
     A table of one row tells another run that this run was interrupted after pg_restore.
     """
     mark = f"{file.resolve()}, {file.stat().st_size} bytes of {file.stat().st_mtime_ns}"
+    database, secrets = reach_the_database()
     if not has_tables():
         refuse_other_sessions()
         execute(f"DROP TABLE IF EXISTS {UNFINISHED}")
         execute(f"CREATE TABLE {UNFINISHED} AS SELECT %s::text AS file", [mark])
-        run_pg_restore(file)
+        run_pg_restore(file, database, secrets)
     elif unfinished_restore() != mark:
         raise RestoreFailed(
             "the database has tables already: create an empty one, and name it in DATABASE_URL"
@@ -388,12 +389,17 @@ def fill_the_empty_database(file: Path) -> Restored:
 UNFINISHED = "realmate_unfinished_restore"
 
 
-def run_pg_restore(file: Path) -> None:
-    client = type(connection.client)
-    [_, *options, name], given = client.settings_to_cmd_args_env(connection.settings_dict, [])
+def reach_the_database() -> tuple[str, dict[str, str]]:
+    try:
+        return backup.reach_the_database()
+    except backup.BackupFailed as error:
+        raise RestoreFailed(str(error)) from error
+
+
+def run_pg_restore(file: Path, database: str, secrets: dict[str, str]) -> None:
     how = ["--no-owner", "--no-acl", "--exit-on-error", "--single-transaction"]
     try:
-        backup.run("pg_restore", *options, *how, f"--dbname={name}", str(file), environ=given or {})
+        backup.run("pg_restore", *how, database, str(file), environ=secrets)
     except backup.BackupFailed as error:
         raise RestoreFailed(str(error)) from error
 

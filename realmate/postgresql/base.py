@@ -1,18 +1,26 @@
-"""Django's PostgreSQL backend, with a deadline for each request.
+"""Django's PostgreSQL backend, with a deadline for each request, and for poolers.
 
 The server keeps `lock_timeout` and `statement_timeout`. A server that hangs or is cut off keeps
 neither, and would block every thread of the service. Therefore the client keeps time too.
+
+Behind a pooler in transaction mode (DATABASE_POOLER) each transaction may get another session of the
+server. Therefore each transaction begins with the settings that a session has otherwise.
 """
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import psycopg
+from django.db import transaction
 from django.db.backends.postgresql import base
 from psycopg.errors import OperationalError, ReadOnlySqlTransaction
+
+from realmate.database_url import session_settings
+from realmate.postgresql.client import DatabaseClient
 
 _limit: ContextVar[float | None] = ContextVar("_limit", default=None)
 _until: ContextVar[float | None] = ContextVar("_until", default=None)
@@ -59,7 +67,49 @@ class Connection(psycopg.Connection[Any]):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    client_class = DatabaseClient
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.settings_dict["POOLED"]:
+            self.execute_wrappers.append(self._write_in_a_transaction)
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Send no startup options to a pooler. PgBouncer refuses them, those of PGOPTIONS too."""
+        params: dict[str, Any] = super().get_connection_params()
+        return params | {"options": ""} if self.settings_dict["POOLED"] else params
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Start the deadline before the wait for the pool."""
         deadline()
         return super().get_new_connection(conn_params)
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        super()._set_autocommit(autocommit)  # type: ignore[misc]
+        if self.settings_dict["POOLED"] and not autocommit:
+            try:
+                self._set_for_the_transaction()
+            except BaseException:
+                self.close()  # or Django would take the open transaction for none
+                raise
+
+    def _set_for_the_transaction(self) -> None:
+        """Set what startup options set otherwise, and the time zone, in one statement."""
+        settings = session_settings(self.settings_dict["OPTIONS"]["options"])
+        settings["timezone"] = self.timezone_name
+        each = ", ".join(["set_config(%s, %s, true)"] * len(settings))
+        values = [text for setting in settings.items() for text in setting]
+        with self.wrap_database_errors, self.connection.cursor() as cursor:
+            cursor.execute(f"SELECT {each}", values)
+
+    def _write_in_a_transaction(
+        self, execute: Callable[..., Any], sql: Any, params: Any, many: Any, context: Any
+    ) -> Any:
+        """Give a write of its own the settings too: its commit must be on disk when it returns."""
+        if not (self.get_autocommit() and isinstance(sql, str) and WRITES.match(sql)):
+            return execute(sql, params, many, context)
+        with transaction.atomic(using=self.alias):
+            return execute(sql, params, many, context)
+
+
+WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b", re.IGNORECASE)

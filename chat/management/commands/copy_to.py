@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
+from environs import ValidationError
 from tqdm import tqdm
 
 from chat.upkeep import copying
@@ -31,7 +32,7 @@ class Command(BaseCommand):
                 self.compare()
         except copying.NotEmpty:
             raise CommandError("the other database is not empty; nothing was copied") from None
-        except ValueError as error:
+        except ValidationError as error:
             raise CommandError(f"not the URL of a database: {error}") from None
         except DatabaseError as error:
             raise CommandError(f"nothing was copied; a database says: {error}") from error

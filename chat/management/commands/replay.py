@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.db.models import Count
 from django.utils import timezone
+from environs import ValidationError
 from tqdm import tqdm
 
 from chat.events.ingest import Result, apply_again
@@ -123,7 +124,7 @@ class Command(BaseCommand):
                         self.compare(rebuilding.Check(last, scratch))
             except copying.NotEmpty:
                 raise CommandError("the scratch database is not empty") from None
-            except ValueError as error:
+            except ValidationError as error:
                 raise CommandError(f"not the URL of a database: {error}") from None
 
     def compare(self, check: rebuilding.Check) -> None:

@@ -1,0 +1,37 @@
+"""How psql, pg_dump and pg_restore connect: with the same parameters as the service."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.postgresql import client
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo
+
+
+class DatabaseClient(client.DatabaseClient):
+    @classmethod
+    def settings_to_cmd_args_env(
+        cls, settings_dict: dict[str, Any], parameters: Iterable[str]
+    ) -> tuple[list[str], dict[str, str] | None]:
+        """Return the arguments and the environment. The last argument is the connection string.
+
+        Secrets are in the environment only, because other users of the machine can read arguments.
+        Raises ImproperlyConfigured for a secret that libpq reads from no variable.
+        """
+        known = {option.keyword.decode(): option for option in Conninfo.get_defaults()}
+        stated = settings_dict["OPTIONS"] | {
+            name: settings_dict[name.upper()] for name in ("user", "password", "host", "port")
+        }
+        given = {name: str(value) for name, value in stated.items() if name in known and value}
+        if settings_dict["POOLED"]:
+            given.pop("options")
+        environ = {}
+        for name in [*given]:
+            if known[name].dispchar:  # libpq's mark of what is never shown
+                variable = (known[name].envvar or b"").decode()
+                environ[variable] = given.pop(name)
+                if not variable:
+                    raise ImproperlyConfigured(f"{name} cannot be given to a program in secret")
+        conninfo = make_conninfo("", dbname=settings_dict["NAME"] or "postgres", **given)
+        return [cls.executable_name, *parameters, conninfo], environ or None
