@@ -1,6 +1,6 @@
 """The production server: `python -m realmate.server`. Its settings, which were chosen by measurement.
 
-Any GRANIAN_* variable of the environment wins over them; `granian --help` has all.
+Any GRANIAN_* variable of the environment or the env file wins over them; `granian --help` has all.
 """
 
 import os
@@ -10,9 +10,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
 from granian.cli import cli
 
-from realmate import stopping
+from realmate import environment, stopping
 
 SETTINGS = {
     "GRANIAN_INTERFACE": "wsgi",
@@ -35,12 +36,21 @@ METRICS = MEMORY / f"realmate-{os.getuid()}" if MEMORY.is_dir() else HERE
 
 
 def main(application: str = "realmate.wsgi:application") -> None:
+    read_the_env_file()
     environ = SETTINGS | os.environ
     environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(counters_of(environ)))
     os.environ.update(environ)
     let_starting_workers_stop()
     os.register_at_fork(after_in_child=stopping.watch_signals)
     cli([application], auto_envvar_prefix="GRANIAN")
+
+
+def read_the_env_file() -> None:
+    """Read it before the workers do, because it may have GRANIAN_* variables. Exit if it is unreadable."""
+    try:
+        environment.load()
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
 
 
 def let_starting_workers_stop() -> None:

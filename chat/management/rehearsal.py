@@ -15,9 +15,11 @@ from chat.events.payloads import parse_id
 NOTHING_DONE = "Nothing was done. Add --yes to do it."
 
 
-def add_yes(parser: CommandParser) -> None:
+def add_yes(parser: CommandParser, *, why: str = "") -> None:
     parser.add_argument(
-        "--yes", action="store_true", help="do it; without --yes, only say what would be done"
+        "--yes",
+        action="store_true",
+        help=f"{why}do it; without --yes, only say what would be done",
     )
 
 

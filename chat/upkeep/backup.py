@@ -10,7 +10,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from django.db import connection
+from django.db import connection, models
+
+from chat.database.migrated import missing_migrations
+from chat.models import Conversation, Delivery, Message
 
 PAGES_AT_ONCE = 2_500  # 10 MB
 
@@ -23,17 +26,24 @@ class BackupFailed(Exception):
 
 
 def back_up(path: Path, *, on_progress: Progress) -> Counts:
-    """Write the backup. Return the number of rows of each table; on PostgreSQL of none.
+    """Write the backup of a migrated database. Return the number of rows of its tables.
 
     `on_progress` gets the pages done and their total. Raises FileExistsError and other OSErrors,
     BackupFailed, and Django's DatabaseError. An error leaves no file.
     """
+    refuse_unmigrated()
     with new_file(path) as partial:
         if connection.vendor == "postgresql":
             return dump(partial)
         counts = copy(partial, on_progress=on_progress)
         verify(partial, counts)
         return counts
+
+
+def refuse_unmigrated() -> None:
+    """Raise BackupFailed, because such a database is rarely the one of the service."""
+    if missing := missing_migrations():
+        raise BackupFailed(f"the database lacks the migrations {', '.join(missing)}")
 
 
 @contextmanager
@@ -110,13 +120,20 @@ def counted(database: sqlite3.Connection) -> Counts:
 
 
 def dump(partial: Path) -> Counts:
-    """Run PostgreSQL's programs: pg_dump writes a snapshot, pg_restore reads the whole dump."""
+    """Run PostgreSQL's programs: pg_dump writes a snapshot, pg_restore reads the whole dump.
+
+    The counts are those before the dump, which may have some more rows.
+    """
     arguments = ["--format=custom", f"--file={partial}"]
     client = type(connection.client)
     [_, *options], given = client.settings_to_cmd_args_env(connection.settings_dict, arguments)
+    counts = {model._meta.db_table: model._default_manager.count() for model in LARGEST}
     run("pg_dump", *options, environ=given or {})
     run("pg_restore", f"--file={os.devnull}", str(partial))
-    return {}
+    return counts
+
+
+LARGEST: list[type[models.Model]] = [Conversation, Message, Delivery]
 
 
 def run(program: str, *arguments: str, environ: dict[str, str] | None = None) -> None:

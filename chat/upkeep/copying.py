@@ -62,13 +62,17 @@ def target(url: str) -> Iterator[str]:
 
     Raises NotEmpty, and Django's DatabaseError.
     """
-    parsed: dict[str, Any] = dict(dj_database_url.parse(url))
+    parsed = parse(url)
     options = settings.SQLITE if "sqlite" in parsed["ENGINE"] else settings.POSTGRESQL
     with attached(parsed | options):
         call_command("migrate", database=TARGET, verbosity=0)
         if any(rows_of(model, TARGET).exists() for model in COPIED if model not in MADE_BY_MIGRATE):
             raise NotEmpty
         yield TARGET
+
+
+def parse(url: str) -> dict[str, Any]:
+    return dict(dj_database_url.parse(url))
 
 
 @contextmanager
