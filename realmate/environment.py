@@ -65,6 +65,8 @@ def names_in(path: Path) -> Iterator[str]:
             raise refusal(path, f"has no NAME=value in line {number}; quotes must be closed")
         if match["name"] and "${" in line:
             raise refusal(path, f"has ${{…}} in line {number}; nothing is expanded")
+        if match["name"] == VARIABLE:
+            raise refusal(path, f"names another file in line {number}")
         if match["name"]:
             yield match["name"]
 

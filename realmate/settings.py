@@ -136,6 +136,7 @@ CHANGE_RETENTION_DAYS = env.int(
 
 # The file with the ids of erased conversations, for a restore. By default beside SQLite's file, under
 # its name with `-erasures`. An erasure on PostgreSQL requires this variable.
+# Relative to the folder of manage.py too.
 ERASURES_FILE: str = env.str("ERASURES_FILE", "")
 
 try:
@@ -150,6 +151,8 @@ except EnvValidationError as error:
 
 if "sqlite" in DATABASE["ENGINE"] and DATABASE["NAME"] != ":memory:":
     DATABASE["NAME"] = str(BASE_DIR / DATABASE["NAME"])
+if ERASURES_FILE:
+    ERASURES_FILE = str(BASE_DIR / ERASURES_FILE)
 
 
 # Development needs no login, so that a clone works at once.

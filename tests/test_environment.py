@@ -20,6 +20,7 @@ from chat.management.maintenance import MaintenanceCommand, name_of
 from chat.models import Conversation
 from realmate import environment
 from tests.conftest import C
+from tests.databases import beside
 from tests.servers import ROOT, running, set_up
 from tests.test_settings import COMPLETE
 
@@ -46,6 +47,7 @@ def clone(tmp_path):
     for name in ("realmate", "chat"):
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "manage.py", clone)
+    (clone / "static").mkdir()
     return clone
 
 
@@ -286,7 +288,8 @@ def test_values_are_read_as_systemd_reads_them(lines, value, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(
-    "line", ["A", "A b", "A='b", 'A="b', "A='b'c", "1A=b", "A=${B}", "A='${B}'"]
+    "line",
+    ["A", "A b", "A='b", 'A="b', "A='b'c", "1A=b", "A=${B}", "A='${B}'", "REALMATE_ENV_FILE=b"],
 )
 def test_a_line_without_a_plain_meaning_is_refused_by_its_number(line, manage, tmp_path):
     (tmp_path / "env").write_text(f"# first\n{line}hunter2\n".replace("}'hunter2", "hunter2}'"))
@@ -370,7 +373,8 @@ def test_a_rehearsed_restore_makes_no_database(manage, env_file, database, elsew
     manage("migrate", "-v0", DEBUG="true", DATABASE_URL=f"sqlite:///{elsewhere}/other.sqlite3")
     before = files_in(elsewhere.parent)
     ended = manage("restore", elsewhere / "other.sqlite3", REALMATE_ENV_FILE=env_file)
-    assert "Nothing was done" in shown(ended)
+    assert f"It creates {database}." in shown(ended)
+    assert "Nothing was done" in ended.stdout
     assert f"Database: SQLite, {database}. Env file: {env_file}." in ended.stderr
     assert not database.exists()
     left = files_in(elsewhere.parent) - before
@@ -390,6 +394,37 @@ def test_a_relative_path_is_beside_manage_wherever_a_command_runs(clone, manage,
     assert files_in(elsewhere) == set()
     ended = manage("prune", **environ)
     assert f"Database: SQLite, {clone}/data.sqlite3. Env file: none." in ended.stderr
+
+
+def test_the_list_of_erasures_is_beside_manage_too(clone, python):
+    environ = COMPLETE | {"ERASURES_FILE": "erasures"}
+    assert shown(python(*show("ERASURES_FILE"), **environ)) == str(clone / "erasures")
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("name", MAINTENANCE)
+def test_a_database_that_postgresql_does_not_have_is_refused_at_once(name, manage):
+    own = connection.settings_dict
+    url = f"postgres://{own['USER']}:hunter2@{own['HOST']}:{own['PORT']}/none_of_this_name"
+    line = refused(manage(name, *MAINTENANCE[name], **COMPLETE | {"DATABASE_URL": url}))
+    assert "There is no database PostgreSQL, " in line
+    assert "none_of_this_name" in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("name", ["prune", "reindex", "createtoken", "replay"])
+def test_a_database_error_is_one_line(name, manage):
+    with beside("unmigrated") as url:
+        ended = manage(name, *MAINTENANCE[name], **COMPLETE | {"DATABASE_URL": url})
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].endswith("does not exist; is it migrated?")
+
+
+def test_the_server_makes_no_database_of_development():
+    lines = subprocess.check_output(["make", "-n", "-o", ".venv/run", "serve"], cwd=ROOT, text=True)
+    assert "manage.py" not in lines
+    assert "django migrate" in lines
 
 
 @pytest.mark.both_engines("each engine has a name of its own")
@@ -436,7 +471,9 @@ def test_a_database_without_tables_is_not_backed_up(manage, env_file, database, 
     database.touch()
     ended = manage("backup", "backup.sqlite3", REALMATE_ENV_FILE=env_file)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "chat.0001_initial" in ended.stderr
+    [named, line] = ended.stderr.splitlines()
+    assert str(database) in named
+    assert "chat.0001_initial" in line
     assert files_in(elsewhere) == set()
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
@@ -16,10 +17,10 @@ class MaintenanceCommand(BaseCommand):
     realmate/environment.py refuses it in a checkout without settings.
     """
 
-    makes_the_database = False
+    makes_the_file = False
 
     def execute(self, *args: Any, **options: Any) -> Any:
-        if not self.makes_the_database:
+        if connection.vendor == "postgresql" or not self.makes_the_file:
             refuse_a_missing_database()
         (options.get("stderr") or self.stderr).write(f"{which_database()}\n")
         with database_errors_named():
@@ -27,10 +28,23 @@ class MaintenanceCommand(BaseCommand):
 
 
 def refuse_a_missing_database() -> None:
-    """Raise CommandError without SQLite's file, because SQLite would make an empty one."""
-    path = Path(connection.settings_dict["NAME"])
-    if connection.vendor == "sqlite" and not path.is_file():
+    """Raise CommandError unless there is such a database. SQLite would make an empty file."""
+    path = connection.settings_dict["NAME"]
+    if connection.vendor == "postgresql":
+        refuse_a_missing_server_or_name()
+    elif not Path(path).is_file():
         raise CommandError(f"There is no database at {path}. `manage.py migrate` creates one.")
+
+
+def refuse_a_missing_server_or_name() -> None:
+    """Connect outside the pool, because the pool does not say why it cannot connect."""
+    try:
+        psycopg.connect(**connection.get_connection_params()).close()
+    except psycopg.Error as error:
+        [said, *_] = str(error).splitlines()
+        raise CommandError(
+            f"There is no database {name_of(connection.settings_dict)}: {said}"
+        ) from None
 
 
 def which_database() -> str:

@@ -41,7 +41,9 @@ def moment(text: str) -> datetime:
 
 @contextmanager
 def database_errors_named() -> Iterator[None]:
+    """Turn a database error into a CommandError of one line. PostgreSQL quotes SQL in the others."""
     try:
         yield
     except DatabaseError as error:
-        raise CommandError(f"the database says: {error}; is it migrated?") from error
+        [said, *_] = str(error).splitlines()
+        raise CommandError(f"the database says: {said}; is it migrated?") from error

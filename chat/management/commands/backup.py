@@ -27,7 +27,7 @@ class Command(MaintenanceCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         file = options["file"]
         try:
-            with database_errors_named(), tqdm(unit=" pages") as bar:
+            with database_errors_named(), tqdm(unit=" pages", delay=1) as bar:
 
                 def show(done: int, total: int) -> None:
                     bar.total = total

@@ -29,7 +29,7 @@ class Command(MaintenanceCommand):
         "mode stay. PostgreSQL: the database of DATABASE_URL must be empty. An interrupted restore "
         "may be run again."
     )
-    makes_the_database = True
+    makes_the_file = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -59,7 +59,11 @@ class Command(MaintenanceCommand):
             self.stdout.write(f"  {checked.migrations} migrations are missing, and are applied")
         self.announce_the_list()
         if connection.vendor == "sqlite":
-            self.stdout.write(f"It replaces {restoring.database_path()}, which is kept aside.")
+            self.announce_the_place(restoring.database_path())
+
+    def announce_the_place(self, database: Path) -> None:
+        what = "replaces {}, which is kept aside" if database.exists() else "creates {}"
+        self.stdout.write(f"It {what.format(database)}.")
 
     def announce_the_list(self) -> None:
         path = erasure_list.find_path()
