@@ -322,6 +322,7 @@ def test_a_file_that_everybody_can_read_is_warned_of(mode, warnings, env_file, m
 def test_the_tests_read_no_env_file(settings):
     assert settings.ENV_FILE is None
     assert os.environ["REALMATE_ENV_FILE"] == ""
+    assert os.environ["DJANGO_SETTINGS_MODULE"] == "tests.settings"
 
 
 def test_the_settings_of_the_tests_name_no_database_of_an_env_file(clone, python, env_file):
