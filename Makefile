@@ -15,8 +15,10 @@ demo: .venv/run ## an inbox with months of made-up conversations, and new ones a
 run: migrate ## the development server on http://127.0.0.1:8000; PORT=8080 for another port
 	$(BIN)/python manage.py runserver 127.0.0.1:$(PORT)
 
-serve: migrate ## the production server, as the environment configures it; PORT=8080 too
-	$(BIN)/python manage.py collectstatic --noinput -v0
+# Not by manage.py, which turns DEBUG on in a clone without settings.
+serve: .venv/run ## the production server, as the environment or the env file configures it; PORT=8080 too
+	$(BIN)/python -m django migrate -v0 --settings realmate.settings
+	$(BIN)/python -m django collectstatic --noinput -v0 --settings realmate.settings
 	GRANIAN_PORT=$(PORT) $(BIN)/python -m realmate.server
 
 migrate: .venv/run ## the database brought up to date with the code

@@ -1,17 +1,22 @@
 #!/usr/bin/env python3
-"""Django's commands. DEBUG is on when neither DEBUG nor SECRET_KEY is set."""
+"""Django's commands. In a fresh clone DEBUG is on for the commands of development."""
 
 import os
 import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+
+from realmate import environment
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "realmate.settings")
-    if "SECRET_KEY" not in os.environ:
-        os.environ.setdefault("DEBUG", "true")
-    execute_from_command_line(sys.argv)
+    environment.set_up_commands(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"ImproperlyConfigured: {error}")
 
 
 if __name__ == "__main__":

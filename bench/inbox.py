@@ -101,7 +101,7 @@ def build(conversations: int) -> None:
     from chat.models import Conversation
 
     if not Conversation.objects.exclude(id=LONG).exists():
-        load = ("simulate", "--bulk", str(conversations), "--seed", "1")
+        load = ("simulate", "--bulk", str(conversations), "--seed", "1", "--yes")
         manage(*load, database_url=os.environ["DATABASE_URL"])
     if not Conversation.objects.filter(id=LONG).exists():
         for result in ingest_many(long_conversation()):

@@ -37,7 +37,9 @@ def figures(options: argparse.Namespace) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         database = f"sqlite:///{Path(folder) / 'bench.sqlite3'}"
         set_up(database)
-        manage("simulate", "--bulk", str(CONVERSATIONS), "--seed", "1", database_url=database)
+        manage(
+            "simulate", "--bulk", str(CONVERSATIONS), "--seed", "1", "--yes", database_url=database
+        )
         cookie = log_in(database)
         with (
             serving(database, **workers) as service,

@@ -35,6 +35,7 @@ def environment(database_url: str) -> dict[str, str]:
     """Return the environment of `make serve`, open to this machine only."""
     others = {name: os.environ[name] for name in os.environ if not name.startswith("WEBHOOK_")}
     return others | {
+        "REALMATE_ENV_FILE": "",
         "DATABASE_URL": database_url,
         "SECRET_KEY": "only for a bench, and never for a server on a public network",
         "ALLOWED_HOSTS": "127.0.0.1",

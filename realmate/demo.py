@@ -24,6 +24,7 @@ HOST = "127.0.0.1"
 DATABASE = Path(__file__).resolve().parent.parent / "demo.sqlite3"
 # A development server for this machine, even in a shell configured for production.
 ENVIRON = {
+    "REALMATE_ENV_FILE": "",
     "DJANGO_SETTINGS_MODULE": "realmate.settings",
     "DEBUG": "true",
     "ALLOWED_HOSTS": f"{HOST},localhost",

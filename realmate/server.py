@@ -1,6 +1,6 @@
 """The production server: `python -m realmate.server`. Its settings, which were chosen by measurement.
 
-Any GRANIAN_* variable of the environment wins over them; `granian --help` has all.
+Any GRANIAN_* variable of the environment or the env file wins over them; `granian --help` has all.
 """
 
 import os
@@ -13,9 +13,10 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import TextIO
 
+from django.core.exceptions import ImproperlyConfigured
 from granian.cli import cli
 
-from realmate import stopping
+from realmate import environment, stopping
 
 SETTINGS = {
     "GRANIAN_INTERFACE": "wsgi",
@@ -38,6 +39,7 @@ METRICS = MEMORY / f"realmate-{os.getuid()}" if MEMORY.is_dir() else HERE
 
 
 def main(application: str = "realmate.wsgi:application") -> None:
+    read_the_env_file()
     environ = SETTINGS | os.environ
     place = environ.get("GRANIAN_UDS", environ["GRANIAN_PORT"]).replace("/", "-")
     make_folder_of_our_own(METRICS)
@@ -49,6 +51,14 @@ def main(application: str = "realmate.wsgi:application") -> None:
     let_workers_stop()
     os.register_at_fork(after_in_child=stopping.watch_signals)
     cli([application], auto_envvar_prefix="GRANIAN")
+
+
+def read_the_env_file() -> None:
+    """Read it before the workers do, because it may have GRANIAN_* variables. Exit if it is unreadable."""
+    try:
+        environment.load()
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
 
 
 def make_folder_of_our_own(folder: Path) -> None:

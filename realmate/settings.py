@@ -1,7 +1,8 @@
 """Every setting, read once from the environment. README.md and .env.example list the variables.
 
-DEBUG is off by default; manage.py turns it on in a fresh clone. With DEBUG off no default can let a
-stranger in: the start fails, and one message names every missing or bad variable.
+realmate/environment.py reads the env file, and says when manage.py turns DEBUG on. With DEBUG off no
+default can let a stranger in, or name another database than the service's: the start fails, and one
+message names every missing or bad variable.
 """
 
 from datetime import timedelta
@@ -14,11 +15,13 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from chat.signatures import SCHEMES, Standard
-from realmate import database_url
+from realmate import database_url, environment
 from realmate.postgresql.base import Connection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+# The env file whose variables were added to the environment, if there is one.
+ENV_FILE = environment.load()
 env = Env(eager=False)
 env.add_parser(name="database_url", func=database_url.parse)
 
@@ -114,8 +117,11 @@ POOLED = DATABASE_POOLER == "transaction"
 
 # The database: sqlite:////path/to/file, or postgres://user:password@host:port/name. Options follow
 # after `?`: timeout for SQLite, and any parameter of libpq for PostgreSQL. PG* variables work too.
+# Relative to the folder of manage.py, wherever a command runs: sqlite:///file.
 DATABASE = env.database_url(
-    "DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}", is_pooled=POOLED
+    "DATABASE_URL",
+    **required_unless(DEBUG, f"sqlite:///{BASE_DIR / 'db.sqlite3'}"),
+    is_pooled=POOLED,
 )
 
 # The time zone of event timestamps without an offset. Nothing is shown in this zone.
@@ -139,12 +145,23 @@ CHANGE_RETENTION_DAYS = env.int(
 
 # The file with the ids of erased conversations, for a restore. By default beside SQLite's file, under
 # its name with `-erasures`. An erasure on PostgreSQL requires this variable.
+# Relative to the folder of manage.py too.
 ERASURES_FILE: str = env.str("ERASURES_FILE", "")
 
 try:
     env.seal()
 except EnvValidationError as error:
-    raise ImproperlyConfigured(f"Not started. {error}") from None
+    source = (
+        f"The env file is {ENV_FILE}."
+        if ENV_FILE
+        else f"No env file was read: no {environment.VARIABLE}, no .env."
+    )
+    raise ImproperlyConfigured(f"Not started. {error}. {source}") from None
+
+if "sqlite" in DATABASE["ENGINE"] and DATABASE["NAME"] != ":memory:":
+    DATABASE["NAME"] = str(BASE_DIR / DATABASE["NAME"])
+if ERASURES_FILE:
+    ERASURES_FILE = str(BASE_DIR / ERASURES_FILE)
 
 
 # Development needs no login, so that a clone works at once.

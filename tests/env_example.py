@@ -13,12 +13,14 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / ".env.example"
 SETTINGS = ROOT / "realmate" / "settings.py"
 HEADING = """\
-# The settings of a production service. Copy this file to .env, and fill in the lines that are not
-# commented out. The other lines show the defaults.
+# The settings of a production service. Copy this file to .env beside manage.py, or to a file that
+# REALMATE_ENV_FILE names, such as /etc/realmate/env. Fill in the lines that are not commented out.
+# The other lines show the defaults. A variable of the environment wins over the file.
 #
-# The service does not read .env by itself. Let the shell read it:
-#     set -a; . ./.env; set +a; make serve
-# or name the file in EnvironmentFile= of a systemd unit.
+# Let only the service's user read the file: chmod 600 .env
+#
+# Put single quotes around a value with a space, #, $, a quote or a backslash: NAME='a $ and a #'
+# Write comments on lines of their own. Nothing is expanded: a line with ${NAME} is refused.
 #
 # `make env-example` writes this file from realmate/settings.py."""
 # What defaults are computed from.
@@ -27,7 +29,8 @@ KNOWN = {"DEBUG": False, "BASE_DIR": PurePosixPath("/srv/realmate")}
 EXTRA = {
     "SECRET_KEY": "# To make one: openssl rand -base64 48",
     "WEBHOOK_SECRETS": "# To make one: echo whsec_$(openssl rand -base64 32)",
-    "DATABASE_URL": "# DATABASE_URL=postgres://realmate:password@127.0.0.1:5432/realmate",
+    "DATABASE_URL": "# DATABASE_URL=sqlite:////srv/realmate/db.sqlite3\n"
+    "# DATABASE_URL=postgres://realmate:password@127.0.0.1:5432/realmate",
 }
 
 

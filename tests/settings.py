@@ -1,8 +1,8 @@
-"""The settings of a fresh clone, whatever the shell has; DATABASE_URL chooses the engine."""
+"""The settings of a fresh clone, whatever the shell and .env have; DATABASE_URL chooses the engine."""
 
 import os
 
-os.environ["DEBUG"] = "true"
+os.environ |= {"DEBUG": "true", "REALMATE_ENV_FILE": ""}
 for name in ("WEBHOOK_SECRETS", "WEBHOOK_SCHEME", "WEBHOOK_ALLOW_UNSIGNED"):
     os.environ.pop(name, None)
 

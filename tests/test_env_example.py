@@ -24,7 +24,9 @@ def test_only_what_is_required_is_not_commented_out():
     assert {name for commented, name, _ in ENTRIES if not commented} == REQUIRED
 
 
-@pytest.mark.parametrize("url", [value for _, name, value in ENTRIES if name == "DATABASE_URL"])
+@pytest.mark.parametrize(
+    "url", [value for commented, name, value in ENTRIES if commented and name == "DATABASE_URL"]
+)
 def test_filled_in_and_with_nothing_commented_out_the_example_starts_the_service(url):
     values = {name: value for _, name, value in ENTRIES}
     filled_in = {name: COMPLETE[name] for name in REQUIRED}

@@ -15,14 +15,16 @@ COMPLETE = {
     "SECRET_KEY": "long-random-secret-" * 4,
     "ALLOWED_HOSTS": "inbox.example",
     "WEBHOOK_SECRETS": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "DATABASE_URL": "sqlite:////srv/realmate/db.sqlite3",
 }
-REQUIRED = {"SECRET_KEY", "ALLOWED_HOSTS", "WEBHOOK_SECRETS"}
+REQUIRED = {"SECRET_KEY", "ALLOWED_HOSTS", "WEBHOOK_SECRETS", "DATABASE_URL"}
 SHOW = "from django.conf import settings as s; print(s.DEBUG, s.ALLOWED_HOSTS, s.SECRET_KEY)"
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess:
-    """Python in a clone, with these variables and no others of ours."""
+    """Python in a clone without an env file, with these variables and no others of ours."""
     system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    system["REALMATE_ENV_FILE"] = ""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -202,7 +204,7 @@ def test_all_bad_values_are_named_at_once():
 
 @pytest.mark.parametrize("name", ["EVENT_TIME_ZONE", "EARLY_EVENTS_HOURS", "DATABASE_URL"])
 def test_a_bad_value_stops_the_developer_too(name):
-    assert refused(manage("check", **{name: BAD[name][1]})) == {name}
+    assert refused(manage("check", DEBUG="true", **{name: BAD[name][1]})) == {name}
 
 
 def test_the_message_tells_no_secret():

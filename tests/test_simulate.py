@@ -358,7 +358,7 @@ def test_a_conversation_may_have_no_end_yet_but_has_its_beginning():
 
 def load(**options):
     out, err = StringIO(), StringIO()
-    call_command("simulate", stdout=out, stderr=err, **({"seed": 1} | options))
+    call_command("simulate", stdout=out, stderr=err, **({"seed": 1, "yes": True} | options))
     return out.getvalue() + err.getvalue()
 
 

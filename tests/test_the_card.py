@@ -51,6 +51,7 @@ CONVERSATION = {
 }
 PRODUCTION = {
     "DJANGO_SETTINGS_MODULE": "tests.collected",
+    "REALMATE_ENV_FILE": "",
     "DEBUG": "false",
     "SECRET_KEY": "long-random-secret-" * 4,
     "ALLOWED_HOSTS": "127.0.0.1",
@@ -64,7 +65,8 @@ HASHED = r"/static/[\w/.-]+\.[0-9a-f]{12}\.(?:css|js|svg)"
 @pytest.fixture(scope="module")
 def static_files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("static")
-    manage("collectstatic", "-v0", **PRODUCTION, STATIC_ROOT=str(folder))
+    of_no_use = "sqlite:////none"
+    manage("collectstatic", "-v0", **PRODUCTION, DATABASE_URL=of_no_use, STATIC_ROOT=str(folder))
     return folder
 
 

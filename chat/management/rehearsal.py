@@ -15,9 +15,11 @@ from chat.events.payloads import parse_id
 NOTHING_DONE = "Nothing was done. Add --yes to do it."
 
 
-def add_yes(parser: CommandParser) -> None:
+def add_yes(parser: CommandParser, *, why: str = "") -> None:
     parser.add_argument(
-        "--yes", action="store_true", help="do it; without --yes, only say what would be done"
+        "--yes",
+        action="store_true",
+        help=f"{why}do it; without --yes, only say what would be done",
     )
 
 
@@ -39,7 +41,9 @@ def moment(text: str) -> datetime:
 
 @contextmanager
 def database_errors_named() -> Iterator[None]:
+    """Turn a database error into a CommandError of one line. PostgreSQL quotes SQL in the others."""
     try:
         yield
     except DatabaseError as error:
-        raise CommandError(f"the database says: {error}; is it migrated?") from error
+        [said, *_] = str(error).splitlines()
+        raise CommandError(f"the database says: {said}; is it migrated?") from error

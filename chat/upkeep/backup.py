@@ -11,7 +11,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import connection, models
+
+from chat.database.migrated import missing_migrations
+from chat.models import Conversation, Delivery, Message
 
 PAGES_AT_ONCE = 2_500  # 10 MB
 
@@ -24,17 +27,24 @@ class BackupFailed(Exception):
 
 
 def back_up(path: Path, *, on_progress: Progress) -> Counts:
-    """Write the backup. Return the number of rows of each table; on PostgreSQL of none.
+    """Write the backup of a migrated database. Return the number of rows of its tables.
 
     `on_progress` gets the pages done and their total. Raises FileExistsError and other OSErrors,
     BackupFailed, and Django's DatabaseError. An error leaves no file.
     """
+    refuse_unmigrated()
     with new_file(path) as partial:
         if connection.vendor == "postgresql":
             return dump(partial)
         counts = copy(partial, on_progress=on_progress)
         verify(partial, counts)
         return counts
+
+
+def refuse_unmigrated() -> None:
+    """Raise BackupFailed, because such a database is rarely the one of the service."""
+    if missing := missing_migrations():
+        raise BackupFailed(f"the database lacks the migrations {', '.join(missing)}")
 
 
 @contextmanager
@@ -111,11 +121,18 @@ def counted(database: sqlite3.Connection) -> Counts:
 
 
 def dump(partial: Path) -> Counts:
-    """Run PostgreSQL's programs: pg_dump writes a snapshot, pg_restore reads the whole dump."""
+    """Run PostgreSQL's programs: pg_dump writes a snapshot, pg_restore reads the whole dump.
+
+    The counts are those before the dump, which may have some more rows.
+    """
     database, secrets = reach_the_database()
+    counts = {model._meta.db_table: model._default_manager.count() for model in LARGEST}
     run("pg_dump", "--format=custom", f"--file={partial}", database, environ=secrets)
     run("pg_restore", f"--file={os.devnull}", str(partial))
-    return {}
+    return counts
+
+
+LARGEST: list[type[models.Model]] = [Conversation, Message, Delivery]
 
 
 def reach_the_database() -> tuple[str, dict[str, str]]:

@@ -62,12 +62,17 @@ def target(url: str) -> Iterator[str]:
 
     Raises NotEmpty, environs' ValidationError, and Django's DatabaseError.
     """
-    parsed = database_url.parse(url, is_pooled=settings.POOLED)
-    with attached(database_url.configured(parsed, settings.SQLITE, settings.POSTGRESQL)):
+    with attached(parse(url)):
         call_command("migrate", database=TARGET, verbosity=0)
         if any(rows_of(model, TARGET).exists() for model in COPIED if model not in MADE_BY_MIGRATE):
             raise NotEmpty
         yield TARGET
+
+
+def parse(url: str) -> dict[str, Any]:
+    """Return Django's settings of the database. Raises environs' ValidationError."""
+    parsed = database_url.parse(url, is_pooled=settings.POOLED)
+    return database_url.configured(parsed, settings.SQLITE, settings.POSTGRESQL)
 
 
 @contextmanager

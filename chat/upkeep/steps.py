@@ -49,7 +49,7 @@ def said_of(error: Exception) -> str:
         case erasure.StillRead():
             return "an older transaction is still open, so old text is still in the files"
         case DatabaseError():
-            return f"the database says: {error}"
+            return f"the database says: {str(error).partition(chr(10))[0]}"
     return str(error)
 
 

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
+from chat.management.maintenance import MaintenanceCommand
 from chat.management.rehearsal import database_errors_named
 from chat.upkeep import backup
 
 
-class Command(BaseCommand):
+class Command(MaintenanceCommand):
     help = (
         "Copy a snapshot of the whole database into a new file, while the service goes on writing. "
         "The file gets its name when the copy is verified and on disk; nothing is overwritten. "
@@ -26,7 +27,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         file = options["file"]
         try:
-            with database_errors_named(), tqdm(unit=" pages") as bar:
+            with database_errors_named(), tqdm(unit=" pages", delay=1) as bar:
 
                 def show(done: int, total: int) -> None:
                     bar.total = total
@@ -39,10 +40,8 @@ class Command(BaseCommand):
             raise CommandError(f"{file} cannot be written: {error.strerror}") from error
         except backup.BackupFailed as error:
             raise CommandError(f"no backup: {error}") from error
-        for table, rows in counts.items():
-            if table in REPORTED:
-                self.stdout.write(f"  {table}: {rows} rows")
-        self.stdout.write(f"{file}: {file.stat().st_size:,} bytes, verified")
+        rows = ", ".join(f"{table}: {counts[table]} rows" for table in REPORTED)
+        self.stdout.write(f"{file}: {file.stat().st_size:,} bytes, verified; {rows}")
 
 
 REPORTED = ("chat_conversation", "chat_message", "chat_delivery")

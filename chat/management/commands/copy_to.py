@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 from environs import ValidationError
 from tqdm import tqdm
 
+from chat.management.maintenance import MaintenanceCommand, name_of
 from chat.upkeep import copying
 
 
-class Command(BaseCommand):
+class Command(MaintenanceCommand):
     help = (
         "Copy conversations, messages, the log, users, permissions and tokens from the database of "
         "DATABASE_URL into another, empty database, which is migrated first: from SQLite to "
@@ -27,6 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            self.stderr.write(f"Copy: {name_of(copying.parse(options['url']))}.")
             with copying.target(options["url"]), copying.nothing_written():
                 self.copy()
                 self.compare()

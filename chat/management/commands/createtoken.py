@@ -3,13 +3,14 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from chat.management.maintenance import MaintenanceCommand
 from chat.models import Token
 
 
-class Command(BaseCommand):
+class Command(MaintenanceCommand):
     help = "Create a token for a program that reads JSON, and print the token, this one time."
 
     def add_arguments(self, parser: CommandParser) -> None:

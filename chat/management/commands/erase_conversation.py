@@ -4,21 +4,21 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
+from chat.management.maintenance import MaintenanceCommand
 from chat.management.rehearsal import (
     NOTHING_DONE,
     add_yes,
     conversation_id,
-    database_errors_named,
 )
 from chat.upkeep import erasure, erasure_list
 from chat.upkeep.erasure_list import Happened
 
 
-class Command(BaseCommand):
+class Command(MaintenanceCommand):
     help = (
         "Erase a conversation: the text of its messages, their words in the search index, and the "
         "bodies of its deliveries, from the database's files too. Ids, times and directions stay, "
@@ -40,19 +40,18 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         id = options["id"]
-        with database_errors_named():
-            try:
-                stock = erasure.stock_of(id)
-            except erasure.NothingStored:
-                raise CommandError(f"nothing is stored about {id}") from None
-            self.stdout.write(f"{id}: {summary_of(stock)}")
-            if not options["yes"]:
-                self.stdout.write(NOTHING_DONE)
-                return
-            erase(id)
-            self.scrub(id, rewrite=options["rewrite"])
-            with suppress(OSError):  # `upkeep` then scrubs once more
-                erasure_list.note(Happened.SCRUBBED, id, at=timezone.now())
+        try:
+            stock = erasure.stock_of(id)
+        except erasure.NothingStored:
+            raise CommandError(f"nothing is stored about {id}") from None
+        self.stdout.write(f"{id}: {summary_of(stock)}")
+        if not options["yes"]:
+            self.stdout.write(NOTHING_DONE)
+            return
+        erase(id)
+        self.scrub(id, rewrite=options["rewrite"])
+        with suppress(OSError):  # `upkeep` then scrubs once more
+            erasure_list.note(Happened.SCRUBBED, id, at=timezone.now())
         self.stdout.write("Erased.")
 
     def scrub(self, id: UUID, *, rewrite: bool) -> None:

@@ -4,13 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from chat.management.rehearsal import conversation_id, database_errors_named
+from chat.management.maintenance import MaintenanceCommand
+from chat.management.rehearsal import conversation_id
 from chat.upkeep import erasure, exporting
 
 
-class Command(BaseCommand):
+class Command(MaintenanceCommand):
     help = (
         "Write everything stored about a conversation as one JSON document: the conversation, its "
         "messages, and every delivery about it with its body. Changes nothing."
@@ -24,20 +25,19 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         id, file = options["id"], options["file"]
-        with database_errors_named():
-            try:
-                stock = erasure.stock_of(id)
-            except erasure.NothingStored:
-                raise CommandError(f"nothing is stored about {id}") from None
-            if file is None:
-                for piece in exporting.document(id):
-                    self.stdout.write(piece, ending="")
-                return
-            try:
-                with new_private_file(Path(file)) as written:
-                    written.writelines(exporting.document(id))
-            except OSError as error:
-                raise CommandError(f"{file} cannot be written: {error.strerror}") from error
+        try:
+            stock = erasure.stock_of(id)
+        except erasure.NothingStored:
+            raise CommandError(f"nothing is stored about {id}") from None
+        if file is None:
+            for piece in exporting.document(id):
+                self.stdout.write(piece, ending="")
+            return
+        try:
+            with new_private_file(Path(file)) as written:
+                written.writelines(exporting.document(id))
+        except OSError as error:
+            raise CommandError(f"{file} cannot be written: {error.strerror}") from error
         self.stdout.write(f"{stock.messages} messages, {stock.deliveries} deliveries in {file}")
 
 

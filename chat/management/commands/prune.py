@@ -3,15 +3,16 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
-from chat.management.rehearsal import NOTHING_DONE, add_yes, database_errors_named
+from chat.management.maintenance import MaintenanceCommand
+from chat.management.rehearsal import NOTHING_DONE, add_yes
 from chat.upkeep import pruning
 
 
-class Command(BaseCommand):
+class Command(MaintenanceCommand):
     help = (
         "Delete deliveries older than DELIVERY_RETENTION_DAYS from the log, in batches, while "
         "the service goes on. Conversations and messages stay, and so do early events that still "
@@ -31,19 +32,18 @@ class Command(BaseCommand):
         now, days = timezone.now(), options["days"]
         if not 1 <= days <= pruning.MOST_DAYS:
             raise CommandError(f"--days is from 1 to {pruning.MOST_DAYS}")
-        with database_errors_named():
-            total = pruning.how_many(now=now, days=days)
-            self.stdout.write(f"{total} deliveries are older than {days} days.")
-            kept = settings.CHANGE_RETENTION_DAYS
-            changes = pruning.outdated_changes(now=now, days=kept)
-            self.stdout.write(f"{len(changes)} changes are older than {kept} days.")
-            if not options["yes"]:
-                self.stdout.write(NOTHING_DONE)
-                return
-            with tqdm(total=total, unit=" deliveries") as bar:
-                for deleted in pruning.prune(now=now, days=days):
-                    bar.update(deleted)
-            with tqdm(total=len(changes), unit=" changes") as bar_of_changes:
-                for deleted in pruning.prune_changes(changes):
-                    bar_of_changes.update(deleted)
+        total = pruning.how_many(now=now, days=days)
+        self.stdout.write(f"{total} deliveries are older than {days} days.")
+        kept = settings.CHANGE_RETENTION_DAYS
+        changes = pruning.outdated_changes(now=now, days=kept)
+        self.stdout.write(f"{len(changes)} changes are older than {kept} days.")
+        if not options["yes"]:
+            self.stdout.write(NOTHING_DONE)
+            return
+        with tqdm(total=total, unit=" deliveries") as bar:
+            for deleted in pruning.prune(now=now, days=days):
+                bar.update(deleted)
+        with tqdm(total=len(changes), unit=" changes") as bar_of_changes:
+            for deleted in pruning.prune_changes(changes):
+                bar_of_changes.update(deleted)
         self.stdout.write(f"{bar.n} deliveries and {bar_of_changes.n} changes deleted.")

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from tqdm import tqdm
 
-from chat.management.rehearsal import database_errors_named
+from chat.management.maintenance import MaintenanceCommand
 from chat.models import Message
 from chat.upkeep.reindexing import reindex
 
 
-class Command(BaseCommand):
+class Command(MaintenanceCommand):
     help = (
         "Read all messages, and write the rows that the search index lacks, in batches, while the "
         "service goes on. May be interrupted and run again."
@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         written = 0
-        with database_errors_named(), tqdm(unit=" messages") as bar:
+        with tqdm(unit=" messages") as bar:
             bar.reset(total=Message.objects.count())
             for read, rows in reindex(every=options["all"]):
                 written += rows

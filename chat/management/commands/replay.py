@@ -7,7 +7,7 @@ from contextlib import suppress
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 from django.db.models import Count
 from django.utils import timezone
@@ -15,11 +15,11 @@ from environs import ValidationError
 from tqdm import tqdm
 
 from chat.events.ingest import Result, apply_again
+from chat.management.maintenance import MaintenanceCommand
 from chat.management.rehearsal import (
     NOTHING_DONE,
     add_yes,
     conversation_id,
-    database_errors_named,
     moment,
 )
 from chat.models import MAY_CHANGE, Delivery, DeliveryQuerySet
@@ -30,7 +30,7 @@ CODES = [refusal.code for refusal in OF_EVENTS]
 FILTERS = ("code", "since", "until", "conversation", "id", "yes")
 
 
-class Command(BaseCommand):
+class Command(MaintenanceCommand):
     help = (
         "Replay refused deliveries in the order of the events' timestamps, each with its original "
         "arrival time. By default: refusals whose reason may be gone (conversation_not_found, "
@@ -94,12 +94,11 @@ class Command(BaseCommand):
 
     def rehearse_or_replay(self, options: dict[str, Any]) -> None:
         chosen = chosen_by(options)
-        with database_errors_named():
-            by_code = dict(chosen.order_by("code").values_list("code").annotate(Count("pk")))
-            self.say(f"{sum(by_code.values())} refused deliveries to replay", by_code)
-            if not options["yes"]:
-                self.stdout.write(NOTHING_DONE)
-                return
+        by_code = dict(chosen.order_by("code").values_list("code").annotate(Count("pk")))
+        self.say(f"{sum(by_code.values())} refused deliveries to replay", by_code)
+        if not options["yes"]:
+            self.stdout.write(NOTHING_DONE)
+            return
         self.replay(chosen)
 
     def replay(self, chosen: DeliveryQuerySet) -> None:
@@ -117,11 +116,10 @@ class Command(BaseCommand):
     def check_the_log(self, url: str | None) -> None:
         with TemporaryDirectory(prefix="realmate-") as directory:
             try:
-                with database_errors_named():
-                    last = rebuilding.last_delivery()
-                    scratch_url = url or f"sqlite:///{directory}/scratch.sqlite3"
-                    with copying.target(scratch_url) as scratch:
-                        self.compare(rebuilding.Check(last, scratch))
+                last = rebuilding.last_delivery()
+                scratch_url = url or f"sqlite:///{directory}/scratch.sqlite3"
+                with copying.target(scratch_url) as scratch:
+                    self.compare(rebuilding.Check(last, scratch))
             except copying.NotEmpty:
                 raise CommandError("the scratch database is not empty") from None
             except ValidationError as error:

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 from tqdm import tqdm
 
-from chat.management.rehearsal import NOTHING_DONE, add_yes, database_errors_named
+from chat.management.maintenance import MaintenanceCommand
+from chat.management.rehearsal import NOTHING_DONE, add_yes
 from chat.upkeep import erasure_list, restoring
 
 NEXT = """\
@@ -19,7 +20,7 @@ Next:
   5. Delete a replaced database when nothing in it is needed any more: it may hold erased text."""
 
 
-class Command(BaseCommand):
+class Command(MaintenanceCommand):
     help = (
         "Replace the database by a backup, with the server stopped. The backup is checked before, "
         "and migrated if it is of an older version. It begins a new generation, so that programs "
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         "mode stay. PostgreSQL: the database of DATABASE_URL must be empty. An interrupted restore "
         "may be run again."
     )
+    makes_the_file = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -37,12 +39,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            with database_errors_named():
-                self.announce(options["file"])
-                if not options["yes"]:
-                    self.stdout.write(NOTHING_DONE)
-                    return
-                self.restore(options["file"])
+            self.announce(options["file"])
+            if not options["yes"]:
+                self.stdout.write(NOTHING_DONE)
+                return
+            self.restore(options["file"])
         except restoring.RestoreFailed as error:
             raise CommandError(f"nothing was restored: {error}") from error
         except OSError as error:
@@ -58,7 +59,11 @@ class Command(BaseCommand):
             self.stdout.write(f"  {checked.migrations} migrations are missing, and are applied")
         self.announce_the_list()
         if connection.vendor == "sqlite":
-            self.stdout.write(f"It replaces {restoring.database_path()}, which is kept aside.")
+            self.announce_the_place(restoring.database_path())
+
+    def announce_the_place(self, database: Path) -> None:
+        what = "replaces {}, which is kept aside" if database.exists() else "creates {}"
+        self.stdout.write(f"It {what.format(database)}.")
 
     def announce_the_list(self) -> None:
         path = erasure_list.find_path()

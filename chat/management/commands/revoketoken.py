@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from chat.management.maintenance import MaintenanceCommand
 from chat.models import Token
 
 
-class Command(BaseCommand):
+class Command(MaintenanceCommand):
     help = "Revoke the token of this name, at once and for good. The name may be used again."
 
     def add_arguments(self, parser: CommandParser) -> None:

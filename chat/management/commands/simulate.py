@@ -12,6 +12,7 @@ from itertools import islice
 from time import monotonic, sleep
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from tqdm import tqdm
@@ -20,6 +21,8 @@ from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError
 from urllib3.util import parse_url
 
 from chat.events.bulk import ingest_many, tuned_for_loading
+from chat.management.maintenance import find_database
+from chat.management.rehearsal import NOTHING_DONE, add_yes
 from chat.management.simulation import Posting, postings, utc_now
 from chat.management.simulation.history import history
 from chat.signatures import configured, new_webhook_id, signed
@@ -63,6 +66,7 @@ class Command(BaseCommand):
             help="repeat the conversations and ids of another run with this seed; a database that "
             "already has them refuses them as id_conflict",
         )
+        add_yes(parser, why="--bulk outside DEBUG: ")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["bulk"] is None:
@@ -88,6 +92,11 @@ class Command(BaseCommand):
         check(conversations >= 1, "--bulk is at least 1")
         for name in ("url", "rate", "count", "conversations"):
             check(options[name] is None, f"--{name} is for posting, and --bulk posts nothing")
+        self.stderr.write(find_database())
+        if not (settings.DEBUG or options["yes"]):
+            self.stdout.write(f"{conversations} made-up conversations would be written into it.")
+            self.stdout.write(NOTHING_DONE)
+            return
         stream = history(conversations=conversations, until=utc_now(), seed=options["seed"])
         tally = Tally()
         try:

@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from chat.management.maintenance import MaintenanceCommand
 from chat.upkeep import steps
 
 DONE = {
@@ -18,7 +19,7 @@ DONE = {
 }
 
 
-class Command(BaseCommand):
+class Command(MaintenanceCommand):
     help = (
         "Do everything that must be done now and then, while the service goes on: give changes their "
         "place (PostgreSQL), delete deliveries older than DELIVERY_RETENTION_DAYS, changes older than "

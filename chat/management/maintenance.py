@@ -1,0 +1,63 @@
+"""What all commands of the operator do before their work: they name the database, and never make it."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+from chat.management.rehearsal import database_errors_named
+
+
+class MaintenanceCommand(BaseCommand):
+    """A command that acts on a service's database, which it names on stderr.
+
+    realmate/environment.py refuses it in a checkout without settings.
+    """
+
+    makes_the_file = False
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        said = find_database(may_be_missing=self.makes_the_file)
+        (options.get("stderr") or self.stderr).write(f"{said}\n")
+        with database_errors_named():
+            return super().execute(*args, **options)
+
+
+def find_database(*, may_be_missing: bool = False) -> str:
+    """Return which database it is, and which env file names it. Raises CommandError if it is missing.
+
+    `may_be_missing`: SQLite's file. Anything that opens it would make an empty one.
+    """
+    place = name_of(connection.settings_dict)
+    if connection.vendor == "postgresql":
+        place = reached(place)
+    elif not may_be_missing and not Path(connection.settings_dict["NAME"]).is_file():
+        path = connection.settings_dict["NAME"]
+        raise CommandError(f"There is no database at {path}. `manage.py migrate` creates one.")
+    return f"Database: {place}. Env file: {settings.ENV_FILE or 'none'}."
+
+
+def reached(place: str) -> str:
+    """Return which server and database of PostgreSQL were reached, of several hosts and PG* variables.
+
+    Connects outside the pool, because the pool does not say why it cannot connect.
+    """
+    try:
+        with closing(psycopg.connect(**connection.get_connection_params())) as session:
+            found = session.info
+            return f"PostgreSQL, {found.host}:{found.port}/{found.dbname}"
+    except psycopg.Error as error:
+        [said, *_] = str(error).splitlines()
+        raise CommandError(f"There is no database {place}: {said}") from None
+
+
+def name_of(database: dict[str, Any]) -> str:
+    """Return the engine and the place of a database as its URL names it, without user and password."""
+    if "sqlite" in database["ENGINE"]:
+        return f"SQLite, {Path(database['NAME']).absolute()}"
+    host, port = database["HOST"] or "local socket", database["PORT"] or "5432"
+    return f"PostgreSQL, {host}:{port}/{database['NAME']}"

@@ -1,0 +1,119 @@
+"""The variables of the service: those of the environment, and below them those of one env file."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from stat import S_IROTH
+
+from django.core import checks
+from django.core.checks import CheckMessage, Tags, register
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env
+
+VARIABLE = "REALMATE_ENV_FILE"
+BESIDE_MANAGE = Path(__file__).resolve().parent.parent / ".env"
+# A shell, systemd and environs read these lines alike, apart from escapes.
+LINE = re.compile(
+    r"""\s*(?: \#.* | (?:export\s+)? (?P<name>[A-Za-z_]\w*) \s*=\s*
+    (?: '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" | [^'"\s].* )? \s* (?:\#.*)? )?""",
+    re.VERBOSE,
+)
+# One of these means that somebody has configured a service.
+OF_A_SERVICE = {"DATABASE_URL", "SECRET_KEY", "DEBUG"}
+# Commands that a fresh clone runs with DEBUG on. All others act on data that somebody may need.
+OF_DEVELOPMENT = {
+    *("migrate", "makemigrations", "showmigrations", "sqlmigrate", "optimizemigration"),
+    *("runserver", "test", "check", "shell", "diffsettings", "help", "version"),
+    *("createsuperuser", "changepassword", "collectstatic", "findstatic"),
+    *("makemessages", "compilemessages", "simulate", "sign"),
+}
+HELP = {"-h", "--help", "--version"}
+
+
+def load() -> Path | None:
+    """Add the variables of the env file to the environment, which wins. Return the file's path.
+
+    Raises ImproperlyConfigured if the file cannot be read.
+    """
+    path = find_file()
+    if path is None:
+        return None
+    file = Env()
+    names = list(names_in(path))
+    file.read_env(path, recurse=False)
+    os.environ.update({name: file.str(name) for name in names})
+    return path
+
+
+def find_file() -> Path | None:
+    """Return the file that REALMATE_ENV_FILE names, or else .env beside manage.py.
+
+    With an empty name no file is read.
+    """
+    named = os.environ.get(VARIABLE)
+    if named is not None:
+        return Path(named).absolute() if named else None
+    return BESIDE_MANAGE if os.path.lexists(BESIDE_MANAGE) else None
+
+
+def names_in(path: Path) -> Iterator[str]:
+    """Yield the name of each variable. Raises ImproperlyConfigured for a line that has no meaning."""
+    for number, line in enumerate(text_of(path).splitlines(), start=1):
+        match = LINE.fullmatch(line)
+        if match is None:
+            raise refusal(path, f"has no NAME=value in line {number}; quotes must be closed")
+        if match["name"] and "${" in line:
+            raise refusal(path, f"has ${{…}} in line {number}; nothing is expanded")
+        if match["name"] == VARIABLE:
+            raise refusal(path, f"names another file in line {number}")
+        if match["name"]:
+            yield match["name"]
+
+
+def text_of(path: Path) -> str:
+    try:
+        if not path.is_file():  # a pipe cannot be read twice
+            raise refusal(path, "does not exist, or is not a file")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise refusal(path, f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise refusal(path, "is not UTF-8") from None
+
+
+def refusal(path: Path, why: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"Not started. The env file {path} {why}.")
+
+
+def set_up_commands(arguments: list[str]) -> None:
+    """Prepare the environment for a command of manage.py, before the settings are read.
+
+    Tests read no env file. A command of development has DEBUG on in a fresh clone.
+    """
+    if arguments[1:2] == ["test"]:
+        os.environ[VARIABLE] = ""
+    if is_fresh_clone() and is_of_development(arguments[1:]):
+        os.environ["DEBUG"] = "true"
+
+
+def is_fresh_clone() -> bool:
+    return find_file() is None and not OF_A_SERVICE & os.environ.keys()
+
+
+def is_of_development(words: list[str]) -> bool:
+    """Whether a command is one of development, or only prints its help."""
+    options = words[: words.index("--")] if "--" in words else words
+    return not words or words[0] in OF_DEVELOPMENT or bool(HELP & set(options))
+
+
+@register(Tags.security, deploy=True)
+def check_mode(**kwargs: object) -> list[CheckMessage]:
+    """Warn if every user of the machine can read the secrets of the env file."""
+    path = find_file()
+    if path is None or not path.stat().st_mode & S_IROTH:
+        return []
+    hint = f"chmod o-rwx {path}"
+    return [
+        checks.Warning(f"Everybody can read the env file {path}.", hint=hint, id="realmate.W001")
+    ]
