@@ -40,6 +40,7 @@ METRICS = MEMORY / f"realmate-{os.getuid()}" if MEMORY.is_dir() else HERE
 
 def main(application: str = "realmate.wsgi:application") -> None:
     read_the_env_file()
+    os.umask(0o077)
     environ = SETTINGS | os.environ
     place = environ.get("GRANIAN_UDS", environ["GRANIAN_PORT"]).replace("/", "-")
     make_folder_of_our_own(METRICS)

@@ -1,5 +1,6 @@
 """What all commands of the operator do before their work: they name the database, and never make it."""
 
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from chat.management.rehearsal import database_errors_named
 
 
 class MaintenanceCommand(BaseCommand):
-    """A command that acts on a service's database, which it names on stderr.
+    """A command that acts on a service's database, which it names on stderr. New files are private.
 
     realmate/environment.py refuses it in a checkout without settings.
     """
@@ -23,8 +24,12 @@ class MaintenanceCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> Any:
         said = find_database(may_be_missing=self.makes_the_file)
         (options.get("stderr") or self.stderr).write(f"{said}\n")
-        with database_errors_named():
-            return super().execute(*args, **options)
+        before = os.umask(0o077)
+        try:
+            with database_errors_named():
+                return super().execute(*args, **options)
+        finally:
+            os.umask(before)
 
 
 def find_database(*, may_be_missing: bool = False) -> str:

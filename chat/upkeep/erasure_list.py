@@ -17,6 +17,7 @@ from django.db import connection
 
 from chat.models import Conversation
 from chat.upkeep.backup import new_file
+from realmate.sqlite.files import own_as
 
 
 class Happened(StrEnum):
@@ -75,6 +76,7 @@ def create() -> None:
         return
     erased = Conversation.objects.exclude(erased_at=None).values_list("pk", "erased_at")
     with suppress(FileExistsError), new_file(path) as partial, partial.open("wb") as file:
+        own_as(partial, path.parent)  # `upkeep` of the service's user appends to it
         file.writelines(both_lines_of(erased.order_by("erased_at").iterator()))
 
 

@@ -16,6 +16,8 @@ from typing import Any
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
+from realmate.sqlite import files
+
 LOOK_AGAIN_SECONDS = 0.0001
 
 
@@ -25,6 +27,7 @@ class WriterQueue:
     def __init__(self, database: Path) -> None:
         # A separate file, because closing any descriptor of the database drops SQLite's locks on it.
         self._path = f"{database}-writer"
+        self._database = database
         self._mutex = threading.Lock()
         self._file: int | None = None
 
@@ -52,7 +55,8 @@ class WriterQueue:
     def _lock(self, *, until: float) -> bool:
         """Poll the lock, because flock has no time limit. One thread a process polls."""
         if self._file is None:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE)
+            files.own_as(self._file, self._database)
         while True:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,7 +87,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         self._refuse_to_begin_anew()
+        if not self.is_in_memory_db():
+            files.make(self._path)
         connection = super().get_new_connection(conn_params)
+        files.take_rights_of_others(self._path)
         self._identity = identity_of(self._path)
         return connection
 

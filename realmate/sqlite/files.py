@@ -1,0 +1,42 @@
+"""The files of an SQLite database are for their owner alone, whichever program made or opened them first.
+
+Whoever can open a file can lock it, and thereby stop all writing.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from stat import S_IFREG, S_IMODE
+
+# SQLite gives the WAL and its index the owner and the mode of the database.
+SUFFIXES = ("", "-wal", "-shm", "-writer")
+PRIVATE = 0o600
+
+
+def make(database: Path) -> None:
+    """Make an empty database file, unless there is one. A file made by root is the folder's owner's.
+
+    If that fails, SQLite says why.
+    """
+    with suppress(OSError):
+        # Not open(): closing a descriptor of the database would drop SQLite's locks on it.
+        os.mknod(database, S_IFREG | PRIVATE)
+        own_as(database, database.parent)
+
+
+def own_as(path: Path | int, example: Path) -> None:
+    """Give a file or descriptor the owner of another file. Only root can, and only root needs to."""
+    with suppress(FileNotFoundError):  # the example was moved away
+        if os.geteuid() == 0:
+            found = example.stat()
+            os.chown(path, found.st_uid, found.st_gid)
+
+
+def take_rights_of_others(database: Path) -> None:
+    """Leave only the owner's rights on the files, as far as this process may change them."""
+    for suffix in SUFFIXES:
+        path = database.with_name(database.name + suffix)
+        with suppress(OSError):
+            mode = S_IMODE(path.stat().st_mode)
+            if mode & 0o077:
+                path.chmod(mode & 0o700)
