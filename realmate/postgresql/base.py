@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 from django.db import transaction
 from django.db.backends.postgresql import base
+from psycopg import IsolationLevel
 from psycopg.errors import OperationalError, ReadOnlySqlTransaction
 
 from realmate.database_url import session_settings
@@ -80,9 +81,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return params | {"options": ""} if self.settings_dict["POOLED"] else params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Start the deadline before the wait for the pool."""
-        deadline()
-        return super().get_new_connection(conn_params)
+        """Wait for the pool until the deadline of the request, which begins here at the latest.
+
+        Django gives no deadline to the pool, which would wait for its own `timeout`: once more after
+        a lost connection, when Django ends the transaction. Past the deadline the pool refuses
+        at once. Otherwise it would check idle connections, find them too slow, and close them.
+        """
+        until = deadline()
+        if until is None or self.pool is None:
+            return super().get_new_connection(conn_params)
+        self.isolation_level = IsolationLevel.READ_COMMITTED
+        self.pool.open()
+        return self.pool.getconn(timeout=until - time.monotonic())
 
     def _set_autocommit(self, autocommit: bool) -> None:
         super()._set_autocommit(autocommit)  # type: ignore[misc]

@@ -1,0 +1,88 @@
+"""PostgreSQL has one deadline for a request, whatever the request waits for."""
+
+import os
+import time
+from contextlib import ExitStack, closing, contextmanager
+from signal import SIGCONT, SIGSTOP
+
+import psycopg
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from realmate.postgresql.base import a_request
+
+pytestmark = [
+    pytest.mark.postgresql,
+    pytest.mark.both_engines("a deadline of PostgreSQL"),
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.alone("an error within seconds"),
+]
+
+SECONDS = 1
+# The pool's own timeout is five seconds more.
+MARGIN = 3
+
+
+def session():
+    """The process of the server that serves this connection."""
+    with connection.cursor() as cursor:
+        return cursor.execute("SELECT pg_backend_pid()").fetchone()[0]
+
+
+@contextmanager
+def frozen(pid):
+    os.kill(pid, SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, SIGCONT)
+
+
+@pytest.fixture
+def idle():
+    """The processes of two idle connections of the pool."""
+    pool = connection.pool
+    pool.open()
+    both = [pool.getconn(), pool.getconn()]
+    for each in both:
+        pool.putconn(each)
+    return {each.info.backend_pid for each in both}
+
+
+def still_there(pids):
+    parameters = connection.get_connection_params()
+    with closing(psycopg.connect(**parameters)) as session:
+        rows = session.execute("SELECT pid FROM pg_stat_activity").fetchall()
+    return pids & {pid for (pid,) in rows}
+
+
+def test_a_connection_that_freezes_in_a_transaction_costs_no_second_wait(idle):
+    """Django ends the transaction while the connection is still frozen."""
+    began = time.monotonic()
+    with ExitStack() as thaw:
+        own = []
+
+        def freeze_in_a_transaction():
+            with a_request(seconds=SECONDS), transaction.atomic():
+                own.append(session())
+                thaw.enter_context(frozen(own[0]))
+                session()
+
+        with pytest.raises(OperationalError):
+            freeze_in_a_transaction()
+        assert SECONDS <= time.monotonic() - began < SECONDS + MARGIN
+    assert still_there(idle - {*own}) == idle - {*own}
+
+
+def test_after_the_deadline_nothing_is_asked_for_any_more(idle):
+    with a_request(seconds=0.2):
+        session()
+        connection.close()
+        time.sleep(0.3)
+        began = time.monotonic()
+        for _ in range(3):
+            with pytest.raises(OperationalError):
+                session()
+        assert time.monotonic() - began < MARGIN
+    assert still_there(idle) == idle
+    assert session() in idle  # another request, which has a deadline of its own
