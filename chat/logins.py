@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from chat.database.statements import Lookup
@@ -34,3 +35,8 @@ class Passwords(ModelBackend):
     def get_user(self, user_id: Any) -> User | None:
         user = find_user(user_id)
         return user if user and self.user_can_authenticate(user) else None
+
+
+def clear_the_cache(response: HttpResponseBase) -> None:
+    """Let the browser forget our pages after a session, but not its stored settings."""
+    response.headers["Clear-Site-Data"] = '"cache"'

@@ -19,6 +19,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
 from django.utils.translation import activate, get_language, get_language_from_request, override
 
+from chat.logins import clear_the_cache
 from chat.metrics import observe
 from chat.problems import MEDIA_TYPE, REQUEST_ID, problem, request_id
 from chat.refusals import NotAuthenticated, Refusal, refusal_for
@@ -128,6 +129,15 @@ class LoginForPages(LoginRequiredMiddleware):
         return super().process_view(request, view_func, *view_args)
 
     def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> Any:
+        """Also clear the browser's cache, as a logout does, if the browser names an ended session."""
+        response = self.lead_to_login(request, view_func)
+        if request.COOKIES.get(settings.SESSION_COOKIE_NAME):
+            clear_the_cache(response)
+        return response
+
+    def lead_to_login(
+        self, request: HttpRequest, view_func: Callable[..., Any]
+    ) -> HttpResponseBase:
         if request.path.startswith(FRAGMENTS):
             return HttpResponse(status=401, headers=dict(NotAuthenticated.headers))
         if request.method not in {"GET", "HEAD"}:
@@ -202,12 +212,13 @@ def is_ours(response: HttpResponse) -> bool:
 
 
 def in_our_shape(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Replace an error answer of Django's or a library's, and keep headers such as Allow."""
+    """Replace an error answer of Django's or a library's, and keep its cookies, and headers such as Allow."""
     refusal = refusal_for(response.status_code)
     ours = error_page(request, refusal) if is_for_people(request) else problem(request, refusal)
     for name, value in response.items():
         if name not in OF_THE_BODY:
             ours.headers.setdefault(name, value)
+    ours.cookies = response.cookies
     return ours
 
 

@@ -183,6 +183,18 @@ def test_logging_out_leaves_nothing_of_the_session(closed, client, log_in):
     assert client.get("/ui/fragments/poll/").status_code == 401
 
 
+@pytest.mark.parametrize("path", ["/ui/", "/ui/fragments/poll/"])
+def test_a_session_that_has_ended_clears_the_cache_like_a_logout(closed, client, log_in, path):
+    assert "Clear-Site-Data" not in client.get(path).headers  # nobody was logged in
+    log_in()
+    assert "Clear-Site-Data" not in client.get("/ui/").headers
+    Session.objects.all().delete()
+    answer = client.get(path)
+    assert answer.status_code in {302, 401}
+    assert answer["Clear-Site-Data"] == '"cache"'
+    assert "Clear-Site-Data" not in client.get(path).headers  # the cookie is gone
+
+
 def test_a_stolen_cookie_is_worth_nothing_after_the_logout(closed, client, log_in):
     log_in()
     stolen = client.cookies["sessionid"].value

@@ -744,6 +744,23 @@ def test_only_its_reader_keeps_an_answer_and_asks_again(told, path):
         assert set(control.split(", ")) == {"private", "no-cache"}
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/conversations",
+        "/deliveries",
+        "/changes",
+        f"/conversations/{C}",
+        *(f"/conversations/{C}{end}" for end in OF_A_CONVERSATION),
+    ],
+)
+def test_a_browser_keeps_nothing_that_may_be_erased(told, admin_client, path):
+    told("sim")
+    answer = admin_client.get(path)
+    assert answer.status_code == 200
+    assert set(answer["Cache-Control"].split(", ")) == {"private", "no-store"}
+
+
 @pytest.mark.parametrize("path", ["/conversations", f"/conversations/{C}/messages"])
 def test_head_of_a_page_has_what_get_has_but_the_body(told, client, path):
     told("sim")

@@ -10,9 +10,7 @@ from typing import Any, TypeVar
 
 from django.db.models import Model
 from django.http import HttpResponse, StreamingHttpResponse
-from django.utils.cache import get_conditional_response
-from django.utils.decorators import method_decorator
-from django.views.decorators.cache import cache_control
+from django.utils.cache import get_conditional_response, patch_cache_control
 from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -52,11 +50,21 @@ OF_A_GENERATION = re.compile(r"[0-9a-f]{8}\.")
 Row = TypeVar("Row", bound=Model)
 
 
-@method_decorator(cache_control(private=True, no_cache=True), name="dispatch")
 class Read(JSONView):
-    """GET and HEAD for readers. Only the reader's own cache may keep the answer, and must revalidate."""
+    """GET and HEAD for readers. Only a program's own cache may keep the answer, and must revalidate.
+
+    A browser keeps nothing: a text that is erased later would survive in its cache.
+    """
 
     http_method_names = ["get", "head"]
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        # Not after an error, which may be of the database: this would read the session again.
+        has_session = response.status_code < 400 and request.user.is_authenticated
+        kept = "no_store" if has_session else "no_cache"
+        patch_cache_control(response, private=True, **{kept: True})
+        return response
 
 
 class ConversationList(Read):

@@ -14,6 +14,7 @@ from django.urls import Resolver404, resolve, reverse, reverse_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
+from chat.logins import clear_the_cache
 from chat.views.page import page
 
 LONGEST_NAME = 150
@@ -58,11 +59,11 @@ def refuse_form(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 class LogOut(LogoutView):
-    """Ends the session and clears the browser's cache of our pages, but not its stored settings."""
+    """Ends the session and clears the browser's cache of our pages."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = super().post(request, *args, **kwargs)
-        response.headers["Clear-Site-Data"] = '"cache"'
+        clear_the_cache(response)
         return response
 
 
