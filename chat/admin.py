@@ -11,7 +11,31 @@ from django.utils import timezone
 from chat.models import Conversation, Delivery, Message, Token, User
 from chat.models.tokens import TokenQuerySet
 
-admin.site.register(User, UserAdmin)
+
+@admin.register(User)
+class Users(UserAdmin):  # type: ignore[type-arg]
+    """Only superusers give rights away, and only they change superusers."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        given = super().get_readonly_fields(request, obj)
+        return given if is_superuser(request) else [*given, *RIGHTS]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_touch(request, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_touch(request, obj) and super().has_delete_permission(request, obj)
+
+
+RIGHTS = ["is_staff", "is_superuser", "groups", "user_permissions"]
+
+
+def is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))
+
+
+def may_touch(request: HttpRequest, user: User | None) -> bool:
+    return user is None or not user.is_superuser or is_superuser(request)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]

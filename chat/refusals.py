@@ -181,6 +181,14 @@ class Forbidden(Refusal):
     )
 
 
+class HttpsRequired(Refusal):
+    """A token in plain text, where https is meant (SECURE_SSL_REDIRECT)."""
+
+    code = "https_required"
+    status = HTTPStatus.FORBIDDEN
+    detail = "Send a token over https only. Revoke this one, because others may have read it."
+
+
 class NotFound(Refusal):
     code = "not_found"
     status = HTTPStatus.NOT_FOUND
@@ -281,6 +289,7 @@ ALL: tuple[type[Refusal], ...] = (
     InvalidSignature,
     NotAuthenticated,
     Forbidden,
+    HttpsRequired,
     NotFound,
     MethodNotAllowed,
     LengthRequired,

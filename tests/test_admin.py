@@ -1,6 +1,7 @@
 """The admin: a look at what is stored, and nothing to change it with."""
 
 import pytest
+from django.contrib.auth.models import Permission
 
 from chat.models import Conversation, Delivery, Message
 from tests.conftest import C, M, make_event
@@ -58,3 +59,58 @@ def test_an_agent_who_is_not_staff_sees_nothing(client, django_user_model, store
 def test_search_finds_by_id_and_survives_junk(admin_client, stored):
     assert C in admin_client.get(f"/admin/chat/conversation/?q={C}").content.decode()
     assert admin_client.get("/admin/chat/conversation/?q=não-é-id").status_code == 200
+
+
+# Users
+
+
+@pytest.fixture
+def manager(django_user_model):
+    """Staff that may do everything with users, and is no superuser."""
+    manager = django_user_model.objects.create_user("manager", is_staff=True)
+    manager.user_permissions.set(Permission.objects.filter(codename__endswith="_user"))
+    return manager
+
+
+def form_of(user, **fields):
+    joined = {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
+    return {"username": user.username, "is_active": "on", **joined, **fields}
+
+
+RIGHTS = {"is_superuser": "on", "is_staff": "on", "user_permissions": ["1"]}
+
+
+def test_only_a_superuser_gives_rights_away(client, admin_client, manager, django_user_model):
+    agent = django_user_model.objects.create_user("agent")
+    client.force_login(manager)
+    for user in (agent, manager):
+        address = f"/admin/chat/user/{user.pk}/change/"
+        answer = client.post(address, form_of(user, first_name="Ana", **RIGHTS))
+        assert answer.status_code == 302  # what is theirs to change is changed
+    agent.refresh_from_db()
+    manager.refresh_from_db()
+    assert (agent.first_name, agent.is_superuser, agent.is_staff) == ("Ana", False, False)
+    assert not agent.user_permissions.exists()
+    assert not manager.is_superuser
+    assert manager.user_permissions.count() == 4
+    admin_client.post(f"/admin/chat/user/{agent.pk}/change/", form_of(agent, **RIGHTS))
+    agent.refresh_from_db()
+    assert agent.is_superuser
+
+
+@pytest.mark.parametrize("place", ["change/", "delete/", "password/"])
+def test_only_a_superuser_changes_a_superuser(client, admin_user, manager, place):
+    client.force_login(manager)
+    fields = {"password1": "a long new one 1", "password2": "a long new one 1", "post": "yes"}
+    before = admin_user.password
+    form = form_of(admin_user, first_name="Ana", **fields)
+    assert client.post(f"/admin/chat/user/{admin_user.pk}/{place}", form).status_code == 403
+    admin_user.refresh_from_db()
+    assert (admin_user.password, admin_user.first_name) == (before, "")
+
+
+def test_nor_does_the_action_on_many_delete_a_superuser(client, admin_user, manager):
+    client.force_login(manager)
+    action = {"action": "delete_selected", "_selected_action": [admin_user.pk], "post": "yes"}
+    client.post("/admin/chat/user/", action)
+    admin_user.refresh_from_db()

@@ -46,6 +46,27 @@ def bearer(token, path="/conversations"):
 # Reading
 
 
+@pytest.mark.parametrize("address", ["203.0.113.5", "2001:db8::1", "", "unknown"])
+@pytest.mark.parametrize("text", [None, "unknown"])
+def test_a_token_in_plain_text_is_refused_where_https_is_meant(settings, token, address, text):
+    settings.SECURE_SSL_REDIRECT = True
+    asked = {"headers": {"authorization": f"Bearer {text or token}"}, "REMOTE_ADDR": address}
+    for path in ("/conversations", "/metrics", "/changes"):
+        assert_problem(Client().get(path, **asked), 403, "https_required")
+    assert Token.objects.get().last_used_at is None
+    if text is None:
+        assert Client().get("/conversations", secure=True, **asked).status_code == 200
+        settings.SECURE_SSL_REDIRECT = False
+        assert Client().get("/conversations", **asked).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1"])
+def test_a_token_from_this_machine_needs_no_https(settings, token, address):
+    settings.SECURE_SSL_REDIRECT = True
+    asked = {"headers": {"authorization": f"Bearer {token}"}, "REMOTE_ADDR": address}
+    assert Client().get("/metrics", **asked).status_code == 200
+
+
 @pytest.mark.parametrize("path", [*READS, *(f"{path}/" for path in READS)])
 def test_json_is_for_those_who_have_a_token_or_a_login(path, token, admin_client):
     assert_problem(read(path), 401, "not_authenticated")

@@ -1,5 +1,6 @@
 """Who may send and who may read: signatures, tokens and sessions as authentication classes."""
 
+from ipaddress import ip_address
 from typing import Any, cast
 
 from django.conf import settings
@@ -10,7 +11,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from chat.models import Token
-from chat.refusals import InvalidSignature
+from chat.refusals import HttpsRequired, InvalidSignature
 from chat.signatures import configured
 
 
@@ -48,9 +49,16 @@ class BearerToken(BaseAuthentication):
     """A token of `manage.py createtoken`. `request.auth` is the Token; there is no user."""
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Token] | None:
-        """Return None for an unknown token, because the session may still be valid."""
+        """Return None for an unknown token, because the session may still be valid.
+
+        Raises HttpsRequired for any token in plain text, where https is meant.
+        """
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-        token = Token.objects.of(text.strip()) if scheme.lower() == "bearer" else None
+        if scheme.lower() != "bearer":
+            return None
+        if settings.SECURE_SSL_REDIRECT and not (request.is_secure() or is_this_machine(request)):
+            raise HttpsRequired
+        token = Token.objects.of(text.strip())
         if token is None:
             return None
         token.note_use(at=timezone.now())
@@ -58,6 +66,13 @@ class BearerToken(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def is_this_machine(request: Request) -> bool:
+    try:
+        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:  # a proxy gave no address
+        return False
 
 
 class IsReader(BasePermission):

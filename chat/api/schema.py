@@ -166,7 +166,7 @@ def read(
     parameters: type[Parameters] | None = None,
     is_open: bool = False,
 ) -> Schema:
-    codes = [*(codes or []), *([] if is_open else ["not_authenticated"])]
+    codes = [*(codes or []), *([] if is_open else ["not_authenticated", "https_required"])]
     operation: Schema = {
         "summary": summary,
         "security": [] if is_open else [{name: []} for name in SECURITY_SCHEMES],
