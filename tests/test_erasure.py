@@ -297,6 +297,21 @@ def test_erasing_again_changes_no_time(told):
     assert (again.erased_at, again.closed_at) == (first.erased_at, first.closed_at)
 
 
+def test_an_erased_conversation_keeps_its_opening_from_others(told, deliver, event):
+    erase()
+    assert deliver(event("NEW_CONVERSATION", id=C)).outcome == "duplicate"
+    another = event("NEW_CONVERSATION", id=C, at="2025-02-21T11:00:00")
+    assert deliver(another).code == "id_conflict"
+    assert bodies_of(C) == {b""}
+
+
+def test_a_conversation_that_was_never_opened_takes_any_opening_for_a_duplicate(deliver, event):
+    deliver(event("NEW_MESSAGE", id=M))
+    erase()
+    for at in ("2025-02-21T10:20:41", "2025-02-21T11:00:00"):
+        assert deliver(event("NEW_CONVERSATION", id=C, at=at)).outcome == "duplicate"
+
+
 def test_erased_deliveries_are_not_applied_again(deliver, event):
     deliver(event("NEW_MESSAGE", id=M))
     erase()

@@ -240,6 +240,16 @@ def test_a_snippet_marks_what_was_found_as_it_was_written(text, query, expected)
     assert marked(text, query) == expected
 
 
+@pytest.mark.parametrize("length", [100, 119, 120, 121, 160, 200, 9_000])
+@pytest.mark.parametrize("before", ["", "olá, " * 100])
+def test_a_hit_in_a_long_word_is_marked(length, before):
+    word = "x" * length
+    pieces = snippet(f"{before}{word} fim", terms_of(word))
+    [hit] = [piece.text for piece in pieces if piece.is_hit]
+    assert hit == word[: len(hit)]
+    assert len(hit) == length or len(hit) >= 120
+
+
 def test_a_snippet_of_a_long_text_is_bounded():
     assert len(marked("palavra " * 12_000, "palavra")) < 300
     assert Piece("…") in snippet("x" * 100_000, ["y"])

@@ -36,7 +36,7 @@ def open_conversation(
             Conversation(id=event.data.id, opened_at=event.timestamp, activity_at=activity_at)
         )
         return Outcome.APPLIED
-    if conversation.opened_at != event.timestamp and not conversation.is_erased:
+    if conversation.opened_at != event.timestamp and conversation.was_opened:
         raise IdConflict
     return Outcome.DUPLICATE
 

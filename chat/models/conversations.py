@@ -277,6 +277,11 @@ class Conversation(models.Model):
         return self.state == self.State.CLOSED
 
     @property
+    def was_opened(self) -> bool:
+        """Whether an event opened it. An erasure also creates a conversation, opened as it is erased."""
+        return self.opened_at != self.erased_at
+
+    @property
     def is_erased(self) -> bool:
         return self.erased_at is not None
 

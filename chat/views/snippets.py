@@ -27,7 +27,8 @@ def snippet(text: str, terms: list[str]) -> list[Piece]:
     hits = list(hits_in(text, terms))
     start = max(0, hits[0][0] - BEFORE_A_HIT) if hits else 0
     end = start + SNIPPET_LENGTH
-    pieces = list(pieces_of(text, [hit for hit in hits if hit[1] <= end], start, end))
+    shown = [(first, min(last, end)) for first, last in hits if first < end]
+    pieces = list(pieces_of(text, shown, start, end))
     leading = [Piece("…")] if start else []
     trailing = [Piece("…")] if end < len(text) else []
     return [*leading, *pieces, *trailing]

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import psycopg
-from django.db import transaction
+from django.db import NotSupportedError, transaction
 from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
 from psycopg.errors import OperationalError, ReadOnlySqlTransaction
@@ -74,6 +74,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         if self.settings_dict["POOLED"]:
             self.execute_wrappers.append(self._write_in_a_transaction)
+
+    @property
+    def queries_logged(self) -> bool:
+        """See realmate.sqlite."""
+        return self.force_debug_cursor
+
+    def init_connection_state(self) -> None:
+        """Refuse a database in another encoding, which cannot hold every text. Raises NotSupportedError."""
+        encoding = self.connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            self.close()  # or the next statement would be run on it
+            raise NotSupportedError(
+                f"the encoding of the database is {encoding}: create it with ENCODING 'UTF8'"
+            )
+        super().init_connection_state()
 
     def get_connection_params(self) -> dict[str, Any]:
         """Send no startup options to a pooler. PgBouncer refuses them, those of PGOPTIONS too."""

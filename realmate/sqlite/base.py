@@ -85,6 +85,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     _queue: WriterQueue | None = None
     _identity: tuple[int, int] | None = None
 
+    @property
+    def queries_logged(self) -> bool:
+        """Only tests log queries. With DEBUG Django's own property would keep thousands, with their texts."""
+        return self.force_debug_cursor
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         self._refuse_to_begin_anew()
         if not self.is_in_memory_db():

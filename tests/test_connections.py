@@ -1,0 +1,44 @@
+"""What a connection to the database refuses, and what it keeps in memory."""
+
+from uuid import uuid4
+
+import pytest
+from django.db import NotSupportedError, connection
+from django.db.backends.base.base import NO_DB_ALIAS
+
+from chat.database.statements import execute
+from chat.upkeep import copying
+
+pytestmark = [
+    pytest.mark.both_engines("a backend of each engine"),
+    pytest.mark.django_db(transaction=True),
+]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_in_another_encoding_is_refused_at_each_use(encoding, monkeypatch):
+    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
+    name = f"encoded_{uuid4().hex[:8]}"
+    execute(
+        f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0"
+        " LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    own = connection.settings_dict
+    url = f"postgres://{own['USER']}:{own['PASSWORD']}@{own['HOST']}:{own['PORT']}/{name}"
+    try:
+        for _ in range(2):
+            with pytest.raises(NotSupportedError, match=f"is {encoding}"), copying.target(url):
+                pass
+    finally:
+        execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_development_keeps_no_log_of_queries(settings):
+    settings.DEBUG = True
+    before = len(connection.queries_log)
+    for _ in range(3):
+        execute("SELECT 1")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    assert len(connection.queries_log) == before
