@@ -833,3 +833,22 @@ def test_a_page_is_read_from_an_index(told, deliver, django_assert_max_num_queri
     for query in captured.captured_queries:
         assert "TEMP B-TREE" not in explained((query["sql"], []))
     assert Message.objects.count() == 3
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("fraction", ["", ".000001", ".999999"])
+def test_who_waits_in_the_last_second_of_all_times_waits_too(client, deliver, fraction, late):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    last = f"2999-12-31T23:59:59{fraction}Z"
+    if late:
+        deliver(make_event("NEW_MESSAGE", id=M, at=last, direction="SENT"))
+        deliver(make_event("NEW_MESSAGE", id=id_of(3), at="2999-12-31T23:59:59Z"))
+    deliver(make_event("NEW_MESSAGE", id=id_of(2), at=last))
+    [row] = client.get("/conversations").json()["conversations"]
+    waits = row["waiting_since"] is not None
+    for ordering in ("latest", "waiting", "oldest"):
+        answer = client.get(f"/conversations?ordering={ordering}&needs_reply=true")
+        assert bool(answer.json()["conversations"]) == waits
+    answer = client.get("/conversations?needs_reply=false")
+    assert bool(answer.json()["conversations"]) != waits
+    assert waits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -332,7 +332,11 @@ class Conversation(models.Model):
     def read_waiting_since(self, messages: MessageQuerySet) -> None:
         """Read `waiting_since` from the stored messages, because a late message is not the last."""
         thread = messages.filter(conversation=self.pk)
-        self.waiting_since = None if self.is_closed else thread.waiting_since()
+        self._wait_since(None if self.is_closed else thread.waiting_since())
+
+    def _wait_since(self, at: datetime | None) -> None:
+        """Note since when the customer waits. The last second of 2999 is left to NEVER."""
+        self.waiting_since = at and min(at, NEVER - timedelta(microseconds=1))
 
     def _end_with(self, message: Message) -> None:
         self.last_message_at = message.timestamp
@@ -342,7 +346,7 @@ class Conversation(models.Model):
         if message.direction == Direction.SENT:
             self.waiting_since = None
         elif self.waiting_since is None:
-            self.waiting_since = message.timestamp
+            self._wait_since(message.timestamp)
 
 
 # Only columns that may change: writing the others would touch their indexes for nothing.
