@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -122,6 +123,24 @@ def test_who_began_before_and_does_not_end_is_told(told, monkeypatch, level, wor
         with looking_once(monkeypatch), pytest.raises(CommandError, match="run this again"):
             erase()
     erase()
+
+
+@pytest.mark.postgresql
+def test_what_was_being_logged_during_the_erasure_is_emptied_too(told):
+    """A message of the conversation that another conversation refuses: its writer waits for no lock."""
+    with closing(connections.create_connection("default")) as second:
+        second.set_autocommit(False)
+        with second.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO chat_delivery (received_at, type, conversation_id, message_id, body,"
+                " outcome, code, request_id, webhook_id)"
+                " VALUES (now(), 'NEW_MESSAGE', %s, %s, %s, 'refused', 'id_conflict', %s, '')",
+                [D, M, TEXT.encode(), D],
+            )
+        erasure.erase(UUID(C), at=NOW)
+        second.commit()
+    list(erasure.scrub(UUID(C)))
+    assert not Delivery.objects.filter(message_id=M).exclude(body=b"").exists()
 
 
 @pytest.mark.postgresql

@@ -93,7 +93,8 @@ def erase_again(*, at: datetime, using: str = DEFAULT_DB_ALIAS) -> Iterator[UUID
 
 
 def scrub(*ids: UUID, rewrite: bool = False, using: str = DEFAULT_DB_ALIAS) -> Iterator[int]:
-    """Empty unreadable bodies with ids of the conversations, and remove old text from the files.
+    """Empty what was logged about the conversations meanwhile, and unreadable bodies with their ids.
+    Then remove old text from the files.
 
     Yields pages done; other writers go on meanwhile. PostgreSQL leaves bytes of deleted rows in free
     space until they are overwritten. `rewrite` rewrites the files, and locks everyone out meanwhile.
@@ -101,9 +102,10 @@ def scrub(*ids: UUID, rewrite: bool = False, using: str = DEFAULT_DB_ALIAS) -> I
     Raises StillRead, and Django's DatabaseError. May be run again.
     """
     wait_for_older_transactions(using)  # because they may log text, blind to the erasure
+    log = Delivery.objects.using(using)
     for id in ids:
-        mentioned = Delivery.objects.using(using).unreadable_about(id)
-        Delivery.objects.using(using).filter(pk__in=mentioned).update(body=b"")
+        log.naming(id).exclude(body=b"").update(body=b"")
+        log.filter(pk__in=log.unreadable_about(id)).update(body=b"")
     if connections[using].vendor == "postgresql":
         vacuum_all(rewrite=rewrite, using=using)
         return
