@@ -1,6 +1,7 @@
 """The rules under contention: sixteen senders at once, each on its own connection."""
 
 import json
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -251,6 +252,35 @@ def test_sixty_four_writers_lose_nothing_and_wait_in_no_circle():
     assert answers == {201: 256}
     assert {row.message_count for row in Conversation.objects.all()} == {64}
     assert_the_log_agrees()
+
+
+@pytest.mark.postgresql
+def test_a_batch_that_waits_for_an_unknown_id_keeps_no_row_locked(opened):
+    """The other batch may want that row next, and both would wait for each other."""
+    unknown = uuid4()
+
+    def lock_both():
+        try:
+            with transaction.atomic():
+                return [*Conversation.objects.all_locked({unknown, UUID(opened)})]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            lock_ids([unknown], of="conversation")
+            waiting = other.submit(lock_both)
+            while not is_waited_for():
+                time.sleep(0.01)
+            rows = Conversation.objects.select_for_update(nowait=True)
+            assert rows.get(pk=opened)
+        assert waiting.result(timeout=20) == [UUID(opened)]
+
+
+def is_waited_for():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return cursor.fetchone() != (0,)
 
 
 @pytest.mark.postgresql

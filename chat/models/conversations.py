@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import models
+from django.db import connections, models
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
@@ -153,12 +153,23 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
 
         Unknown ids are locked too. Otherwise an early event and its NEW_CONVERSATION could run at
         the same time without seeing each other. On SQLite the write transaction is this lock.
+
+        Every transaction locks in one order: unknown ids, then rows. Otherwise two batches with the
+        same ids, one of which has just become known, could wait for each other.
         """
+        if len(ids) > 1:
+            self._lock_unknown(ids)
+            return find_and_lock.among(ids, using=self.db)
         found = find_and_lock.among(ids, using=self.db)
-        absent = [id for id in ids if id not in found]
-        if lock_ids(absent, of="conversation", using=self.db):
-            found |= find_and_lock.among(absent, using=self.db)
+        if not found and lock_ids([*ids], of="conversation", using=self.db):
+            found = find_and_lock.among(ids, using=self.db)
         return found
+
+    def _lock_unknown(self, ids: Collection[UUID]) -> None:
+        if connections[self.db].vendor == "postgresql":
+            known = set(self.filter(pk__in=ids).values_list("pk", flat=True))
+            unknown = [id for id in ids if id not in known]
+            lock_ids(unknown, of="conversation", using=self.db)
 
 
 class CountOf(models.Subquery):
