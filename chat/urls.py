@@ -60,6 +60,9 @@ urlpatterns = [
     *api("conversations/<str:id>/messages", reads.MessagePage.as_view()),
     *api("conversations/<str:id>/transcript.txt", reads.Transcript.as_view(), "transcript-txt"),
     *api("conversations/<str:id>/transcript.csv", reads.TranscriptCSV.as_view(), "transcript-csv"),
+    *api(
+        "conversations/<str:id>/transcript.xlsx", reads.TranscriptXLSX.as_view(), "transcript-xlsx"
+    ),
     *api("schema", docs.OpenAPI.as_view()),
     *api("docs", docs.Docs.as_view(), "docs"),
     *api("healthz", probes.Healthz.as_view()),

@@ -77,8 +77,11 @@ class Stream:
         return self
 
     def __next__(self) -> Any:
-        with a_request(seconds=settings.DATABASE_SECONDS):
-            return next(self._pieces)
+        while True:
+            with a_request(seconds=settings.DATABASE_SECONDS):
+                piece = next(self._pieces)
+            if piece:  # an empty one is a sign of progress, and would end a chunked body
+                return piece
 
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "realmate.settings")

@@ -28,6 +28,7 @@ PLACES_OF_MACHINES = {
     f"/conversations/{C}/messages": READING,
     f"/conversations/{C}/transcript.txt": READING,
     f"/conversations/{C}/transcript.csv": READING,
+    f"/conversations/{C}/transcript.xlsx": READING,
     "/schema": READING,
     "/docs": READING,
     "/metrics": READING,

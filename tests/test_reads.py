@@ -5,13 +5,16 @@ import json
 import re
 from base64 import urlsafe_b64encode
 from datetime import timedelta
-from io import StringIO
+from io import BytesIO, StringIO
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import pytest
 from django.db import connection
+from openpyxl import load_workbook
+from openpyxl.utils.escape import unescape
 
+from chat.api import spreadsheets
 from chat.api.reads import Transcript
 from chat.database.keyset import tag_of
 from chat.models import Conversation, Message, begin_generation, current_generation
@@ -636,6 +639,60 @@ def test_a_text_that_is_split_elsewhere_stays_readable(told, text):
     assert table()[1][2].replace("'", "") == text.replace("'", "")
 
 
+# The workbook
+
+
+def workbook():
+    """The rows of each sheet. None stands for an empty cell."""
+    content = get(f"/conversations/{C}/transcript.xlsx").content
+    return [
+        [tuple(cell and unescape(cell) for cell in row) for row in sheet.values]
+        for sheet in load_workbook(BytesIO(content))
+    ]
+
+
+TEXTS = [*FORMULAS[:4], *SPLIT[:5], "0012", "1e5", "TRUE", "2025-02-21", "https://example.org"]
+TEXTS += ["_x0041_", "<b>&amp;", " ok ", "linha\noutra", "'=1", "🙂", "é"]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=ascii)
+def test_a_text_is_a_text_in_a_workbook(told, text):
+    told(text)
+    [[head, row]] = workbook()
+    assert head == ("timestamp", "direction", "content", "id")
+    text = text.replace("\r\n", "\n")
+    assert row == ("2025-02-21T10:21:00Z", "RECEIVED", text, id_of(0))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a\r\nb\rc", "a\nb\nc"), ("a\x07b\x1b", "a\ufffdb\ufffd"), ("\uffff", "\ufffd")],
+)
+def test_a_workbook_shows_what_xml_has_no_sign_for(told, text, shown):
+    told(text)
+    assert workbook()[0][1][2] == shown
+
+
+@pytest.mark.parametrize("sign", ["a", "é", "🙂"])
+@pytest.mark.parametrize("length", [16_383, 16_384, 32_767, 32_768, 100_000])
+def test_a_long_text_goes_on_in_further_cells(told, sign, length):
+    told(sign * length)
+    [[_, (_, _, first, id, *others)]] = workbook()
+    cells = [first, *(each for each in others if each)]
+    assert id == id_of(0)
+    assert "".join(cells) == sign * length
+    assert all(len(cell.encode("utf-16-le")) // 2 <= 32_767 for cell in cells)
+
+
+def test_many_messages_go_on_in_another_sheet(told, monkeypatch):
+    monkeypatch.setattr(spreadsheets, "ROWS_OF_A_SHEET", 3)
+    told("um", "dois", "três")
+    assert [[row[2] for row in sheet] for sheet in workbook()] == [
+        ["content", "um", "dois"],
+        ["content", "três"],
+    ]
+
+
 @pytest.mark.parametrize("text", ["sim = não", "'=1", "R$ 5", " ok", "1+1", "\u2028", "a\r\nb"])
 def test_any_other_text_is_in_the_table_as_it_was_written(told, text):
     told(f"x{text}", f"{text}x")
@@ -713,7 +770,7 @@ def test_a_torn_database_is_a_503_before_the_file_begins(transactional_db, deliv
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE chat_message RENAME TO away")
     try:
-        for path in ("transcript.txt", "transcript.csv", "messages"):
+        for path in ("transcript.txt", "transcript.csv", "transcript.xlsx", "messages"):
             answer = through_wsgi("GET", f"/conversations/{C}/{path}")
             assert_problem(answer, 503, "try_again")
     finally:
@@ -723,7 +780,7 @@ def test_a_torn_database_is_a_503_before_the_file_begins(transactional_db, deliv
 
 # All of them
 
-OF_A_CONVERSATION = ["", "/messages", "/transcript.txt", "/transcript.csv"]
+OF_A_CONVERSATION = ["", "/messages", "/transcript.txt", "/transcript.csv", "/transcript.xlsx"]
 
 
 @pytest.mark.parametrize("end", ["", "/"], ids=["bare", "slash"])

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.both_engines("looked up by cached statements")
 READS = [
     *("/conversations", f"/conversations/{C}", f"/conversations/{C}/messages"),
     *(f"/conversations/{C}/transcript.txt", f"/conversations/{C}/transcript.csv"),
+    f"/conversations/{C}/transcript.xlsx",
     *("/deliveries", "/stats", "/schema", "/docs", "/metrics"),
 ]
 

@@ -1,8 +1,10 @@
-"""What a worker has done before its first request."""
+"""What a worker has done before its first request, and how it streams."""
 
 import os
 import subprocess
 import sys
+
+from django.http import StreamingHttpResponse
 
 from tests.servers import ROOT
 
@@ -20,3 +22,11 @@ def test_a_look_for_garbage_leaves_out_all_that_was_loaded():
     left_out, looked_through, has_views = printed.split()
     assert int(left_out) > 50 * int(looked_through)
     assert has_views == "True"
+
+
+def test_an_empty_piece_of_an_answer_is_not_sent():
+    """Some servers take it for the end of the body."""
+    from realmate.wsgi import Stream
+
+    response = StreamingHttpResponse([b"", b"a", b"", b"", b"b", b""])
+    assert list(Stream(response)) == [b"a", b"b"]

@@ -29,6 +29,7 @@ from chat.api.serializers import (
     deliveries_out,
     message_page_out,
 )
+from chat.api.spreadsheets import XLSX, xlsx_of
 from chat.api.transcripts import csv_of, text_of
 from chat.database.keyset import BadCursor, Page, page_of
 from chat.events.payloads import parse_id
@@ -127,14 +128,14 @@ NOT_OF_THE_THREAD = "No message of this conversation has this id."
 class Transcript(Read):
     """A conversation as a text file, streamed while it is read."""
 
-    write: Callable[[Conversation], Iterator[str]] = staticmethod(text_of)
+    write: Callable[[Conversation], Iterator[Any]] = staticmethod(text_of)
     content_type = "text/plain; charset=utf-8"
     suffix = "txt"
 
     def get(self, request: Request, id: str) -> StreamingHttpResponse:
         conversation = find_conversation(id)
-        text = self.write(conversation) if request.method == "GET" else iter(())
-        response = StreamingHttpResponse(with_first_chunks(text), content_type=self.content_type)
+        pieces = self.write(conversation) if request.method == "GET" else iter(())
+        response = StreamingHttpResponse(with_first_chunks(pieces), content_type=self.content_type)
         name = f"conversation-{conversation.id}.{self.suffix}"
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         return response
@@ -148,9 +149,17 @@ class TranscriptCSV(Transcript):
     suffix = "csv"
 
 
-def with_first_chunks(chunks: Iterator[str]) -> Iterator[str]:
+class TranscriptXLSX(Transcript):
+    """A conversation as an XLSX file for spreadsheets."""
+
+    write = staticmethod(xlsx_of)
+    content_type = XLSX
+    suffix = "xlsx"
+
+
+def with_first_chunks(chunks: Iterator[Any]) -> Iterator[Any]:
     """Read two chunks before the answer begins: a failing database gives a 503, not a torn file."""
-    return chain([next(chunks, ""), next(chunks, "")], chunks)
+    return chain([next(chunks, b""), next(chunks, b"")], chunks)
 
 
 def find_conversation(id: str) -> Conversation:

@@ -25,6 +25,7 @@ from chat.api.serializers import (
     MessagePageOut,
     OutcomeOut,
 )
+from chat.api.spreadsheets import XLSX
 from chat.events.payloads import EVENTS
 from chat.problems import MEDIA_TYPE
 from chat.refusals import REFUSALS, FieldError
@@ -106,6 +107,8 @@ def paths() -> Schema:
         | {"get": read("A conversation as text", as_text("text/plain"), codes=[unknown])},
         "/conversations/{id}/transcript.csv": one
         | {"get": read("A conversation as a table", as_text("text/csv"), codes=[unknown])},
+        "/conversations/{id}/transcript.xlsx": one
+        | {"get": read("A conversation as a table of Excel", {XLSX: {}}, codes=[unknown])},
         "/changes": {
             "get": read(
                 "What happened to conversations, in one order",

@@ -11,6 +11,7 @@ from chat.models import IN_ORDER, Conversation, Message
 
 # Messages per query. A text may have 4 MiB.
 CHUNK = 200
+COLUMNS = ("timestamp", "direction", "content", "id")
 BYTE_ORDER_MARK = "\ufeff"  # Excel reads UTF-8 only where it finds one
 
 # A spreadsheet runs a cell that begins with such a sign as a formula; full-width signs too (OWASP,
@@ -29,7 +30,7 @@ def text_of(conversation: Conversation) -> Iterator[str]:
 
 def csv_of(conversation: Conversation) -> Iterator[str]:
     """Yield RFC 4180 rows in chunks. Text that a spreadsheet would run as a formula gets an apostrophe."""
-    yield BYTE_ORDER_MARK + rows([("timestamp", "direction", "content", "id")])
+    yield BYTE_ORDER_MARK + rows([COLUMNS])
     for messages in chunks(conversation):
         yield rows(
             (utc(message.timestamp), message.direction, harmless(message.content), str(message.id))

@@ -1,0 +1,70 @@
+"""A conversation as an XLSX file, in which a text is a text, whatever it begins with."""
+
+import re
+from collections.abc import Iterator
+from tempfile import TemporaryFile
+from typing import IO
+
+from xlsxwriter import Workbook
+from xlsxwriter.worksheet import Worksheet
+
+from chat.api.transcripts import COLUMNS, CONTROL, chunks, utc
+from chat.models import Conversation, Message
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+# Excel's limits. It counts a sign outside the Basic Multilingual Plane as two characters.
+ROWS_OF_A_SHEET = 1_048_576
+CHARACTERS_OF_A_CELL = 32_767
+# XML has no other, and would read each of them as one line feed.
+NEW_LINE = re.compile("\r\n?")
+NOT_IN_XML = re.compile(f"{CONTROL.pattern}|[\ufffe\uffff]")
+PIECE = 64 * 1024
+
+
+def xlsx_of(conversation: Conversation) -> Iterator[bytes]:
+    """Yield the file in pieces. Before them, yield an empty piece after each query.
+
+    The file is made on disk in constant memory. A text that is too long for a cell goes on in the
+    cells to its right, after the last column. Messages that are too many for a sheet go on in the next one.
+    """
+    with TemporaryFile() as file:
+        with Workbook(file, {"constant_memory": True}) as book:
+            yield from write_sheets(book, conversation)
+        file.seek(0)
+        yield from pieces_of(file)
+
+
+def write_sheets(book: Workbook, conversation: Conversation) -> Iterator[bytes]:
+    sheet, row = new_sheet(book), 1
+    for messages in chunks(conversation):
+        for message in messages:
+            if row == ROWS_OF_A_SHEET:
+                sheet, row = new_sheet(book), 1
+            for column, text in enumerate(cells_of(message)):
+                sheet.write_string(row, column, text)
+            row += 1
+        yield b""
+
+
+def new_sheet(book: Workbook) -> Worksheet:
+    sheet = book.add_worksheet()
+    for column, name in enumerate(COLUMNS):
+        sheet.write_string(0, column, name)
+    return sheet
+
+
+def cells_of(message: Message) -> list[str]:
+    lines = NEW_LINE.sub("\n", message.content)
+    first, *others = parts_of(NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", lines))
+    return [utc(message.timestamp), message.direction, first, str(message.id), *others]
+
+
+def parts_of(text: str) -> list[str]:
+    """Return the parts of a text that fit into a cell each; at least one."""
+    most = CHARACTERS_OF_A_CELL if max(text, default="") <= "\uffff" else CHARACTERS_OF_A_CELL // 2
+    return [text[start : start + most] for start in range(0, len(text), most)] or [""]
+
+
+def pieces_of(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(PIECE):
+        yield piece
