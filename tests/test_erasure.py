@@ -369,7 +369,7 @@ def test_people_are_told_that_it_was_erased(told):
     erase()
     client = Client(headers={"Accept-Language": "en"})
     for path in (f"/ui/{C}/", f"/ui/{C}/print/"):
-        assert "This message was erased." in client.get(path).content.decode()
+        assert "This message was erased." in client.get(path).getvalue().decode()
     assert "Erased" in client.get("/ui/").content.decode()
     assert TEXT not in client.get("/ui/").content.decode()
 

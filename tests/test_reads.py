@@ -713,7 +713,7 @@ def test_a_transcript_is_a_file_to_keep(told, suffix, type):
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 7])
 def test_every_message_is_in_it_once_wherever_the_chunks_end(told, monkeypatch, count):
-    monkeypatch.setattr("chat.api.transcripts.CHUNK", 3)
+    monkeypatch.setattr("chat.models.messages.CHUNK", 3)
     told(*(f"texto {n}" for n in range(count)))
     assert [row[3] for row in table()[1:]] == [id_of(n) for n in range(count)]
     assert transcript("txt").count("texto") == count
@@ -722,7 +722,7 @@ def test_every_message_is_in_it_once_wherever_the_chunks_end(told, monkeypatch, 
 def test_messages_of_one_instant_are_in_it_once_in_the_order_of_arrival(
     deliver, monkeypatch, client
 ):
-    monkeypatch.setattr("chat.api.transcripts.CHUNK", 2)
+    monkeypatch.setattr("chat.models.messages.CHUNK", 2)
     deliver(make_event("NEW_CONVERSATION", id=C))
     for n in (5, 3, 9, 1, 7):
         deliver(make_event("NEW_MESSAGE", id=id_of(n)))
@@ -732,7 +732,7 @@ def test_messages_of_one_instant_are_in_it_once_in_the_order_of_arrival(
 def test_a_transcript_is_streamed_chunk_by_chunk(
     told, monkeypatch, client, django_assert_num_queries
 ):
-    monkeypatch.setattr("chat.api.transcripts.CHUNK", 2)
+    monkeypatch.setattr("chat.models.messages.CHUNK", 2)
     told(*"abcdefgh")
     with django_assert_num_queries(2):
         answer = client.get(f"/conversations/{C}/transcript.txt")
@@ -756,7 +756,7 @@ def test_no_chunk_waits_for_the_database_without_end(told, monkeypatch):
 def test_a_message_that_arrives_while_a_transcript_is_read_does_no_harm(
     told, deliver, monkeypatch, client
 ):
-    monkeypatch.setattr("chat.api.transcripts.CHUNK", 2)
+    monkeypatch.setattr("chat.models.messages.CHUNK", 2)
     told(*"abcd")
     answer = client.get(f"/conversations/{C}/transcript.csv")
     deliver(make_event("NEW_MESSAGE", id=M, at="2025-02-21T11:00:00", content="e"))

@@ -78,3 +78,47 @@ def test_an_empty_thread_has_a_page(deliver):
     deliver(make_event("NEW_CONVERSATION", id=C))
     page = Message.objects.filter(conversation_id=C).newest(50)
     assert (page.messages, page.has_older, page.has_newer) == ([], False, False)
+
+
+# The print
+
+
+@pytest.fixture
+def long_thread(deliver, monkeypatch):
+    """Seven messages of two days, read by three."""
+    monkeypatch.setattr("chat.models.messages.CHUNK", 3)
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    for n in range(7):
+        at = f"2025-02-2{1 + n // 4}T10:21:0{n}"
+        deliver(make_event("NEW_MESSAGE", id=id_of(n), at=at, content=f"Mensagem {n}"))
+
+
+def test_the_print_is_streamed_as_one_page(client, long_thread):
+    answer = client.get(f"/ui/{C}/print/", headers={"accept-language": "en"})
+    assert answer.streaming
+    assert "no-store" in answer["Cache-Control"]
+    page = b"".join(answer).decode()
+    assert [f"Mensagem {n}" in page for n in range(7)] == [True] * 7
+    assert page.count('<li class="day">') == 2
+    assert page.index("Opened") < page.index("Mensagem 0") < page.index("Mensagem 6")
+    assert page.index("Mensagem 6") < page.index("closed-line") < page.index("</html>")
+    assert page.count("<h1>") == 1
+    assert "<!-- messages -->" not in page
+    # What one query ends with and the next one begins with stands together.
+    assert page.count("message--joined") == 5
+
+
+def test_the_print_reads_what_its_reader_has_taken(
+    client, long_thread, django_assert_max_num_queries
+):
+    with django_assert_max_num_queries(4):
+        answer = client.get(f"/ui/{C}/print/")
+        pieces = iter(answer)
+        assert b"Mensagem 2" in next(pieces) + next(pieces)
+
+
+def test_head_of_the_print_reads_no_message(client, long_thread, django_assert_max_num_queries):
+    with django_assert_max_num_queries(2):
+        answer = client.head(f"/ui/{C}/print/")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"

@@ -27,7 +27,7 @@ def say(deliver):
 
 @pytest.fixture
 def get(client):
-    return lambda address: client.get(address).content.decode()
+    return lambda address: client.get(address).getvalue().decode()
 
 
 def numbers(html):

@@ -8,7 +8,7 @@ from typing import IO
 from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
-from chat.api.transcripts import COLUMNS, CONTROL, chunks, utc
+from chat.api.transcripts import COLUMNS, CONTROL, utc
 from chat.models import Conversation, Message
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -36,7 +36,7 @@ def xlsx_of(conversation: Conversation) -> Iterator[bytes]:
 
 def write_sheets(book: Workbook, conversation: Conversation) -> Iterator[bytes]:
     sheet, row = new_sheet(book), 1
-    for messages in chunks(conversation):
+    for messages in conversation.messages.in_chunks():
         for message in messages:
             if row == ROWS_OF_A_SHEET:
                 sheet, row = new_sheet(book), 1

@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import StringIO
 
-from chat.database.keyset import page_of
-from chat.models import IN_ORDER, Conversation, Message
+from chat.models import Conversation, Message
 
-# Messages per query. A text may have 4 MiB.
-CHUNK = 200
 COLUMNS = ("timestamp", "direction", "content", "id")
 BYTE_ORDER_MARK = "\ufeff"  # Excel reads UTF-8 only where it finds one
 
@@ -24,31 +21,18 @@ CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def text_of(conversation: Conversation) -> Iterator[str]:
     """Yield the text in chunks. Further lines of a message are indented, so that none looks like another message."""
     yield header_of(conversation)
-    for messages in chunks(conversation):
+    for messages in conversation.messages.in_chunks():
         yield "".join(map(paragraph, messages))
 
 
 def csv_of(conversation: Conversation) -> Iterator[str]:
     """Yield RFC 4180 rows in chunks. Text that a spreadsheet would run as a formula gets an apostrophe."""
     yield BYTE_ORDER_MARK + rows([COLUMNS])
-    for messages in chunks(conversation):
+    for messages in conversation.messages.in_chunks():
         yield rows(
             (utc(message.timestamp), message.direction, harmless(message.content), str(message.id))
             for message in messages
         )
-
-
-def chunks(conversation: Conversation) -> Iterator[list[Message]]:
-    """Yield all messages in order, each chunk from a query of its own.
-
-    One long query would hold a snapshot for a slow reader, and SQLite's WAL would grow.
-    """
-    cursor = ""
-    while True:
-        page = page_of(conversation.messages.all(), IN_ORDER, size=CHUNK, cursor=cursor)
-        yield page.rows
-        if not (cursor := page.next):
-            return
 
 
 # Text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -11,7 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Cast
 
-from chat.database.keyset import Ordering, after
+from chat.database.keyset import Ordering, after, page_of
 
 
 class Direction(models.TextChoices):
@@ -21,6 +22,8 @@ class Direction(models.TextChoices):
     RECEIVED = "RECEIVED"
 
 
+# Messages per query of `in_chunks`. A text may have 4 MiB.
+CHUNK = 200
 IN_ORDER: Ordering = ("timestamp", "arrival")
 BACKWARDS: Ordering = ("-timestamp", "-arrival")
 
@@ -60,6 +63,18 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def in_order(self) -> MessageQuerySet:
         """Order as a thread does: by timestamp, then by arrival."""
         return self.order_by(*IN_ORDER)
+
+    def in_chunks(self) -> Iterator[list[Message]]:
+        """Yield all messages in order, each chunk from a query of its own.
+
+        One long query would hold a snapshot for a slow reader, and SQLite's WAL would grow.
+        """
+        cursor = ""
+        while True:
+            page = page_of(self.all(), IN_ORDER, size=CHUNK, cursor=cursor)
+            yield page.rows
+            if not (cursor := page.next):
+                return
 
     def as_text(self) -> models.QuerySet[Message, tuple[str, str, str, str]]:
         """Return id, direction, content and timestamp as text from the database.

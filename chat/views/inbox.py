@@ -1,14 +1,18 @@
 """The inbox with its thread, the fragments of both, and the poll that keeps them live."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import override
 from django.views.decorators.cache import never_cache
 
 from chat.database.keyset import BadCursor, page_of
@@ -35,6 +39,7 @@ MOST_ROWS = 500
 MOST_NEWS = 200
 MOST_ARRIVAL = 2**63 - 1
 MOST_HISTORY = 50
+PLACE_OF_MESSAGES = "<!-- messages -->"
 # The parameters with a message's id, and the side of the message that each one means.
 SIDE_OF_PARAMETER: dict[str, Side] = {"message": "around", "before": "before", "after": "after"}
 
@@ -103,11 +108,32 @@ def search(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-def print_thread(request: HttpRequest, id: str) -> HttpResponse:
-    """Answer with all messages of a thread, without panes."""
+def print_thread(request: HttpRequest, id: str) -> StreamingHttpResponse:
+    """Stream all messages of a thread, without panes. HEAD reads none of them."""
     conversation = conversation_or_404(id)
-    everything = ThreadPage(list(conversation.messages.in_order()))
-    return page(request, "chat/print.html", thread_context(conversation, everything))
+    pieces = printed(request, conversation) if request.method == "GET" else iter(())
+    # The first ones before the answer begins: a failing database gives an error page, not a torn one.
+    first = [next(pieces, ""), next(pieces, "")]
+    return StreamingHttpResponse(chain(first, pieces))
+
+
+def printed(request: HttpRequest, conversation: Conversation) -> Iterator[str]:
+    """Yield the page around the messages, and the messages of one query at a time in between."""
+    context = thread_context(conversation, ThreadPage([]))
+    head, tail = rendered(request, "chat/print.html", context).split(PLACE_OF_MESSAGES)
+    yield head
+    above = None
+    for messages in conversation.messages.in_chunks():
+        context["entries"] = entries(messages, below=above)
+        yield rendered(request, "chat/bubbles.html", context)
+        above = messages[-1] if messages else None
+    yield tail
+
+
+def rendered(request: HttpRequest, template: str, context: dict[str, Any]) -> str:
+    """Render in the reader's language, which other requests of this thread may have changed."""
+    with override(getattr(request, "LANGUAGE_CODE", None)):
+        return render_to_string(template, context, request)
 
 
 # Fragments
@@ -134,7 +160,7 @@ def poll(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "selected": conversation,
         "selected_id": id,
-        "news": entries(ThreadPage(news)),
+        "news": entries(news),
         # There may be more news: without a stamp the next poll asks for it.
         "stamp": stamp if len(news) < MOST_NEWS else "",
     }
@@ -180,7 +206,7 @@ def thread_messages(request: HttpRequest, id: str) -> HttpResponse:
     elif "after" in request.GET:
         context |= {
             "older_precede": True,
-            "entries": list(entries(thread_page, below=thread_page.above)),
+            "entries": list(entries(thread_page.messages, below=thread_page.above)),
         }
     return render(request, "chat/messages.html", context)
 
@@ -272,7 +298,7 @@ def thread_context(conversation: Conversation, thread_page: ThreadPage) -> dict[
     return {
         "selected": conversation,
         "thread": thread_page,
-        "entries": list(entries(thread_page)),
+        "entries": list(entries(thread_page.messages)),
         "arrival": latest_arrival(conversation, thread_page),
         "display_time_zone": settings.DISPLAY_TIME_ZONE,
     }

@@ -1,12 +1,12 @@
 """The layout of a thread: days, and messages that stand together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.utils import timezone
 
-from chat.models import Message, ThreadPage
+from chat.models import Message
 
 # The same as in static/chat/layout.js, which lays out in the reader's zone.
 TOGETHER = timedelta(seconds=60)
@@ -24,10 +24,10 @@ class Entry:
     is_joined: bool
 
 
-def entries(page: ThreadPage, *, below: Message | None = None) -> Iterator[Entry]:
+def entries(messages: Iterable[Message], *, below: Message | None = None) -> Iterator[Entry]:
     """Yield the entries in the current time zone. `below` is the message above them on screen."""
     above = below
-    for message in page.messages:
+    for message in messages:
         is_new_day = above is None or day_of(above) != day_of(message)
         is_joined = (
             above is not None
