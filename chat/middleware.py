@@ -19,9 +19,10 @@ from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
 from django.utils.translation import activate, get_language, get_language_from_request, override
 
+from chat.database.migrated import WrongSchema, refuse_wrong_schema
 from chat.metrics import observe
 from chat.problems import MEDIA_TYPE, REQUEST_ID, problem, request_id
-from chat.refusals import NotAuthenticated, Refusal, refusal_for
+from chat.refusals import NotAuthenticated, NotMigrated, Refusal, refusal_for
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +138,28 @@ class LoginForPages(LoginRequiredMiddleware):
     def get_login_url(self, view_func: Callable[..., Any]) -> str:
         """One login for all: the admin's own would be a second one to keep."""
         return settings.LOGIN_URL
+
+
+class WritesOfThisSchema:
+    """Refuse forms of people while the code is older or newer than the schema: 503.
+
+    Events are judged in their own transaction.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
+        if request.method in {"GET", "HEAD", "OPTIONS"} or not is_for_people(request):
+            return None
+        try:
+            refuse_wrong_schema()
+        except WrongSchema:
+            return HttpResponse(status=NotMigrated.status)
+        return None
 
 
 class CsrfForAllowedMethods(CsrfViewMiddleware):

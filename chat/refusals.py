@@ -264,7 +264,9 @@ class TryAgain(Refusal):
 
 
 class NotMigrated(TryAgain):
-    detail = "The database is not migrated."
+    """The code is older or newer than the schema of the database. /readyz names the migrations."""
+
+    detail = "This version of the service does not fit its database. Nothing was stored; try again."
 
 
 # The refusals that the delivery log records.

@@ -200,6 +200,7 @@ MIDDLEWARE = [
     "chat.middleware.CsrfForAllowedMethods",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "chat.middleware.LoginForPages",
+    "chat.middleware.WritesOfThisSchema",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",

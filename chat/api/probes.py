@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from chat.api.base import JSONView
 from chat.api.reads import Read
-from chat.database.migrated import missing_migrations
+from chat.database.migrated import wrong_schema
 from chat.metrics import exposition
 from chat.refusals import NotMigrated
 
@@ -35,7 +35,7 @@ class Readyz(Probe):
     def get(self, request: Request) -> HttpResponse:
         with transaction.atomic():
             pass  # SQLite: the file exists, is the same as ever, and may be written to
-        if missing_migrations():
+        if wrong_schema():
             raise NotMigrated
         return Response({"status": "ready"})
 
