@@ -9,8 +9,9 @@ from uuid import uuid4
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.exceptions import TooManyFieldsSent
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import redirect
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_PATH = 200
 PLACES_OF_PEOPLE = ("/ui/", "/admin/")
+PROBES = {"/healthz", "/readyz"}
 FRAGMENTS = "/ui/fragments/"
 # Headers that describe a body (RFC 9110, section 8). They are wrong beside another body.
 OF_THE_BODY = {
@@ -101,6 +103,17 @@ class SecurityPolicy:
         response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         return response
+
+
+class HostsOfAllButProbes(CommonMiddleware):
+    """Django's, which refuses a Host outside ALLOWED_HOSTS. Whoever probes asks an address, or says no Host."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        return (
+            None
+            if request.path_info.removesuffix("/") in PROBES
+            else super().process_request(request)
+        )
 
 
 class CompressPages(GZipMiddleware):

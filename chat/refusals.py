@@ -269,6 +269,16 @@ class NotMigrated(TryAgain):
     detail = "This version of the service does not fit its database. Nothing was stored; try again."
 
 
+class NotReady(TryAgain):
+    """This process cannot take events. `errors` has every reason."""
+
+    detail = "This process cannot take events; errors says why."
+
+    def __init__(self, errors: tuple[FieldError, ...]) -> None:
+        super().__init__(self.code)
+        self.errors = errors
+
+
 # The refusals that the delivery log records.
 OF_EVENTS: tuple[type[Refusal], ...] = (
     InvalidJSON,

@@ -106,7 +106,7 @@ def test_a_malformed_event_has_a_pointer_for_every_error(post):
         ("GET", f"/conversations/{C}/transcript.pdf", {}, 404, "not_found"),
         ("GET", "/webhook/", {}, 405, "method_not_allowed"),
         ("DELETE", f"/conversations/{C}", {}, 405, "method_not_allowed"),
-        ("GET", "/healthz", {"HTTP_HOST": "evil"}, 400, "bad_request"),
+        ("GET", "/stats", {"HTTP_HOST": "evil"}, 400, "bad_request"),
         ("POST", "/webhook/", {"CONTENT_TYPE": "text/plain"}, 415, "unsupported_media_type"),
         ("POST", "/webhook/", {"CONTENT_LENGTH": "9" * 9}, 413, "body_too_large"),
         ("POST", "/webhook/", {}, 400, "invalid_json"),

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connection
 
 from chat.database.group_commit import GroupCommit
-from chat.database.migrated import writing
+from chat.database.migrated import WrongSchema, writing
+from chat.database.readiness import note_failure, note_write
 from chat.events.payloads import Event, NewConversation, parse
 from chat.events.rules import Outcome, apply, note_writing_after_closing
 from chat.events.unit_of_work import UnitOfWork
@@ -84,7 +85,15 @@ def ingest(
         replays=replays,
     )
     parsed = parse_body(envelope)
-    return ingest_in_group(parsed) if connection.vendor == "sqlite" else ingest_one(parsed)
+    try:
+        result = ingest_in_group(parsed) if connection.vendor == "sqlite" else ingest_one(parsed)
+    except WrongSchema:  # readiness judges the schema by itself
+        raise
+    except DatabaseError:
+        note_failure()
+        raise
+    note_write()
+    return result
 
 
 def apply_again(delivery: Delivery, *, at: datetime, request_id: UUID | None = None) -> Result:
