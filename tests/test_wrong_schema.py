@@ -1,13 +1,15 @@
 """Code that is older or newer than the schema writes nothing, and says so."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from io import StringIO
 from threading import Barrier
 
+import psycopg
 import pytest
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
@@ -174,3 +176,14 @@ def test_a_squashed_migration_stands_for_those_that_it_replaces(squashed):
     assert (missing_from(applied), unknown_among(applied)) == ([], [])
     assert missing_from({("chat", "0001_a")}) == ["chat.0001_squashed"]
     assert unknown_among({("chat", "0003_c")}) == ["chat.0003_c"]
+
+
+@pytest.mark.postgresql
+def test_a_later_migration_can_wait_for_writes_that_read_the_names_before(transactional_db):
+    """What a migration that fills derived rows must begin with; docs/decisions.md has the rule."""
+    lock = "LOCK TABLE django_migrations IN ACCESS EXCLUSIVE MODE NOWAIT"
+    with closing(psycopg.connect(**connection.get_connection_params())) as migrating:
+        with writing(), pytest.raises(psycopg.errors.LockNotAvailable):
+            migrating.execute(lock)
+        migrating.rollback()
+        migrating.execute(lock)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import NamedTuple
 
 from django.conf import settings
@@ -40,6 +40,7 @@ unreachable = partial(Fault, "database", "database_unreachable")
 read_only = partial(Fault, "database", "database_read_only")
 
 _one_at_a_time = Lock()
+_failed = Event()
 
 
 def faults() -> list[Fault]:
@@ -54,11 +55,14 @@ def faults() -> list[Fault]:
 
 def note_write() -> None:
     """Note that a write of this process succeeded."""
-    cache.delete(FAILURE)
+    if _failed.is_set():  # the cache costs ten times as much
+        _failed.clear()
+        cache.delete(FAILURE)
 
 
 def note_failure() -> None:
     """Note that the database failed a write of this process."""
+    _failed.set()
     cache.set(FAILURE, True, SECONDS_AFTER_A_FAILURE)
 
 
