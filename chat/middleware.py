@@ -9,8 +9,9 @@ from uuid import uuid4
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.exceptions import TooManyFieldsSent
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import redirect
@@ -19,15 +20,17 @@ from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
 from django.utils.translation import activate, get_language, get_language_from_request, override
 
+from chat.database.migrated import WrongSchema, refuse_wrong_schema
 from chat.logins import clear_the_cache
 from chat.metrics import observe
 from chat.problems import MEDIA_TYPE, REQUEST_ID, problem, request_id
-from chat.refusals import NotAuthenticated, Refusal, refusal_for
+from chat.refusals import NotAuthenticated, NotMigrated, Refusal, refusal_for
 
 logger = logging.getLogger(__name__)
 
 LONGEST_PATH = 200
 PLACES_OF_PEOPLE = ("/ui/", "/admin/")
+PROBES = {"/healthz", "/readyz"}
 FRAGMENTS = "/ui/fragments/"
 # Headers that describe a body (RFC 9110, section 8). They are wrong beside another body.
 OF_THE_BODY = {
@@ -103,6 +106,17 @@ class SecurityPolicy:
         return response
 
 
+class HostsOfAllButProbes(CommonMiddleware):
+    """Django's, which refuses a Host outside ALLOWED_HOSTS. Whoever probes asks an address, or says no Host."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        return (
+            None
+            if request.path_info.removesuffix("/") in PROBES
+            else super().process_request(request)
+        )
+
+
 class CompressPages(GZipMiddleware):
     """Compresses pages only: JSON answers are small, or streamed. Django pads pages against BREACH."""
 
@@ -147,6 +161,28 @@ class LoginForPages(LoginRequiredMiddleware):
     def get_login_url(self, view_func: Callable[..., Any]) -> str:
         """One login for all: the admin's own would be a second one to keep."""
         return settings.LOGIN_URL
+
+
+class WritesOfThisSchema:
+    """Refuse forms of people while the code is older or newer than the schema: 503.
+
+    Events are judged in their own transaction.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
+        if request.method in {"GET", "HEAD", "OPTIONS"} or not is_for_people(request):
+            return None
+        try:
+            refuse_wrong_schema()
+        except WrongSchema:
+            return HttpResponse(status=NotMigrated.status)
+        return None
 
 
 class CsrfForAllowedMethods(CsrfViewMiddleware):

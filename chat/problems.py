@@ -8,7 +8,8 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework.exceptions import APIException
 
-from chat.refusals import NotFound, Refusal, refusal_for
+from chat.database.migrated import WrongSchema
+from chat.refusals import NotFound, NotMigrated, Refusal, refusal_for
 
 MEDIA_TYPE = "application/problem+json"
 REQUEST_ID = "realmate.request_id"
@@ -44,6 +45,8 @@ def problem_for(exception: Exception, context: dict[str, Any]) -> HttpResponse |
     """REST framework's exception handler. None leaves a bug of ours to EdgeMiddleware."""
     if isinstance(exception, Refusal):
         return problem(context["request"], exception)
+    if isinstance(exception, WrongSchema):
+        return problem(context["request"], NotMigrated)
     if isinstance(exception, APIException):
         return problem(context["request"], refusal_for(exception.status_code))
     return None

@@ -272,7 +272,19 @@ class TryAgain(Refusal):
 
 
 class NotMigrated(TryAgain):
-    detail = "The database is not migrated."
+    """The code is older or newer than the schema of the database. /readyz names the migrations."""
+
+    detail = "This version of the service does not fit its database. Nothing was stored; try again."
+
+
+class NotReady(TryAgain):
+    """This process cannot take events. `errors` has every reason."""
+
+    detail = "This process cannot take events; errors says why."
+
+    def __init__(self, errors: tuple[FieldError, ...]) -> None:
+        super().__init__(self.code)
+        self.errors = errors
 
 
 # The refusals that the delivery log records.

@@ -174,6 +174,9 @@ LOGIN_REDIRECT_URL = "inbox"
 MAX_BODY_BYTES = 4 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
+# /readyz wants room on the disk of SQLite's file for some events of the largest size.
+LEAST_FREE_BYTES = 4 * MAX_BODY_BYTES
+
 INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.admin",
@@ -194,12 +197,13 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "chat.middleware.CompressPages",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "chat.middleware.HostsOfAllButProbes",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "chat.middleware.PagesInTheReadersLanguage",
     "chat.middleware.CsrfForAllowedMethods",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "chat.middleware.LoginForPages",
+    "chat.middleware.WritesOfThisSchema",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",

@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 from granian.utils.proxies import wrap_wsgi_with_proxy_headers
 
+from chat.database.migrated import migrations_of_the_code
 from realmate import stopping
 from realmate.postgresql.base import a_request
 
@@ -96,6 +97,7 @@ def load_all_for_good() -> None:
     What is loaded by now stays until the end. Looked through with the rest, it takes some 60 ms each time.
     """
     get_resolver().url_patterns  # noqa: B018 - Django would load them with the first request
+    migrations_of_the_code()
     gc.collect()
     gc.freeze()
 

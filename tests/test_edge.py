@@ -107,7 +107,7 @@ def test_a_malformed_event_has_a_pointer_for_every_error(post):
         ("GET", f"/conversations/{C}/transcript.pdf", {}, 404, "not_found"),
         ("GET", "/webhook/", {}, 405, "method_not_allowed"),
         ("DELETE", f"/conversations/{C}", {}, 405, "method_not_allowed"),
-        ("GET", "/healthz", {"HTTP_HOST": "evil"}, 400, "bad_request"),
+        ("GET", "/stats", {"HTTP_HOST": "evil"}, 400, "bad_request"),
         ("POST", "/webhook/", {"CONTENT_TYPE": "text/plain"}, 415, "unsupported_media_type"),
         ("POST", "/webhook/", {"CONTENT_LENGTH": "9" * 9}, 413, "body_too_large"),
         ("POST", "/webhook/", {}, 400, "invalid_json"),
@@ -419,51 +419,51 @@ def queries(transactional_db, generation, django_assert_num_queries):
 
 
 def test_queries_of_an_opening(queries, post):
-    with queries(7 + UNKNOWN_ALSO_LOCKS_ITS_ID):
+    with queries(8 + UNKNOWN_ALSO_LOCKS_ITS_ID):
         assert post(OPENING).status_code == 201
 
 
 def test_queries_of_a_message(queries, post):
     post(OPENING)
-    with queries(9):
+    with queries(10):
         assert post(MESSAGE).status_code == 201
 
 
 def test_queries_of_a_late_message(queries, post):
     post(OPENING)
     post(make_event("NEW_MESSAGE", id=C, at="2025-02-21T11:00:00"))
-    with queries(11):
+    with queries(12):
         assert post(MESSAGE).status_code == 201
 
 
 def test_queries_of_a_late_message_for_which_nobody_waits(queries, post):
     post(OPENING)
     post(make_event("NEW_MESSAGE", id=C, at="2025-02-21T11:00:00", direction="SENT"))
-    with queries(9):
+    with queries(10):
         assert post(MESSAGE).status_code == 201
 
 
 def test_queries_of_a_closing(queries, post):
     post(OPENING)
-    with queries(6):
+    with queries(7):
         assert post(CLOSE).status_code == 200
 
 
 def test_queries_of_duplicates(queries, post):
     for event in (OPENING, MESSAGE, CLOSE):
         post(event)
-    for event, count in ((OPENING, 4), (MESSAGE, 5), (CLOSE, 4)):
+    for event, count in ((OPENING, 5), (MESSAGE, 6), (CLOSE, 5)):
         with queries(count):
             assert post(event).json()["outcome"] == "duplicate"
 
 
 def test_queries_of_what_came_early(queries, post):
-    with queries(5 + UNKNOWN_ALSO_LOCKS_ITS_ID):
+    with queries(6 + UNKNOWN_ALSO_LOCKS_ITS_ID):
         assert post(MESSAGE).status_code == 404
 
 
 def test_queries_of_what_is_malformed(queries, post):
-    with queries(3):
+    with queries(4):
         assert post({}).status_code == 400
 
 

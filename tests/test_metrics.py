@@ -58,7 +58,7 @@ def test_durations_are_of_routes_and_not_of_paths(db):
 
 def test_a_bad_host_has_no_route(db):
     before = read()
-    through_wsgi("GET", "/healthz", HTTP_HOST="evil")
+    through_wsgi("GET", "/stats", HTTP_HOST="evil")
     assert grown(before, "realmate_request_duration_seconds_count", "", "400") == 1
 
 

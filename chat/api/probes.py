@@ -1,6 +1,9 @@
 """Addresses for monitoring: alive, ready, and what Prometheus scrapes."""
 
-from django.db import transaction
+from collections.abc import Iterator
+
+from django.contrib.staticfiles.storage import ManifestFilesMixin
+from django.core.files.storage import storages
 from django.http import HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from rest_framework.permissions import AllowAny
@@ -9,9 +12,9 @@ from rest_framework.response import Response
 
 from chat.api.base import JSONView
 from chat.api.reads import Read
-from chat.database.migrated import missing_migrations
+from chat.database import readiness
 from chat.metrics import exposition
-from chat.refusals import NotMigrated
+from chat.refusals import FieldError, NotReady
 
 
 class Probe(JSONView):
@@ -30,14 +33,25 @@ class Healthz(Probe):
 
 
 class Readyz(Probe):
-    """Whether the database takes writes and has every migration. If not, 503, and the log says why."""
+    """Whether this process can take events. If not, 503 with every reason. Writes nothing."""
 
     def get(self, request: Request) -> HttpResponse:
-        with transaction.atomic():
-            pass  # SQLite: the file exists, is the same as ever, and may be written to
-        if missing_migrations():
-            raise NotMigrated
+        if found := [*readiness.faults(), *faults_of_the_static_files()]:
+            raise NotReady(
+                tuple(FieldError(f"/{part}", code, detail) for part, code, detail in found)
+            )
         return Response({"status": "ready"})
+
+
+def faults_of_the_static_files() -> Iterator[readiness.Fault]:
+    """Pages need the names of `collectstatic`, which a process reads once."""
+    storage = storages["staticfiles"]
+    if not isinstance(storage, ManifestFilesMixin):
+        return
+    if not storage.hashed_files or not storage.manifest_storage.exists(storage.manifest_name):
+        yield readiness.Fault(
+            "static_files", "static_files_missing", "The static files are not collected."
+        )
 
 
 class Metrics(Read):

@@ -135,7 +135,13 @@ def paths() -> Schema:
         },
         "/metrics": {"get": read("Counters and durations, for Prometheus", METRICS)},
         "/healthz": {"get": read("Whether the process answers", as_json(StatusOut), is_open=True)},
-        "/readyz": {"get": read("Whether it can take events", as_json(StatusOut), is_open=True)},
+        "/readyz": {
+            "get": read(
+                "Whether it can take events; if not, errors says why",
+                as_json(StatusOut),
+                is_open=True,
+            )
+        },
         "/docs": {"get": read("This document, as a page", as_text("text/html"))},
         "/schema": {"get": read("This document", {"application/json": {"schema": {}}})},
     }

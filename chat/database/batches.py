@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
+
+from chat.database.migrated import writing
 
 # PostgreSQL locks each unknown id, and has room for some 6,400 locks by default.
 EVENTS_A_BATCH = 2_000
@@ -46,7 +48,7 @@ def key_batches(rows: QuerySet[Any], most: int = KEYS_A_BATCH) -> Iterator[list[
 def taking_turns(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     """Run a transaction, then sleep as long, because other writers would starve otherwise."""
     began = monotonic()
-    with transaction.atomic(using=using, durable=True):
+    with writing(using=using):
         yield
     sleep(monotonic() - began)
 

@@ -55,7 +55,7 @@ class GroupCommit(Generic[Item, Output]):
         if call.leads:
             self._lead()
         if call.error is not None:
-            raise OperationalError(*call.error.args) from call.error
+            raise type(call.error)(*call.error.args) from call.error
         return self._alone(item) if call.output is None else call.output
 
     def _join(self, call: Call[Item, Output]) -> None:

@@ -1,11 +1,93 @@
-"""Which of the code's migrations a database lacks."""
+"""Whether a database has the schema that this code knows, by the names of the migrations."""
 
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
+from django.db.migrations import Migration
+from django.db.migrations.loader import MigrationLoader
+
+APP = "chat"
+MIGRATIONS_TABLE = "django_migrations"
+APPLIED = f"SELECT app, name FROM {MIGRATIONS_TABLE}"  # noqa: S608 - no value in it
+# An event reads only these rows.
+APPLIED_OF_CHAT = f"{APPLIED} WHERE app = '{APP}'"
+
+Keys = set[tuple[str, str]]
 
 
-def missing_migrations() -> list[str]:
-    """Return the names of the missing migrations, in the order in which `migrate` runs them."""
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+class WrongSchema(OperationalError):
+    """The code is older or newer than the schema. Nothing was written."""
+
+
+@contextmanager
+def writing(*, using: str = DEFAULT_DB_ALIAS, durable: bool = True) -> Iterator[None]:
+    """Run a transaction that may write, because the schema is the one that this code knows.
+
+    Raises WrongSchema. Code of another version would leave derived rows out, or write them wrongly.
+    """
+    with transaction.atomic(using=using, durable=durable):
+        refuse_wrong_schema(using=using)
+        yield
+
+
+def refuse_wrong_schema(*, using: str = DEFAULT_DB_ALIAS) -> None:
+    """Raise WrongSchema if a migration of `chat` is missing, or is unknown to this code.
+
+    Inside a transaction the answer holds until its end, because migrations keep the rule of
+    docs/decisions.md.
+    """
+    applied = read(APPLIED_OF_CHAT, using=using)
+    if applied != migrations_of_chat():
+        missing = [name for name in missing_from(applied) if name.startswith(f"{APP}.")]
+        if wrong := complaint(missing, unknown_among(applied)):
+            raise WrongSchema(wrong)
+
+
+def wrong_schema(*, using: str = DEFAULT_DB_ALIAS) -> str:
+    """Return what is wrong with the schema, the migrations of all apps included, or an empty string."""
+    has_table = MIGRATIONS_TABLE in connections[using].introspection.table_names()
+    applied = read(APPLIED, using=using) if has_table else set()
+    return complaint(missing_from(applied), unknown_among(applied))
+
+
+def complaint(missing: list[str], unknown: list[str]) -> str:
+    if unknown:
+        return f"this code is too old: it does not know the migrations {', '.join(unknown)}"
+    return f"the database lacks the migrations {', '.join(missing)}" if missing else ""
+
+
+def read(query: str, *, using: str) -> Keys:
+    with connections[using].cursor() as cursor:
+        cursor.execute(query)
+        return set(cursor.fetchall())
+
+
+def missing_from(applied: Keys) -> list[str]:
+    """A squashed migration is not missing where all migrations that it replaces were applied."""
+    return [
+        ".".join(key)
+        for key, migration in migrations_of_the_code().items()
+        if key not in applied
+        and not (migration.replaces and applied.issuperset(migration.replaces))
+    ]
+
+
+def unknown_among(applied: Keys) -> list[str]:
+    """Other apps do not count: one may have been removed."""
+    replaced = {tuple(key) for each in migrations_of_the_code().values() for key in each.replaces}
+    known = migrations_of_the_code().keys() | replaced
+    return sorted(".".join(key) for key in applied if key[0] == APP and key not in known)
+
+
+@cache
+def migrations_of_the_code() -> dict[tuple[str, str], Migration]:
+    """Return the migrations by app and name. Reading the files takes a while, so a server does it first."""
+    migrations: dict[tuple[str, str], Migration] = MigrationLoader(None).disk_migrations
+    return dict(sorted(migrations.items()))
+
+
+@cache
+def migrations_of_chat() -> Keys:
+    return {key for key in migrations_of_the_code() if key[0] == APP}

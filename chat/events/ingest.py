@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connection
 
 from chat.database.group_commit import GroupCommit
+from chat.database.migrated import WrongSchema, writing
+from chat.database.readiness import note_failure, note_write
 from chat.events.payloads import Event, NewConversation, parse
 from chat.events.rules import Outcome, apply, note_writing_after_closing
 from chat.events.unit_of_work import UnitOfWork
@@ -71,8 +73,8 @@ def ingest(
 ) -> Result:
     """Apply one event and log it. Both are durable when this returns.
 
-    Raises Django's DatabaseError when the database is locked, full or gone. Then nothing was stored,
-    and the sender must send again. A replay is logged as of now, and applied as of the arrival of
+    Raises Django's DatabaseError when the database is locked, full or gone, or has a schema of another
+    version (WrongSchema). Then nothing was stored, and the sender must send again. A replay is logged as of now, and applied as of the arrival of
     its original.
     """
     envelope = Envelope(
@@ -83,7 +85,15 @@ def ingest(
         replays=replays,
     )
     parsed = parse_body(envelope)
-    return ingest_in_group(parsed) if connection.vendor == "sqlite" else ingest_one(parsed)
+    try:
+        result = ingest_in_group(parsed) if connection.vendor == "sqlite" else ingest_one(parsed)
+    except WrongSchema:  # readiness judges the schema by itself
+        raise
+    except DatabaseError:
+        note_failure()
+        raise
+    note_write()
+    return result
 
 
 def apply_again(delivery: Delivery, *, at: datetime, request_id: UUID | None = None) -> Result:
@@ -130,7 +140,7 @@ def ingest_together(
     `take_batch` is called once the transaction holds the database: events that arrive while it
     waits join the batch.
     """
-    with transaction.atomic(using=using, durable=True):
+    with writing(using=using):
         batch = take_batch()
         subjects = [parsed.event.subject for parsed in batch]
         work = UnitOfWork(subjects, using=using, early_events=early_events)

@@ -10,16 +10,20 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
+from chat.database.migrated import refuse_wrong_schema
 from chat.management.rehearsal import database_errors_named
 
 
 class MaintenanceCommand(BaseCommand):
     """A command that acts on a service's database, which it names on stderr. New files are private.
 
-    realmate/environment.py refuses it in a checkout without settings.
+    realmate/environment.py refuses it in a checkout without settings. Code of another version than the
+    schema's ends with one line.
     """
 
     makes_the_file = False
+    # Off where the command itself judges the schema.
+    needs_the_schema = True
 
     def execute(self, *args: Any, **options: Any) -> Any:
         said = find_database(may_be_missing=self.makes_the_file)
@@ -27,6 +31,8 @@ class MaintenanceCommand(BaseCommand):
         before = os.umask(0o077)
         try:
             with database_errors_named():
+                if self.needs_the_schema:
+                    refuse_wrong_schema()
                 return super().execute(*args, **options)
         finally:
             os.umask(before)

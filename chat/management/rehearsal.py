@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 
+from chat.database.migrated import WrongSchema
 from chat.events.payloads import parse_id
 
 NOTHING_DONE = "Nothing was done. Add --yes to do it."
@@ -44,6 +45,8 @@ def database_errors_named() -> Iterator[None]:
     """Turn a database error into a CommandError of one line. PostgreSQL quotes SQL in the others."""
     try:
         yield
+    except WrongSchema as error:
+        raise CommandError(f"nothing is written: {error}") from None
     except DatabaseError as error:
         [said, *_] = str(error).splitlines()
         raise CommandError(f"the database says: {said}; is it migrated?") from error

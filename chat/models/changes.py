@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from secrets import token_hex
 
-from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models import Q
 from django.utils import timezone
 
+from chat.database.migrated import writing
 from chat.database.statements import execute
 
 # Rows that get their place in one transaction on PostgreSQL.
@@ -50,7 +51,7 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         waiting = self.filter(position=None).order_by("id").values_list("pk")
         if self._field == "id" or not waiting.first():
             return 0
-        with transaction.atomic(using=self.db):
+        with writing(using=self.db, durable=False):
             execute("SELECT pg_advisory_xact_lock(%s)", [PLACING_LOCK], using=self.db)
             # A statement of its own: its snapshot must see what the last holder committed.
             [count] = execute(PLACE, [PLACED_AT_ONCE], using=self.db) or (0,)

@@ -5,8 +5,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from django.db import DatabaseError, models, transaction
+from django.db import DatabaseError, models
 from django.db.models import Q
+
+from chat.database.migrated import writing
 
 PREFIX = "realmate_"
 NOTED_EVERY = timedelta(minutes=1)
@@ -59,7 +61,7 @@ class Token(models.Model):
         if self.last_used_at and at < self.last_used_at + NOTED_EVERY:
             return
         unnoted = Q(last_used_at=None) | Q(last_used_at__lte=at - NOTED_EVERY)
-        with suppress(DatabaseError), transaction.atomic():
+        with suppress(DatabaseError), writing(durable=False):
             Token.objects.filter(unnoted, pk=self.pk).update(last_used_at=at)
 
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, models
 
-from chat.database.migrated import missing_migrations
+from chat.database.migrated import wrong_schema
 from chat.models import Conversation, Delivery, Message
 
 PAGES_AT_ONCE = 2_500  # 10 MB
@@ -43,8 +43,8 @@ def back_up(path: Path, *, on_progress: Progress) -> Counts:
 
 def refuse_unmigrated() -> None:
     """Raise BackupFailed, because such a database is rarely the one of the service."""
-    if missing := missing_migrations():
-        raise BackupFailed(f"the database lacks the migrations {', '.join(missing)}")
+    if wrong := wrong_schema():
+        raise BackupFailed(wrong)
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from datetime import datetime
 from time import sleep
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from chat.database.batches import taking_turns
+from chat.database.migrated import writing
 from chat.database.statements import execute, in_parts
 from chat.models import Change, Conversation, Delivery, Message, MessageWords
 from chat.upkeep import erasure_list
@@ -58,7 +59,7 @@ def erase(id: UUID, *, at: datetime, using: str = DEFAULT_DB_ALIAS) -> None:
     """
     # Before the commit, so that no erasure is missing from the list.
     erasure_list.note(Happened.ERASED, id, at=at)
-    with transaction.atomic(using=using, durable=True):
+    with writing(using=using):
         empty(id, at=at, using=using)
 
 

@@ -109,6 +109,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.pool.open()
         return self.pool.getconn(timeout=until - time.monotonic())
 
+    def wait_for_a_session(self, *, seconds: float) -> None:
+        """Raise OperationalError unless the pool has a session in time. Its own limit is that of an event."""
+        if self.connection is None and self.pool:
+            with self.wrap_database_errors:
+                self.pool.open()
+                self.pool.putconn(self.pool.getconn(timeout=seconds))
+
     def _set_autocommit(self, autocommit: bool) -> None:
         super()._set_autocommit(autocommit)  # type: ignore[misc]
         if self.settings_dict["POOLED"] and not autocommit:

@@ -81,6 +81,10 @@ def identity_of(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+# The file that this process opened last, by its path. Readiness compares it with the file that is there.
+opened_file: dict[Path, tuple[int, int]] = {}
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     _queue: WriterQueue | None = None
     _identity: tuple[int, int] | None = None
@@ -97,6 +101,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         connection = super().get_new_connection(conn_params)
         files.take_rights_of_others(self._path)
         self._identity = identity_of(self._path)
+        if self._identity:
+            opened_file[self._path] = self._identity
         return connection
 
     def _start_transaction_under_autocommit(self) -> None:

@@ -12,6 +12,8 @@ from chat.upkeep import backup
 
 
 class Command(MaintenanceCommand):
+    needs_the_schema = False
+
     help = (
         "Copy a snapshot of the whole database into a new file, while the service goes on writing. "
         "The file gets its name when the copy is verified and on disk; nothing is overwritten. "

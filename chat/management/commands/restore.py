@@ -30,6 +30,7 @@ class Command(MaintenanceCommand):
         "may be run again."
     )
     makes_the_file = True
+    needs_the_schema = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

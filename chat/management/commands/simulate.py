@@ -14,7 +14,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
 from tqdm import tqdm
 from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError
@@ -22,7 +21,7 @@ from urllib3.util import parse_url
 
 from chat.events.bulk import ingest_many, tuned_for_loading
 from chat.management.maintenance import find_database
-from chat.management.rehearsal import NOTHING_DONE, add_yes
+from chat.management.rehearsal import NOTHING_DONE, add_yes, database_errors_named
 from chat.management.simulation import Posting, postings, utc_now
 from chat.management.simulation.history import history
 from chat.signatures import configured, new_webhook_id, signed
@@ -99,11 +98,9 @@ class Command(BaseCommand):
             return
         stream = history(conversations=conversations, until=utc_now(), seed=options["seed"])
         tally = Tally()
-        try:
-            with tuned_for_loading(), suppress(KeyboardInterrupt):  # loaded batches stay
-                self.load_all(stream, tally, total=conversations)
-        except DatabaseError as error:
-            raise CommandError(f"the database says: {error}; is it migrated?") from error
+        # Loaded batches stay after an interruption.
+        with database_errors_named(), tuned_for_loading(), suppress(KeyboardInterrupt):
+            self.load_all(stream, tally, total=conversations)
         self.stdout.write(tally.summary())
 
     def load_all(
