@@ -70,6 +70,17 @@ class EdgeMiddleware:
         observe(request, response, perf_counter() - began)
         return response
 
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer a refusal that a page raised. REST framework answers those of JSON itself."""
+        return refused(exception) if isinstance(exception, Refusal) else None
+
+
+def refused(refusal: Refusal) -> HttpResponse:
+    """Return an answer that EdgeMiddleware gives its shape."""
+    response = HttpResponse(status=refusal.status)
+    response.refusal = refusal  # type: ignore[attr-defined]
+    return response
+
 
 def log_error(request: HttpRequest, response: HttpResponse) -> None:
     """Log one line for each refused or failed request: codes and ids, never its body or query."""
@@ -203,7 +214,7 @@ def is_ours(response: HttpResponse) -> bool:
 
 def in_our_shape(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """Replace an error answer of Django's or a library's, and keep headers such as Allow."""
-    refusal = refusal_for(response.status_code)
+    refusal = getattr(response, "refusal", None) or refusal_for(response.status_code)
     ours = error_page(request, refusal) if is_for_people(request) else problem(request, refusal)
     for name, value in response.items():
         if name not in OF_THE_BODY:
@@ -215,7 +226,7 @@ def is_for_people(request: HttpRequest) -> bool:
     return f"{request.path}/".startswith(PLACES_OF_PEOPLE)
 
 
-def error_page(request: HttpRequest, refusal: type[Refusal]) -> HttpResponse:
+def error_page(request: HttpRequest, refusal: Refusal | type[Refusal]) -> HttpResponse:
     """The page without the request's context, because the session or the database may have failed."""
     try:
         known = getattr(request, "LANGUAGE_CODE", None)
@@ -228,4 +239,6 @@ def error_page(request: HttpRequest, refusal: type[Refusal]) -> HttpResponse:
         return problem(request, refusal)
     headers = {} if refusal is NotAuthenticated else dict(refusal.headers)
     headers["Cache-Control"] = "no-store"
-    return HttpResponse(page, status=refusal.status, headers=headers)
+    response = HttpResponse(page, status=refusal.status, headers=headers)
+    response.code = refusal.code  # type: ignore[attr-defined]
+    return response

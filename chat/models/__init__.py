@@ -3,6 +3,7 @@
 Only chat/events writes conversations and messages. chat/upkeep/erasure.py empties them.
 """
 
+from chat.models.attempts import LoginAttempts
 from chat.models.changes import Change, Generation, begin_generation, current_generation
 from chat.models.conversations import (
     CHANGED_BY_A_MESSAGE,
@@ -35,7 +36,7 @@ from chat.models.messages import (
     ThreadPage,
 )
 from chat.models.tokens import Token
-from chat.models.users import User
+from chat.models.users import User, hashing
 from chat.models.words import MessageWords
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "Direction",
     "Filter",
     "Generation",
+    "LoginAttempts",
     "Message",
     "MessageQuerySet",
     "MessageWords",
@@ -68,6 +70,7 @@ __all__ = [
     "User",
     "begin_generation",
     "current_generation",
+    "hashing",
     "ids_in",
     "ordering_of",
 ]
