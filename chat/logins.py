@@ -18,7 +18,8 @@ from django.utils.translation import gettext as _
 
 from chat.database.statements import Lookup
 from chat.folding import fold
-from chat.models import LoginAttempts, User, hashing
+from chat.hashing import turn_to_hash
+from chat.models import LoginAttempts, User
 from chat.models.attempts import lockout
 from chat.refusals import LockedOut
 
@@ -74,7 +75,7 @@ def attempt(verify: Callable[[], Found], *, name: str, address: str) -> Found:
     comes first: whoever gets none is not counted, and only a few logins at a time write.
     Raises TooManyLogins, and LockedOut from the last wrong attempt on.
     """
-    with hashing():
+    with turn_to_hash():
         tried = LoginAttempts.objects.count_one(name=name, address=address, at=timezone.now())
         found = verify()
     if found:

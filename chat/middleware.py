@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from io import BytesIO
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
@@ -9,7 +10,9 @@ from uuid import uuid4
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.exceptions import TooManyFieldsSent
+from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.gzip import GZipMiddleware
@@ -19,9 +22,10 @@ from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
 from django.utils.translation import activate, get_language, get_language_from_request, override
 
+from chat.lengths import declared_length, is_chunked
 from chat.metrics import observe
 from chat.problems import MEDIA_TYPE, REQUEST_ID, problem, request_id
-from chat.refusals import NotAuthenticated, Refusal, refusal_for
+from chat.refusals import FormTooLarge, NotAuthenticated, Refusal, refusal_for
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +152,52 @@ class LoginForPages(LoginRequiredMiddleware):
     def get_login_url(self, view_func: Callable[..., Any]) -> str:
         """One login for all: the admin's own would be a second one to keep."""
         return settings.LOGIN_URL
+
+
+class SmallForms:
+    """Refuses a form of more than MAX_FORM_BYTES before anything reads it, its CSRF token included.
+
+    Django's own DATA_UPLOAD_MAX_MEMORY_SIZE does not count what a file holds.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if is_for_people(request) and request.method == "POST":
+            try:
+                receive_form(request)
+            except Refusal as refusal:
+                return refused(refusal)
+        return self.get_response(request)
+
+
+def receive_form(request: HttpRequest) -> None:
+    """Raises FormTooLarge, BadLength and LengthRequired. A chunked form is read, and then counted."""
+    if declared_length(request) > settings.MAX_FORM_BYTES:
+        raise FormTooLarge
+    if not is_chunked(request):
+        return
+    form = request.META["wsgi.input"].read(settings.MAX_FORM_BYTES + 1)
+    if len(form) > settings.MAX_FORM_BYTES:
+        raise FormTooLarge
+    # Django takes a body without Content-Length as none.
+    request._stream = BytesIO(form)
+    request.META["CONTENT_LENGTH"] = str(len(form))
+
+
+class NoFiles(FileUploadHandler):
+    """The handler of uploaded files: no form of ours has any, and none reaches the disk."""
+
+    def new_file(self, *args: Any, **options: Any) -> None:
+        """Raises MultiPartParserError, which Django answers with 400."""
+        raise MultiPartParserError("No form takes a file.")
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
+        return None
+
+    def file_complete(self, file_size: int) -> None:
+        return None
 
 
 class CsrfForAllowedMethods(CsrfViewMiddleware):

@@ -230,6 +230,13 @@ class BodyTooLarge(Refusal):
     detail = "The body is larger than 4 MiB."
 
 
+class FormTooLarge(BodyTooLarge):
+    """A form of more than MAX_FORM_BYTES, by its Content-Length or by count."""
+
+    detail = "The form is larger than 64 KiB."
+    reason = _("The form is too large.")
+
+
 class UnsupportedMediaType(Refusal):
     """Not application/json, or with a Content-Encoding."""
 

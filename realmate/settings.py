@@ -171,7 +171,10 @@ LOGIN_REDIRECT_URL = "inbox"
 
 # Larger events are refused unread.
 MAX_BODY_BYTES = 4 * 1024 * 1024
+# Larger forms are refused unread, and no form takes a file.
+MAX_FORM_BYTES = 64 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+FILE_UPLOAD_HANDLERS = ["chat.middleware.NoFiles"]
 
 INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
@@ -195,6 +198,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "chat.middleware.PagesInTheReadersLanguage",
+    "chat.middleware.SmallForms",
     "chat.middleware.CsrfForAllowedMethods",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "chat.middleware.LoginForPages",
@@ -270,6 +274,7 @@ DATABASES = {"default": database_url.configured(DATABASE, SQLITE, POSTGRESQL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "chat.User"
 AUTHENTICATION_BACKENDS = ["chat.logins.Passwords"]
+PASSWORD_HASHERS = ["chat.hashing.PBKDF2"]
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",

@@ -13,7 +13,8 @@ from django.db import connection
 from django.db.models import F
 from django.test import Client
 
-from chat.models import LoginAttempts, User, hashing, users
+from chat import hashing
+from chat.models import LoginAttempts, User
 from tests.conftest import C, make_event
 from tests.servers import assert_page
 
@@ -198,7 +199,7 @@ def test_a_name_that_nobody_can_have_is_counted_too(guess):
 @pytest.mark.django_db(transaction=True)
 def test_of_parallel_guesses_only_so_many_are_tried(guess, monkeypatch, path):
     """Each guess waits for its turn for as long as it takes, so that none is refused for another reason."""
-    monkeypatch.setattr(users, "WAIT_SECONDS", 60)
+    monkeypatch.setattr(hashing, "WAIT_SECONDS", 60)
     tried = []
     monkeypatch.setattr(User, "check_password", lambda user, password: tried.append(password))
     answers = at_once(lambda n: guess(f"wrong {n}", path=path).status_code, range(20))
@@ -220,7 +221,7 @@ def test_the_attempt_is_stored_before_the_hash(guess, monkeypatch):
 
 
 def test_who_gets_no_turn_is_refused_and_not_counted(guess, monkeypatch, caplog):
-    monkeypatch.setattr(users, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(hashing, "WAIT_SECONDS", 0)
     with every_turn_taken():
         answer = guess()
     assert_page(answer, 429)
@@ -234,11 +235,11 @@ def test_who_gets_no_turn_is_refused_and_not_counted(guess, monkeypatch, caplog)
 def every_turn_taken():
     """As other threads take them."""
     with ThreadPoolExecutor() as others:
-        for _ in range(users.HASHES_AT_ONCE):
-            assert others.submit(users._turns.acquire, timeout=10).result()
+        for _ in range(hashing.HASHES_AT_ONCE):
+            assert others.submit(hashing._turns.acquire, timeout=10).result()
         yield
-    for _ in range(users.HASHES_AT_ONCE):
-        users._turns.release()
+    for _ in range(hashing.HASHES_AT_ONCE):
+        hashing._turns.release()
 
 
 @pytest.mark.parametrize("name", ["ana", "nobody", "inactive"])
@@ -246,23 +247,23 @@ def every_turn_taken():
 def test_at_most_two_passwords_are_hashed_at_once(guess, monkeypatch, django_user_model, name):
     """Unknown names are hashed too, so that the time of an answer does not tell them from known ones."""
     django_user_model.objects.create_user("inactive", password=PASSWORD, is_active=False)
-    monkeypatch.setattr(users, "WAIT_SECONDS", 60)
+    monkeypatch.setattr(hashing, "WAIT_SECONDS", 60)
     highest = highest_number_at_once(monkeypatch)
     at_once(lambda n: guess(name=name, address=f"192.0.2.{n}"), range(12))
     assert highest() == 2
 
 
 def test_a_new_password_takes_a_turn_too(ana, monkeypatch):
-    monkeypatch.setattr(users, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(hashing, "WAIT_SECONDS", 0)
     with every_turn_taken():
         for hashes in (ana.set_password, ana.check_password):
-            with pytest.raises(users.TooManyLogins):
+            with pytest.raises(hashing.TooManyLogins):
                 hashes("another horse entirely")
 
 
 def test_turns_are_given_back_after_an_error():
-    for _ in range(2 * users.HASHES_AT_ONCE):
-        with pytest.raises(ZeroDivisionError), hashing(), hashing():
+    for _ in range(2 * hashing.HASHES_AT_ONCE):
+        with pytest.raises(ZeroDivisionError), hashing.turn_to_hash(), hashing.turn_to_hash():
             raise ZeroDivisionError
 
 

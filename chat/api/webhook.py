@@ -14,14 +14,13 @@ from chat.api.authentication import IsSender, SenderSignature, body_of
 from chat.api.base import JSONView
 from chat.api.serializers import outcome_out
 from chat.events.ingest import Result, ingest
+from chat.lengths import declared_length, is_chunked
 from chat.metrics import DELIVERIES
 from chat.models import Delivery
 from chat.problems import request_id
 from chat.refusals import (
-    BadLength,
     BodyTooLarge,
     InvalidSignature,
-    LengthRequired,
     Refusal,
     UnsupportedMediaType,
 )
@@ -103,23 +102,10 @@ class Webhook(JSONView):
 
 def refuse_unreadable(request: HttpRequest) -> None:
     """Raise the refusals that need only the headers of the body."""
-    meta = request.META
-    if request.content_type != "application/json" or "HTTP_CONTENT_ENCODING" in meta:
+    if request.content_type != "application/json" or "HTTP_CONTENT_ENCODING" in request.META:
         raise UnsupportedMediaType
-    if is_chunked(request):
-        if not meta.get("wsgi.input_terminated"):
-            raise LengthRequired
-        return
-    try:
-        declared = int(meta.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        raise BadLength from None
-    if declared > settings.MAX_BODY_BYTES:
+    if declared_length(request) > settings.MAX_BODY_BYTES:
         raise BodyTooLarge
-
-
-def is_chunked(request: HttpRequest) -> bool:
-    return "HTTP_TRANSFER_ENCODING" in request.META
 
 
 def has_created(result: Result) -> bool:

@@ -36,7 +36,7 @@ from chat.models.messages import (
     ThreadPage,
 )
 from chat.models.tokens import Token
-from chat.models.users import User, hashing
+from chat.models.users import User
 from chat.models.words import MessageWords
 
 __all__ = [
@@ -70,7 +70,6 @@ __all__ = [
     "User",
     "begin_generation",
     "current_generation",
-    "hashing",
     "ids_in",
     "ordering_of",
 ]

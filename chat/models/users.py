@@ -1,50 +1,18 @@
-"""The users, and the turns at hashing their passwords."""
+"""The users."""
 
 from __future__ import annotations
 
 import unicodedata
-from contextlib import contextmanager
-from contextvars import ContextVar
-from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from chat.refusals import TooManyLogins
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from chat.hashing import turn_to_hash
 
 # Case folding makes up to three characters of one: "ΐ".
 LONGEST_FOLDED_NAME = 3 * 150
-
-HASHES_AT_ONCE = 2
-WAIT_SECONDS = 1
-
-_turns = BoundedSemaphore(HASHES_AT_ONCE)
-_has_turn: ContextVar[bool] = ContextVar("_has_turn", default=False)
-
-
-@contextmanager
-def hashing() -> Iterator[None]:
-    """Hold one of HASHES_AT_ONCE turns of this process. A block inside another shares its turn.
-
-    A hash takes a third of a second of a processor, which the webhook needs too.
-    Raises TooManyLogins after WAIT_SECONDS.
-    """
-    if _has_turn.get():
-        yield
-        return
-    if not _turns.acquire(timeout=WAIT_SECONDS):
-        raise TooManyLogins
-    token = _has_turn.set(True)
-    try:
-        yield
-    finally:
-        _has_turn.reset(token)
-        _turns.release()
 
 
 def fold_name(name: str) -> str:
@@ -95,9 +63,9 @@ class User(AbstractUser):
         super().save(*args, **options)
 
     def set_password(self, raw_password: str | None) -> None:
-        with hashing():
+        with turn_to_hash():
             super().set_password(raw_password)
 
     def check_password(self, raw_password: str | None) -> bool:
-        with hashing():
+        with turn_to_hash():
             return super().check_password(raw_password)
