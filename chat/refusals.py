@@ -300,6 +300,16 @@ class TryAgain(Refusal):
     headers = {"Retry-After": "5"}
 
 
+class TooManyBodies(Refusal):
+    """There are MAX_BODIES_BYTES of large bodies in this process. This one was not read."""
+
+    code = "too_many_bodies"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    detail = "Too many large bodies are being received. Nothing was stored; send it again."
+    retry = True
+    headers = {"Retry-After": "1"}
+
+
 class NotMigrated(TryAgain):
     detail = "The database is not migrated."
 
@@ -327,6 +337,7 @@ ALL: tuple[type[Refusal], ...] = (
     UnsupportedMediaType,
     RangeNotSatisfiable,
     TooManyAttempts,
+    TooManyBodies,
     TooManyLogins,
     TryAgain,
 )

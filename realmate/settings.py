@@ -171,9 +171,11 @@ LOGIN_REDIRECT_URL = "inbox"
 
 # Larger events are refused unread.
 MAX_BODY_BYTES = 4 * 1024 * 1024
+# The larger bodies that a process receives at one time. More are refused unread.
+MAX_BODIES_BYTES = 4 * MAX_BODY_BYTES
 # Larger forms are refused unread, and no form takes a file.
 MAX_FORM_BYTES = 64 * 1024
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_FORM_BYTES
 FILE_UPLOAD_HANDLERS = ["chat.middleware.NoFiles"]
 
 INSTALLED_APPS = [
