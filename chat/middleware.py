@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from io import BytesIO
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
@@ -9,7 +10,9 @@ from uuid import uuid4
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.exceptions import TooManyFieldsSent
+from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
@@ -21,10 +24,11 @@ from django.utils.encoding import escape_uri_path
 from django.utils.translation import activate, get_language, get_language_from_request, override
 
 from chat.database.migrated import WrongSchema, refuse_wrong_schema
+from chat.lengths import declared_length, is_chunked
 from chat.logins import clear_the_cache
 from chat.metrics import observe
 from chat.problems import MEDIA_TYPE, REQUEST_ID, problem, request_id
-from chat.refusals import NotAuthenticated, NotMigrated, Refusal, refusal_for
+from chat.refusals import FormTooLarge, NotAuthenticated, NotMigrated, Refusal, refusal_for
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +77,17 @@ class EdgeMiddleware:
             log_error(request, response)
         observe(request, response, perf_counter() - began)
         return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer a refusal that a page raised. REST framework answers those of JSON itself."""
+        return refused(exception) if isinstance(exception, Refusal) else None
+
+
+def refused(refusal: Refusal) -> HttpResponse:
+    """Return an answer that EdgeMiddleware gives its shape."""
+    response = HttpResponse(status=refusal.status)
+    response.refusal = refusal  # type: ignore[attr-defined]
+    return response
 
 
 def log_error(request: HttpRequest, response: HttpResponse) -> None:
@@ -185,6 +200,52 @@ class WritesOfThisSchema:
         return None
 
 
+class SmallForms:
+    """Refuses a form of more than MAX_FORM_BYTES before anything reads it, its CSRF token included.
+
+    Django's own DATA_UPLOAD_MAX_MEMORY_SIZE does not count what a file holds.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if is_for_people(request) and request.method == "POST":
+            try:
+                receive_form(request)
+            except Refusal as refusal:
+                return refused(refusal)
+        return self.get_response(request)
+
+
+def receive_form(request: HttpRequest) -> None:
+    """Raises FormTooLarge, BadLength and LengthRequired. A chunked form is read, and then counted."""
+    if declared_length(request) > settings.MAX_FORM_BYTES:
+        raise FormTooLarge
+    if not is_chunked(request):
+        return
+    form = request.META["wsgi.input"].read(settings.MAX_FORM_BYTES + 1)
+    if len(form) > settings.MAX_FORM_BYTES:
+        raise FormTooLarge
+    # Django takes a body without Content-Length as none.
+    request._stream = BytesIO(form)
+    request.META["CONTENT_LENGTH"] = str(len(form))
+
+
+class NoFiles(FileUploadHandler):
+    """The handler of uploaded files: no form of ours has any, and none reaches the disk."""
+
+    def new_file(self, *args: Any, **options: Any) -> None:
+        """Raises MultiPartParserError, which Django answers with 400."""
+        raise MultiPartParserError("No form takes a file.")
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
+        return None
+
+    def file_complete(self, file_size: int) -> None:
+        return None
+
+
 class CsrfForAllowedMethods(CsrfViewMiddleware):
     """Django's CSRF protection, after the check of the method.
 
@@ -249,7 +310,7 @@ def is_ours(response: HttpResponse) -> bool:
 
 def in_our_shape(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """Replace an error answer of Django's or a library's, and keep its cookies, and headers such as Allow."""
-    refusal = refusal_for(response.status_code)
+    refusal = getattr(response, "refusal", None) or refusal_for(response.status_code)
     ours = error_page(request, refusal) if is_for_people(request) else problem(request, refusal)
     for name, value in response.items():
         if name not in OF_THE_BODY:
@@ -262,7 +323,7 @@ def is_for_people(request: HttpRequest) -> bool:
     return f"{request.path}/".startswith(PLACES_OF_PEOPLE)
 
 
-def error_page(request: HttpRequest, refusal: type[Refusal]) -> HttpResponse:
+def error_page(request: HttpRequest, refusal: Refusal | type[Refusal]) -> HttpResponse:
     """The page without the request's context, because the session or the database may have failed."""
     try:
         known = getattr(request, "LANGUAGE_CODE", None)
@@ -275,4 +336,6 @@ def error_page(request: HttpRequest, refusal: type[Refusal]) -> HttpResponse:
         return problem(request, refusal)
     headers = {} if refusal is NotAuthenticated else dict(refusal.headers)
     headers["Cache-Control"] = "no-store"
-    return HttpResponse(page, status=refusal.status, headers=headers)
+    response = HttpResponse(page, status=refusal.status, headers=headers)
+    response.code = refusal.code  # type: ignore[attr-defined]
+    return response

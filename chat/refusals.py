@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from django_stubs_ext import StrPromise
 
@@ -49,9 +51,9 @@ class Refusal(Exception):
     code: ClassVar[str]  # for programs; never changes
     status: ClassVar[HTTPStatus]
     detail: ClassVar[str]  # English, for developers of clients
-    reason: ClassVar[StrPromise] = _("This request cannot be answered.")  # for people
+    reason: StrPromise | str = _("This request cannot be answered.")  # for people
     retry: ClassVar[bool] = False  # whether the same request can succeed later
-    headers: ClassVar[Mapping[str, str]] = {}
+    headers: Mapping[str, str] = {}
     errors: tuple[FieldError, ...] = ()
 
 
@@ -236,6 +238,13 @@ class BodyTooLarge(Refusal):
     detail = "The body is larger than 4 MiB."
 
 
+class FormTooLarge(BodyTooLarge):
+    """A form of more than MAX_FORM_BYTES, by its Content-Length or by count."""
+
+    detail = "The form is larger than 64 KiB."
+    reason = _("The form is too large.")
+
+
 class UnsupportedMediaType(Refusal):
     """Not application/json, or with a Content-Encoding."""
 
@@ -257,6 +266,34 @@ class TooManyAttempts(Refusal):
     retry = True
 
 
+class LockedOut(TooManyAttempts):
+    """Too many wrong passwords for one name from one address."""
+
+    def __init__(self, remaining: timedelta) -> None:
+        super().__init__(self.code)
+        seconds = math.ceil(remaining.total_seconds())
+        minutes = math.ceil(seconds / 60)
+        self.headers = {"Retry-After": str(seconds)}
+        self.reason = ngettext_lazy(
+            "The password of this name was wrong too often from here. Nobody can log in with it for "
+            "%(minutes)s minute, not even with the right password.",
+            "The password of this name was wrong too often from here. Nobody can log in with it for "
+            "%(minutes)s minutes, not even with the right password.",
+            minutes,
+        ) % {"minutes": minutes}
+
+
+class TooManyLogins(Refusal):
+    """Other passwords are being checked, and no turn came in time. Nothing was counted."""
+
+    code = "too_many_logins"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    detail = "Too many passwords are being checked at this moment."
+    reason = _("Too many people are logging in at this moment. Try again in a few seconds.")
+    retry = True
+    headers = {"Retry-After": "5"}
+
+
 class TryAgain(Refusal):
     """The database is locked, full or gone, or the service has a bug.
 
@@ -269,6 +306,16 @@ class TryAgain(Refusal):
     reason = _("The service cannot answer right now. Nothing is lost; try again in a moment.")
     retry = True
     headers = {"Retry-After": "5"}
+
+
+class TooManyBodies(Refusal):
+    """There are MAX_BODIES_BYTES of large bodies in this process. This one was not read."""
+
+    code = "too_many_bodies"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    detail = "Too many large bodies are being received. Nothing was stored; send it again."
+    retry = True
+    headers = {"Retry-After": "1"}
 
 
 class NotMigrated(TryAgain):
@@ -311,6 +358,8 @@ ALL: tuple[type[Refusal], ...] = (
     UnsupportedMediaType,
     RangeNotSatisfiable,
     TooManyAttempts,
+    TooManyBodies,
+    TooManyLogins,
     TryAgain,
 )
 REFUSALS = {refusal.code: refusal for refusal in ALL}

@@ -5,7 +5,6 @@ default can let a stranger in, or name another database than the service's: the 
 message names every missing or bad variable.
 """
 
-from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -172,7 +171,12 @@ LOGIN_REDIRECT_URL = "inbox"
 
 # Larger events are refused unread.
 MAX_BODY_BYTES = 4 * 1024 * 1024
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+# The larger bodies that a process receives at one time. More are refused unread.
+MAX_BODIES_BYTES = 4 * MAX_BODY_BYTES
+# Larger forms are refused unread, and no form takes a file.
+MAX_FORM_BYTES = 64 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_FORM_BYTES
+FILE_UPLOAD_HANDLERS = ["chat.middleware.NoFiles"]
 
 # /readyz wants room on the disk of SQLite's file for some events of the largest size.
 LEAST_FREE_BYTES = 4 * MAX_BODY_BYTES
@@ -187,7 +191,6 @@ INSTALLED_APPS = [
     "realmate.staticfiles.StaticFilesApp",
     "rest_framework",
     "django_htmx",
-    "axes",
     "chat",
 ]
 
@@ -200,13 +203,13 @@ MIDDLEWARE = [
     "chat.middleware.HostsOfAllButProbes",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "chat.middleware.PagesInTheReadersLanguage",
+    "chat.middleware.SmallForms",
     "chat.middleware.CsrfForAllowedMethods",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "chat.middleware.LoginForPages",
     "chat.middleware.WritesOfThisSchema",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "axes.middleware.AxesMiddleware",
 ]
 
 # Django makes the storage for each request. The session's is faster than the default.
@@ -276,29 +279,17 @@ POSTGRESQL: dict[str, Any] = {
 DATABASES = {"default": database_url.configured(DATABASE, SQLITE, POSTGRESQL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "chat.User"
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "chat.logins.Passwords",
-]
-AXES_FAILURE_LIMIT = LOGIN_ATTEMPTS
-AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_LOCKOUT_MINUTES)
-# By name alone, anybody could lock anybody out. By address alone, one person locks out an office.
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_USERNAME_CALLABLE = "chat.views.account.name_tried"
-AXES_CLIENT_IP_CALLABLE = "chat.views.account.client_address"
-AXES_LOCKOUT_CALLABLE = "chat.views.account.locked_out"
-AXES_RESET_ON_SUCCESS = True
-# Without this a script that goes on guessing locks its victim out for ever.
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_DISABLE_ACCESS_LOG = True
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+AUTHENTICATION_BACKENDS = ["chat.logins.Passwords"]
+PASSWORD_HASHERS = ["chat.hashing.PBKDF2"]
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "chat.logins.NoNames"},
 ]
 
 # Browsers accept __Host- cookies over https only, and from this host only.
@@ -392,8 +383,6 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO"},
         # EdgeMiddleware logs refusals, with their codes.
         "django.request": {"filters": ["tracebacks"]},
-        # axes logs several lines for each attempt. EdgeMiddleware logs the lockout.
-        "axes": {"level": "CRITICAL"},
         # Scanners ask for foreign hosts all day. The code of the answer says enough.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

@@ -4,9 +4,12 @@ import re
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
+from chat.models import User
 from tests.conftest import C, make_event
 from tests.servers import assert_page
 
@@ -169,6 +172,66 @@ def test_a_form_of_another_site_does_not_log_in(ana):
         assert_page(strict.post(f"/ui/{path}/", form), 403)
 
 
+# The name
+
+
+@pytest.mark.parametrize("typed", ["josé", "JOSÉ", "José", "JOSE\u0301", "ｊosé"])
+def test_the_case_of_a_login_name_does_not_matter(log_in, django_user_model, typed):
+    django_user_model.objects.create_user("José", password=PASSWORD)
+    assert log_in(username=typed).status_code == 302
+
+
+def test_an_accent_makes_another_name(log_in, django_user_model):
+    django_user_model.objects.create_user("José", password=PASSWORD)
+    assert log_in(username="jose").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["Ana", "ANA", "ＡＮＡ"])
+def test_a_second_name_that_differs_by_case_only_is_refused(ana, admin_client, name):
+    form = {"username": name, "usable_password": "true"}
+    form |= {f"password{number}": "another horse entirely" for number in (1, 2)}
+    page = admin_client.post("/admin/chat/user/add/", form, headers={"accept-language": "en"})
+    assert "A user with that username already exists." in page.content.decode()
+    with pytest.raises(CommandError, match="already taken"):
+        call_command("createsuperuser", "--noinput", username=name, email="")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        User.objects.create_user(name)
+
+
+def test_a_user_is_not_renamed_to_another_one_s_name(ana, admin_client):
+    bia = User.objects.create_user("bia")
+    form = {"username": "ANA", "date_joined_0": "2025-02-21", "date_joined_1": "12:00:00"}
+    page = admin_client.post(
+        f"/admin/chat/user/{bia.pk}/change/", form, headers={"accept-language": "en"}
+    )
+    assert "A user with that username already exists." in page.content.decode()
+
+
+def test_a_renamed_user_logs_in_with_the_new_name_only(ana, log_in):
+    ana.username = "Mariana"
+    ana.save(update_fields=["username"])
+    assert log_in(username="ana").status_code == 200
+    assert log_in(username="mariana").status_code == 302
+
+
+def test_older_users_whose_names_differ_by_case_log_in_with_their_exact_names(log_in, ana, client):
+    other = User.objects.create_user("other", password=PASSWORD)
+    User.objects.filter(pk=other.pk).update(username="Ana", folded_name=None)
+    for typed, found in [("Ana", other), ("ana", ana), ("ANA", ana)]:
+        client.logout()
+        log_in(username=typed)
+        assert client.session["_auth_user_id"] == str(found.pk)
+
+
+def test_such_a_user_can_still_be_saved(ana):
+    other = User.objects.create_user("other")
+    User.objects.filter(pk=other.pk).update(username="Ana", folded_name=None)
+    other.refresh_from_db()
+    other.save()
+    other.set_password(PASSWORD)
+    other.save()
+
+
 # The logout
 
 
@@ -248,10 +311,49 @@ def test_a_new_password_ends_all_other_sessions(closed, client, log_in, ana):
     assert (client.get("/ui/").status_code, other.get("/ui/").status_code) == (200, 302)
 
 
-def test_a_password_that_is_easy_to_guess_is_refused(client, log_in):
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("password", "eleven char", "123456789012345", "my realmate secret", "REALMATE-rocks-on"),
+        *("réalmate é legal", "r.e.a.l.m.a.t.e 2026", "minha Ana querida", "souza é gente boa"),
+        *("call me ana.souza", "the fernanda files", "FERNANDALIMA2026"),
+    ],
+)
+def test_a_password_that_is_easy_to_guess_is_refused(client, log_in, ana, password):
+    User.objects.update(last_name="Souza", email="fernanda.lima@example.org")
     log_in()
-    new = {"new_password1": "password", "new_password2": "password"}
-    assert "errorlist" in client.post("/ui/account/", new).content.decode()
+    new = {"new_password1": password, "new_password2": password}
+    answer = client.post("/ui/account/", {"old_password": PASSWORD} | new)
+    assert "errorlist" in answer.content.decode()
+    ana.refresh_from_db()
+    assert ana.check_password(PASSWORD)
+
+
+def test_a_password_with_the_service_s_name_says_so(client, log_in):
+    log_in()
+    new = {"new_password1": "my realmate secret", "new_password2": "my realmate secret"}
+    page = client.post("/ui/account/", new, headers={"accept-language": "en"}).content.decode()
+    assert "contain your name or the name of this service" in page.replace("’", "'")
+
+
+def test_a_name_of_two_letters_may_be_in_a_password(client, log_in):
+    User.objects.update(first_name="Jo", last_name="")
+    log_in()
+    new = {"new_password1": "major league jokes", "new_password2": "major league jokes"}
+    answer = client.post("/ui/account/", {"old_password": PASSWORD} | new)
+    assert answer.status_code == 302
+
+
+def test_a_shorter_password_of_before_still_logs_in(log_in, django_user_model):
+    django_user_model.objects.create_user("bia", password="short")
+    assert log_in(username="bia", password="short").status_code == 302
+
+
+@pytest.mark.parametrize("password", ["eleven char", "my realmate secret", "minha bia querida"])
+def test_the_admin_gives_nobody_such_a_password(admin_client, password):
+    form = {"username": "bia", "usable_password": "true", "password1": password}
+    admin_client.post("/admin/chat/user/add/", form | {"password2": password})
+    assert not User.objects.filter(username="bia").exists()
 
 
 # What a login costs

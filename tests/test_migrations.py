@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.migrations.executor import MigrationExecutor
 
-from chat.models import Conversation, Delivery
+from chat.models import Conversation, Delivery, User
 from chat.upkeep import copying
 from tests.conftest import NOW, C, M, make_event
 
@@ -135,3 +135,22 @@ def test_what_is_stored_after_the_upgrade_is_a_change(of_0_1_0, deliver):
     call_command("migrate", verbosity=0)
     deliver(make_event("CLOSE_CONVERSATION", id=C), after=timedelta(minutes=9))
     assert Conversation.objects.get(pk=C).updated_at == NOW + timedelta(minutes=9)
+
+
+def test_existing_users_get_their_folded_names_and_a_second_one_of_a_name_none(db, migrate):
+    migrate("0009_changes_filled")
+    older = MigrationExecutor(connection).loader.project_state(("chat", "0009_changes_filled"))
+    users = older.apps.get_model("chat", "User").objects
+    for name in ("José", "Ana", "ana", "JOSÉ"):
+        users.create(username=name)
+    call_command("migrate", verbosity=0)
+    found = User.objects.order_by("pk").values_list("username", "folded_name")
+    assert list(found) == [("José", "josé"), ("Ana", "ana"), ("ana", None), ("JOSÉ", None)]
+
+
+def test_the_rows_of_django_axes_are_gone(db, migrate):
+    migrate("0009_changes_filled")
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE axes_accessattempt (ip_address text)")
+    call_command("migrate", verbosity=0)
+    assert not [name for name in connection.introspection.table_names() if "axes" in name]

@@ -206,7 +206,7 @@ UNREAD = [
     ("/webhook/", "text/plain", 415),
     ("/nowhere", "application/json", 404),
     ("/conversations", "application/json", 405),
-    ("/ui/login/", "application/json", 403),
+    ("/ui/login/", "application/json", 413),
 ]
 
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
-from axes.models import AccessAttempt
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
@@ -13,7 +12,7 @@ from django.utils import timezone
 
 from chat.database import batches
 from chat.events.ingest import ingest
-from chat.models import Change, Delivery
+from chat.models import Change, Delivery, LoginAttempts
 from chat.upkeep import steps
 from tests.conftest import C, make_event
 
@@ -39,10 +38,7 @@ def old_things(db):
         for type in ("NEW_CONVERSATION", "CLOSE_CONVERSATION"):
             ingest(json.dumps(make_event(type, id=C)).encode(), received_at=at)
         Session.objects.create(session_key=f"{ago.days}", session_data="", expire_date=at)
-        attempt = AccessAttempt.objects.create(
-            username="ana", ip_address="192.0.2.1", user_agent=str(ago), failures_since_start=1
-        )
-        AccessAttempt.objects.filter(pk=attempt.pk).update(attempt_time=at)
+        LoginAttempts.objects.create(name="ana", address=f"192.0.2.{ago.days}", last_at=at)
     Session.objects.filter(session_key="0").update(expire_date=timezone.now() + OLD)
 
 
@@ -51,7 +47,7 @@ def test_everything_that_is_old_goes_and_the_rest_stays(old_things):
     assert Delivery.objects.count() == 2
     assert Change.objects.placed().count() == 1  # the newest
     assert Session.objects.get().session_key == "0"
-    assert AccessAttempt.objects.get().attempt_time > timezone.now() - OLD
+    assert LoginAttempts.objects.get().address == "192.0.2.0"
 
 
 def test_it_says_one_line_a_step(old_things):

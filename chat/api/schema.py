@@ -152,7 +152,7 @@ def webhook() -> Schema:
     types = {type: ref(model) for type, model in EVENTS.items()}
     body = {"oneOf": events, "discriminator": {"propertyName": "type", "mapping": types}}
     codes = """bad_request invalid_signature invalid_json invalid_event conversation_closed conversation_not_found
-        id_conflict length_required body_too_large unsupported_media_type"""
+        id_conflict length_required body_too_large unsupported_media_type too_many_bodies"""
     return {
         "summary": "Deliver one event",
         "description": "Deliver at least once, in any order. A 2xx follows a durable commit. The code "

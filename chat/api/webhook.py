@@ -1,10 +1,11 @@
 """`POST /webhook/`: one event a request, answered after its durable commit."""
 
+from contextlib import ExitStack
 from io import BufferedIOBase
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
@@ -12,16 +13,16 @@ from rest_framework.response import Response
 
 from chat.api.authentication import IsSender, SenderSignature, body_of
 from chat.api.base import JSONView
+from chat.api.bodies import ROOM, SMALL, read_up_to
 from chat.api.serializers import outcome_out
 from chat.events.ingest import Result, ingest
+from chat.lengths import declared_length, is_chunked
 from chat.metrics import DELIVERIES
 from chat.models import Delivery
 from chat.problems import request_id
 from chat.refusals import (
-    BadLength,
     BodyTooLarge,
     InvalidSignature,
-    LengthRequired,
     Refusal,
     UnsupportedMediaType,
 )
@@ -34,15 +35,27 @@ class RawBody(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        """Raises BodyTooLarge for a chunked body over MAX_BODY_BYTES."""
+        """Raises TooManyBodies, and BodyTooLarge for a chunked body over MAX_BODY_BYTES."""
         request: HttpRequest = stream
-        if not is_chunked(request):
-            return request.body
-        chunked: BufferedIOBase = request.META["wsgi.input"]
-        body = chunked.read(settings.MAX_BODY_BYTES + 1)
-        if len(body) > settings.MAX_BODY_BYTES:
-            raise BodyTooLarge
+        room: ExitStack = parser_context["view"].room
+        if is_chunked(request):
+            return read_chunked(request.META["wsgi.input"], room)
+        length = declared_length(request)
+        if length > SMALL:
+            room.enter_context(ROOM.reserved(length))
+        return read_up_to(length, request)
+
+
+def read_chunked(chunked: BufferedIOBase, room: ExitStack) -> bytes:
+    """Reserve room for the largest body once this one is not small."""
+    body = read_up_to(SMALL + 1, chunked)
+    if len(body) <= SMALL:
         return body
+    room.enter_context(ROOM.reserved(settings.MAX_BODY_BYTES))
+    body += read_up_to(settings.MAX_BODY_BYTES + 1 - len(body), chunked)
+    if len(body) > settings.MAX_BODY_BYTES:
+        raise BodyTooLarge
+    return body
 
 
 class WebhookRequest(Request):
@@ -65,6 +78,10 @@ class Webhook(JSONView):
     permission_classes = [IsSender]
     parser_classes = [RawBody]
     http_method_names = ["post"]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with ExitStack() as self.room:
+            return super().dispatch(request, *args, **kwargs)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         return WebhookRequest(
@@ -103,23 +120,10 @@ class Webhook(JSONView):
 
 def refuse_unreadable(request: HttpRequest) -> None:
     """Raise the refusals that need only the headers of the body."""
-    meta = request.META
-    if request.content_type != "application/json" or "HTTP_CONTENT_ENCODING" in meta:
+    if request.content_type != "application/json" or "HTTP_CONTENT_ENCODING" in request.META:
         raise UnsupportedMediaType
-    if is_chunked(request):
-        if not meta.get("wsgi.input_terminated"):
-            raise LengthRequired
-        return
-    try:
-        declared = int(meta.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        raise BadLength from None
-    if declared > settings.MAX_BODY_BYTES:
+    if declared_length(request) > settings.MAX_BODY_BYTES:
         raise BodyTooLarge
-
-
-def is_chunked(request: HttpRequest) -> bool:
-    return "HTTP_TRANSFER_ENCODING" in request.META
 
 
 def has_created(result: Result) -> bool:

@@ -3,6 +3,7 @@
 Only chat/events writes conversations and messages. chat/upkeep/erasure.py empties them.
 """
 
+from chat.models.attempts import LoginAttempts
 from chat.models.changes import Change, Generation, begin_generation, current_generation
 from chat.models.conversations import (
     CHANGED_BY_A_MESSAGE,
@@ -58,6 +59,7 @@ __all__ = [
     "Direction",
     "Filter",
     "Generation",
+    "LoginAttempts",
     "Message",
     "MessageQuerySet",
     "MessageWords",

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 
-from axes.models import AccessAttempt, AccessFailureLog
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError
 
 from chat.database.batches import delete_in_batches
-from chat.models import Change
+from chat.models import Change, LoginAttempts
 from chat.upkeep import erasure, erasure_list, pruning
 from chat.upkeep.erasure_list import Happened
 
@@ -75,9 +74,7 @@ def delete_sessions(now: datetime) -> Iterator[int]:
 
 def forget_login_attempts(now: datetime) -> Iterator[int]:
     """Delete the names and addresses of failed logins that lock nobody out any more."""
-    before = now - settings.AXES_COOLOFF_TIME
-    for model in (AccessAttempt, AccessFailureLog):
-        yield from delete_in_batches(model.objects.filter(attempt_time__lt=before).order_by("pk"))
+    return delete_in_batches(LoginAttempts.objects.outdated(at=now))
 
 
 def finish_erasures(now: datetime) -> Iterator[int]:

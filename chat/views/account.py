@@ -1,6 +1,5 @@
 """Login, logout and the change of one's own password."""
 
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -8,16 +7,15 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import Resolver404, resolve, reverse, reverse_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_variables
 
-from chat.logins import clear_the_cache
-from chat.views.page import page
-
-LONGEST_NAME = 150
+from chat.logins import attempt, clear_the_cache, client_address
 
 
 class LogIn(LoginView):
@@ -67,44 +65,44 @@ class LogOut(LogoutView):
         return response
 
 
+class ChangePassword(PasswordChangeForm):
+    """The form of a new password. An attempt at the old one counts like a login."""
+
+    def __init__(self, *args: Any, address: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.address = address
+        # Without focus, because most visitors of the page want to log out.
+        self.fields["old_password"].widget.attrs.pop("autofocus")
+
+    @sensitive_variables("password")
+    def clean_old_password(self) -> str:
+        """Raises ValidationError, LockedOut and TooManyLogins."""
+        password: str = self.cleaned_data["old_password"]
+        if not attempt(
+            lambda: self.user.check_password(password),
+            name=self.user.get_username(),
+            address=self.address,
+        ):
+            raise ValidationError(
+                self.error_messages["password_incorrect"], code="password_incorrect"
+            )
+        return password
+
+
 class Account(PasswordChangeView):
+    form_class = ChangePassword
     template_name = "chat/account.html"
     success_url = reverse_lazy("account")
     extra_context = {"section": "account"}
 
-    def get_form(self, form_class: Any = None) -> PasswordChangeForm:
-        """Return the form without focus, because most visitors of the page want to log out."""
-        form = super().get_form(form_class)
-        form.fields["old_password"].widget.attrs.pop("autofocus")
-        return form
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return super().get_form_kwargs() | {"address": client_address(self.request)}
 
     def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
         messages.success(
             self.request, _("Your password is changed. Other sessions of yours are over.")
         )
         return super().form_valid(form)
-
-
-@never_cache
-def locked_out(request: HttpRequest, *of_axes: Any) -> HttpResponse:
-    """Answer in place of the login, after too many wrong passwords."""
-    minutes = settings.LOGIN_LOCKOUT_MINUTES
-    response = page(request, "chat/locked_out.html", {"minutes": minutes}, status=429)
-    response["Retry-After"] = str(minutes * 60)
-    return response
-
-
-def name_tried(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
-    """Return the tried name, cut: no user has a longer one, and none fits the table of attempts."""
-    return str((credentials or request.POST).get("username", ""))[:LONGEST_NAME]
-
-
-def client_address(request: HttpRequest) -> str | None:
-    """Return the address, or None if a proxy gave no address. Such clients are counted together."""
-    try:
-        return str(ip_address(request.META.get("REMOTE_ADDR", "")))
-    except ValueError:
-        return None
 
 
 log_in = LogIn.as_view()

@@ -1,0 +1,59 @@
+"""Hashing of passwords: few at a time, in threads that leave the processors to the webhook."""
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import BoundedSemaphore, get_native_id
+from typing import Any
+
+from django.contrib.auth import hashers
+
+from chat.refusals import TooManyLogins
+
+HASHES_AT_ONCE = 2
+WAIT_SECONDS = 1
+# Of a busy processor such a thread gets a tenth of what others get. Of an idle one it gets all.
+NICENESS = 10
+
+_turns = BoundedSemaphore(HASHES_AT_ONCE)
+_has_turn: ContextVar[bool] = ContextVar("_has_turn", default=False)
+
+
+@contextmanager
+def turn_to_hash() -> Iterator[None]:
+    """Hold one of HASHES_AT_ONCE turns of this process. A block inside another shares its turn.
+
+    A hash takes a third of a second of a processor, which the webhook needs too.
+    Raises TooManyLogins after WAIT_SECONDS.
+    """
+    if _has_turn.get():
+        yield
+        return
+    if not _turns.acquire(timeout=WAIT_SECONDS):
+        raise TooManyLogins
+    token = _has_turn.set(True)
+    try:
+        yield
+    finally:
+        _has_turn.reset(token)
+        _turns.release()
+
+
+def give_way() -> None:
+    """Lower the priority of this thread for good. Only Linux has priorities of threads."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
+
+
+# A worker starts its threads with its first hash.
+_threads = ThreadPoolExecutor(HASHES_AT_ONCE, "hash", initializer=give_way)
+
+
+class PBKDF2(hashers.PBKDF2PasswordHasher):
+    """Django's default hasher, whose hashes it makes and reads, in threads of low priority."""
+
+    def encode(self, *args: Any) -> str:
+        return _threads.submit(super().encode, *args).result()

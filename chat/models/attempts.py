@@ -1,0 +1,85 @@
+"""Attempts at passwords, counted for each pair of a name and an address."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models, transaction
+
+from chat.models.users import LONGEST_FOLDED_NAME, fold_name
+from chat.refusals import LockedOut
+
+
+class LoginAttemptsQuerySet(models.QuerySet["LoginAttempts"]):
+    def count_one(self, *, name: str, address: str, at: datetime) -> LoginAttempts:
+        """Commit one more attempt, and return the pair's attempts with it.
+
+        Raises LockedOut if there were LOGIN_ATTEMPTS already. Such an attempt is not counted, because
+        a script that goes on guessing would lock its victim out for ever.
+        """
+        name = key_of(name)
+        with transaction.atomic(durable=True):
+            tried = self._locked(name=name, address=address, at=at)
+            if at >= tried.forgotten_at:
+                tried.count = 0
+            if tried.is_locked_out:
+                raise LockedOut(tried.forgotten_at - at)
+            tried.count += 1
+            tried.last_at = at
+            tried.save(update_fields=["count", "last_at"])
+        return tried
+
+    def _locked(self, *, name: str, address: str, at: datetime) -> LoginAttempts:
+        """Return the row, made if it is missing. The update locks it (PostgreSQL)."""
+        self.bulk_create(
+            [LoginAttempts(name=name, address=address, last_at=at)],
+            update_conflicts=True,
+            unique_fields=["name", "address"],
+            update_fields=["name"],
+        )
+        return self.get(name=name, address=address)
+
+    def of(self, name: str) -> LoginAttemptsQuerySet:
+        """Return the attempts for a name from every address."""
+        return self.filter(name=key_of(name))
+
+    def outdated(self, *, at: datetime) -> LoginAttemptsQuerySet:
+        """Return attempts that lock nobody out any more, oldest first."""
+        return self.filter(last_at__lte=at - lockout()).order_by("last_at")
+
+
+class LoginAttempts(models.Model):
+    """The attempts for one name from one address since the last right password."""
+
+    name = models.CharField(max_length=LONGEST_FOLDED_NAME, help_text="Folded, known or not.")
+    address = models.CharField(max_length=43, help_text="An IPv4 address, or an IPv6 /64.")
+    count = models.PositiveIntegerField(default=0)
+    last_at = models.DateTimeField(db_index=True, help_text="When the last one was counted.")
+
+    objects = LoginAttemptsQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name", "address"], name="attempts_one_row_a_pair")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} for {self.name} from {self.address}"
+
+    @property
+    def is_locked_out(self) -> bool:
+        return self.count >= settings.LOGIN_ATTEMPTS
+
+    @property
+    def forgotten_at(self) -> datetime:
+        return self.last_at + lockout()
+
+
+def key_of(name: str) -> str:
+    """Return the name as users are found by it, cut: no user has a longer one."""
+    return fold_name(name)[:LONGEST_FOLDED_NAME]
+
+
+def lockout() -> timedelta:
+    return timedelta(minutes=settings.LOGIN_LOCKOUT_MINUTES)
