@@ -101,7 +101,7 @@ def test_migrations_of_an_app_that_was_removed_do_not_count(db):
     assert asked() == []
 
 
-@pytest.mark.parametrize("app", ["chat", "axes"])
+@pytest.mark.parametrize("app", ["chat", "sessions"])
 def test_it_names_a_missing_migration(db, app):
     last = Migration.objects.filter(app=app).order_by("id").last()
     last.delete()
