@@ -316,6 +316,32 @@ def test_what_makes_no_sense_is_said(db, arguments, said):
         call_command("replay", *arguments)
 
 
+@pytest.mark.parametrize("is_replayed", [True, False])
+def test_what_a_prune_keeps_of_an_older_day_shows_not_how_far_it_went(
+    deliver, event, capsys, settings, is_replayed
+):
+    """The original of a kept replay, or an early event that still waits."""
+    settings.EARLY_EVENTS_HOURS = 24 if is_replayed else 24 * 60
+    deliver(event("NEW_MESSAGE", id=M, conversation_id=D), after=-40 * DAY)
+    deliver(event("NEW_CONVERSATION", id=C), after=-39 * DAY)
+    deliver(event("NEW_MESSAGE", id=N), after=-DAY)
+    if is_replayed:
+        deliver(event("NEW_CONVERSATION", id=D), after=-DAY)
+        apply_again(Delivery.objects.get(code="conversation_not_found"), at=NOW)
+    list(pruning.prune(now=NOW, days=30))
+    assert Delivery.objects.order_by("id").first().message_id == UUID(M)
+    assert not Delivery.objects.filter(conversation_id=C, type="NEW_CONVERSATION").exists()
+    assert "pruned: 1" in check(capsys)
+
+
+def test_a_body_about_an_erased_conversation_is_a_difference(lived, capsys):
+    erase(UUID(C), at=NOW + DAY)
+    assert "erased: 1" in check(capsys)
+    row = Delivery.objects.filter(conversation_id=C).first()
+    Delivery.objects.filter(pk=row.pk).update(body=b"{}")
+    assert f"{C}: is erased, and the log has bodies about it" in found(capsys)
+
+
 # The changes that programs follow
 
 
