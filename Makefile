@@ -27,8 +27,8 @@ migrate: .venv/run ## the database brought up to date with the code
 test: .venv/dev ## every test; ARGS="-k close" for some
 	$(BIN)/python -m tests $(ARGS)
 
-proofs: .venv/dev ## what is too long for every landing: kills, random events, hostile input; an hour
-	TEST_PROCESSES=0 $(BIN)/python -m tests --proofs long -m proof --timeout 0 -s $(ARGS)
+proofs: .venv/dev ## what is too long for every landing: kills, random events, hostile input, proxies; an hour
+	TEST_PROCESSES=0 $(BIN)/python -m tests --proofs long -m 'proof or by_hand' --timeout 0 -s $(ARGS)
 
 coverage: .venv/dev ## branch coverage of every test on SQLite; half as long again as make test
 	rm -f .coverage

@@ -24,7 +24,8 @@ SETTINGS = {
     "GRANIAN_PORT": "8000",
     "GRANIAN_WORKERS": "2",
     # A sender that drips its body byte by byte holds a thread for as long as it likes.
-    # So there are many, made when wanted; one for each connection that is let in.
+    # So there are many, made when wanted; one for each connection that is let in. More than 256 slow
+    # clients stop the server all the same, so a proxy must stand in front: deploy/.
     "GRANIAN_BLOCKING_THREADS": "128",
     "GRANIAN_BACKPRESSURE": "128",
     # A worker that was killed is replaced, and one that does not stop is not waited for for ever.

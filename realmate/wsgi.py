@@ -14,10 +14,10 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver
-from granian.utils.proxies import wrap_wsgi_with_proxy_headers
 
 from chat.database.migrated import migrations_of_the_code
 from realmate import stopping
+from realmate.forwarded import behind_proxies
 from realmate.postgresql.base import a_request
 
 PIECE = 64 * 1024
@@ -92,7 +92,7 @@ class Stream:
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "realmate.settings")
 django.setup(set_prefix=False)
 # Nothing else looks at X-Forwarded headers.
-application = wrap_wsgi_with_proxy_headers(Application(), settings.TRUSTED_PROXIES)
+application = behind_proxies(Application(), settings.TRUSTED_PROXIES)
 
 
 def load_all_for_good() -> None:

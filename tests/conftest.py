@@ -130,6 +130,8 @@ IN_CI = os.environ.get("CI") == "true"
 
 def runs_here(item) -> bool:
     """SQLite runs everything; PostgreSQL what `both_engines` or `postgresql` asks for."""
+    if item.get_closest_marker("by_hand") and item.config.getoption("--proofs") != "long":
+        return False
     if connection.vendor == "sqlite":
         return not item.get_closest_marker("postgresql")
     asked_for = item.get_closest_marker("postgresql") or item.get_closest_marker("both_engines")
