@@ -1,4 +1,4 @@
-"""Floods of requests that anybody can send: a good sender beside them keeps half of its rate."""
+"""Floods of requests that anybody can send, and a good sender beside them."""
 
 import json
 import time
@@ -33,17 +33,21 @@ def server(tmp_path_factory):
         yield server
 
 
-def test_a_good_sender_beside_64_parallel_logins_keeps_half_of_its_rate(server):
-    """A busy machine may disturb one comparison, but without turns the rate falls to a hundredth.
+@pytest.mark.proof
+def test_a_good_sender_beside_64_parallel_logins_keeps_its_rate(server, rounds):
+    """Without turns the rate falls to a hundredth.
 
-    The sender is a process of its own, because it would wait for the threads of the flood.
+    A landing asks for a tenth, and `make proofs` for half: the hashes of two processes and the flood
+    itself need the CPU too, and a busy machine disturbs a comparison. The sender is a process of its
+    own, because it would wait for the threads of the flood.
     """
+    part = rounds(quick=10, ci=10, long=2)
     with ProcessPoolExecutor(1, get_context("fork")) as process:
 
         def rate():
             return process.submit(rate_of, server).result()
 
-        assert any(rate() / 2 < rate_beside_logins(server, rate) for _ in range(5))
+        assert any(rate() / part < rate_beside_logins(server, rate) for _ in range(3))
 
 
 def rate_of(server):
