@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from threading import BoundedSemaphore, get_native_id
 from typing import Any
@@ -45,7 +45,8 @@ def turn_to_hash() -> Iterator[None]:
 def give_way() -> None:
     """Lower the priority of this thread for good. Only Linux has priorities of threads."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
+        with suppress(OSError):  # a sandbox may forbid it, and a failed thread would end all logins
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
 
 
 # A worker starts its threads with its first hash.

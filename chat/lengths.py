@@ -1,8 +1,13 @@
-"""How long the body of a request is, as far as its headers tell. Nothing here reads a body."""
+"""How long the body of a request is, as its headers tell, and how its bytes are read."""
+
+from io import BytesIO
+from typing import Any
 
 from django.http import HttpRequest
 
 from chat.refusals import BadLength, LengthRequired
+
+PIECE = 64 * 1024
 
 
 def is_chunked(request: HttpRequest) -> bool:
@@ -22,3 +27,14 @@ def declared_length(request: HttpRequest) -> int:
         return int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:
         raise BadLength from None
+
+
+def read_up_to(most: int, stream: Any) -> bytes:
+    """Read the stream to its end, or `most` bytes of it.
+
+    In pieces, because granian keeps the memory of the largest piece for each of its threads.
+    """
+    read = BytesIO()
+    while (left := most - read.tell()) > 0 and (piece := stream.read(min(left, PIECE))):
+        read.write(piece)
+    return read.getvalue()

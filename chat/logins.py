@@ -5,6 +5,7 @@ The SQL of the look-ups is cached, because Django's own took more than half of t
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
+from django.db import DatabaseError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -79,11 +81,17 @@ def attempt(verify: Callable[[], Found], *, name: str, address: str) -> Found:
 
     The attempt is on disk before the hash begins, or parallel guesses would pass the limit. The turn
     comes first: whoever gets none is not counted, and only a few logins at a time write.
+    An attempt whose password could not be judged is taken back.
     Raises TooManyLogins, and LockedOut from the last wrong attempt on.
     """
     with turn_to_hash():
         tried = LoginAttempts.objects.count_one(name=name, address=address, at=timezone.now())
-        found = verify()
+        try:
+            found = verify()
+        except BaseException:
+            with suppress(DatabaseError):
+                tried.take_back()
+            raise
     if found:
         tried.delete()
     elif tried.is_locked_out:

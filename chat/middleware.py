@@ -24,11 +24,18 @@ from django.utils.encoding import escape_uri_path
 from django.utils.translation import activate, get_language, get_language_from_request, override
 
 from chat.database.migrated import WrongSchema, refuse_wrong_schema
-from chat.lengths import declared_length, is_chunked
+from chat.lengths import declared_length, is_chunked, read_up_to
 from chat.logins import clear_the_cache
 from chat.metrics import observe
 from chat.problems import MEDIA_TYPE, REQUEST_ID, problem, request_id
-from chat.refusals import FormTooLarge, NotAuthenticated, NotMigrated, Refusal, refusal_for
+from chat.refusals import (
+    BadRequest,
+    FormTooLarge,
+    NotAuthenticated,
+    NotMigrated,
+    Refusal,
+    refusal_for,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -224,7 +231,10 @@ def receive_form(request: HttpRequest) -> None:
         raise FormTooLarge
     if not is_chunked(request):
         return
-    form = request.META["wsgi.input"].read(settings.MAX_FORM_BYTES + 1)
+    try:
+        form = read_up_to(settings.MAX_FORM_BYTES + 1, request.META["wsgi.input"])
+    except OSError:  # the client has hung up
+        raise BadRequest from None
     if len(form) > settings.MAX_FORM_BYTES:
         raise FormTooLarge
     # Django takes a body without Content-Length as none.

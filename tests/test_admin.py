@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import Permission
 
-from chat.models import Conversation, Delivery, Message
+from chat.models import Conversation, Delivery, Message, User
 from tests.conftest import C, M, make_event
 
 PLACES = ["conversation", "message", "delivery"]
@@ -114,3 +114,15 @@ def test_nor_does_the_action_on_many_delete_a_superuser(client, admin_user, mana
     action = {"action": "delete_selected", "_selected_action": [admin_user.pk], "post": "yes"}
     client.post("/admin/chat/user/", action)
     admin_user.refresh_from_db()
+
+
+def test_a_user_whose_name_another_one_has_in_another_case_can_be_changed(admin_client):
+    """0.1.0 allowed such names."""
+    User.objects.create(username="Ana")
+    User.objects.bulk_create([User(username="ana", folded_name=None)])
+    ana = User.objects.get(username="ana")
+    form = form_of(ana)
+    del form["is_active"]
+    assert admin_client.post(f"/admin/chat/user/{ana.pk}/change/", form).status_code == 302
+    ana.refresh_from_db()
+    assert not ana.is_active

@@ -9,11 +9,12 @@ from time import sleep
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import F
 from django.test import Client
 
 from chat import hashing
+from chat.logins import attempt
 from chat.models import LoginAttempts, User
 from tests.conftest import C, make_event
 from tests.servers import assert_page
@@ -308,3 +309,24 @@ def test_nobody_else_pays_for_it(deliver, client, ana, held, django_assert_max_n
         client.get("/ui/fragments/poll/", asked)
         client.post("/webhook/", event, content_type="application/json")
     assert not [query for query in queries if "attempts" in query["sql"]]
+
+
+# What is no wrong password
+
+
+def test_an_attempt_that_could_not_be_judged_is_not_counted(db, settings):
+    def fail():
+        raise OperationalError("gone")
+
+    for _ in range(settings.LOGIN_ATTEMPTS + 1):
+        with pytest.raises(OperationalError):
+            attempt(fail, name="ana", address="192.0.2.1")
+    assert attempt(lambda: True, name="ana", address="192.0.2.1")
+
+
+def test_a_process_that_may_not_lower_priorities_hashes_all_the_same(monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError
+
+    monkeypatch.setattr("os.setpriority", refuse)
+    hashing.give_way()

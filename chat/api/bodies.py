@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from threading import Lock
-from typing import Any
 
 from django.conf import settings
 
@@ -42,14 +40,3 @@ class Room:
 
 
 ROOM = Room()
-
-
-def read_up_to(most: int, stream: Any) -> bytes:
-    """Read the stream to its end, or `most` bytes of it.
-
-    In pieces, because granian keeps the memory of the largest piece for each of its threads.
-    """
-    read = BytesIO()
-    while (left := most - read.tell()) > 0 and (piece := stream.read(min(left, SMALL))):
-        read.write(piece)
-    return read.getvalue()

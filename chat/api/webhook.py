@@ -13,10 +13,10 @@ from rest_framework.response import Response
 
 from chat.api.authentication import IsSender, SenderSignature, body_of
 from chat.api.base import JSONView
-from chat.api.bodies import ROOM, SMALL, read_up_to
+from chat.api.bodies import ROOM, SMALL
 from chat.api.serializers import outcome_out
 from chat.events.ingest import Result, ingest
-from chat.lengths import declared_length, is_chunked
+from chat.lengths import declared_length, is_chunked, read_up_to
 from chat.metrics import DELIVERIES
 from chat.models import Delivery
 from chat.problems import request_id

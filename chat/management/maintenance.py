@@ -62,7 +62,7 @@ def reached(place: str) -> str:
             found = session.info
             return f"PostgreSQL, {found.host}:{found.port}/{found.dbname}"
     except psycopg.Error as error:
-        [said, *_] = str(error).splitlines()
+        said = str(error).partition("\n")[0] or type(error).__name__
         raise CommandError(f"There is no database {place}: {said}") from None
 
 

@@ -48,5 +48,5 @@ def database_errors_named() -> Iterator[None]:
     except WrongSchema as error:
         raise CommandError(f"nothing is written: {error}") from None
     except DatabaseError as error:
-        [said, *_] = str(error).splitlines()
+        said = str(error).partition("\n")[0] or type(error).__name__
         raise CommandError(f"the database says: {said}; is it migrated?") from error

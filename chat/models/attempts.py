@@ -67,6 +67,11 @@ class LoginAttempts(models.Model):
     def __str__(self) -> str:
         return f"{self.count} for {self.name} from {self.address}"
 
+    def take_back(self) -> None:
+        """Uncount an attempt whose password was never judged."""
+        rows = LoginAttempts.objects.filter(pk=self.pk, count__gt=0)
+        rows.update(count=models.F("count") - 1)
+
     @property
     def is_locked_out(self) -> bool:
         return self.count >= settings.LOGIN_ATTEMPTS

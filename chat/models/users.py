@@ -51,6 +51,8 @@ class User(AbstractUser):
     def clean(self) -> None:
         """Raises ValidationError if another user's name differs by case only."""
         super().clean()
+        if User.objects.filter(pk=self.pk, username=self.username).exists():
+            return  # an older user may keep such a name
         others = User.objects.exclude(pk=self.pk)
         if others.filter(folded_name=fold_name(self.username or "")).exists():
             raise ValidationError({"username": self.unique_error_message(User, ("username",))})
