@@ -178,6 +178,12 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
+@pytest.fixture
+def _as_root():
+    if os.getuid() != 0:
+        missing("only root can give a file away")
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """The system's Chromium; Playwright's own cannot be downloaded everywhere."""

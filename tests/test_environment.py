@@ -572,11 +572,14 @@ def test_retention_deletes_nothing_when_the_backup_fails(name, machine, env_file
     assert list((tmp_path / "backups").iterdir()) == [old]
 
 
-def test_the_wrapper_reads_the_installed_file_by_default(machine):
-    if Path("/etc/realmate/env").exists():
-        pytest.skip("this machine runs the service")
-    ended = machine("/usr/local/bin/realmate check")
-    assert b"The env file /etc/realmate/env does not exist" in ended.stderr
+def test_the_wrapper_reads_the_installed_file_by_default(machine, tmp_path):
+    installed = "/etc/realmate/env"  # this machine may have one
+    text = (ROOT / "deploy" / "realmate").read_text()
+    assert text.count(installed) == 1
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text(text.replace(installed, f"{tmp_path}/installed"))
+    ended = machine(f"REALMATE_HOME={tmp_path / 'clone'} sh {wrapper} check")
+    assert f"The env file {tmp_path}/installed does not exist" in ended.stderr.decode()
 
 
 # Made-up conversations

@@ -15,7 +15,7 @@ from realmate.sqlite.base import DatabaseWrapper, queue_for
 from tests.servers import serving
 
 pytestmark = [pytest.mark.sqlite, pytest.mark.django_db]
-as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
+as_root = pytest.mark.usefixtures("_as_root")
 SOMEBODY = 65534
 
 

@@ -106,7 +106,7 @@ def test_a_link_in_place_of_that_folder_is_refused(tmp_path):
         production.make_folder_of_our_own(tmp_path / "counters")
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+@pytest.mark.usefixtures("_as_root")
 def test_a_folder_of_another_user_is_refused(tmp_path):
     os.chown(tmp_path, 65534, 65534)
     tmp_path.chmod(0o700)
