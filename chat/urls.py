@@ -11,7 +11,7 @@ from chat.api import docs, probes, reads
 from chat.api.changes import Changes
 from chat.api.webhook import Webhook
 from chat.problems import nothing_here
-from chat.views import account, deliveries, inbox, page, stats
+from chat.views import account, after_closing, deliveries, inbox, page, stats
 
 View = Callable[..., HttpResponseBase]
 
@@ -72,6 +72,8 @@ urlpatterns = [
     *ui("ui/fragments/list", inbox.list_rows, "list-rows"),
     *ui("ui/fragments/thread/<str:id>", inbox.thread_messages, "thread-messages"),
     *ui("ui/<str:id>/print", inbox.print_thread, "print"),
+    *ui("ui/<str:id>/dealt-with", after_closing.deal_with, "deal-with", methods=POST),
+    *ui("ui/<str:id>/dealt-with/undo", after_closing.undo, "undo-dealing", methods=POST),
     *api("changes", Changes.as_view()),
     *api("deliveries", reads.DeliveryList.as_view()),
     *api("stats", reads.Stats.as_view()),

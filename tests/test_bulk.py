@@ -312,7 +312,7 @@ def refuse_to_insert(execute, sql, params, many, context):
 
 
 @pytest.mark.parametrize("batch_size", [1, 10])
-def test_a_refusal_after_closing_counts_once_whatever_its_direction_in_any_batch(
+def test_of_a_text_refused_in_both_directions_the_customers_counts_in_any_batch(
     db, event, batch_size
 ):
     events = [
@@ -320,7 +320,9 @@ def test_a_refusal_after_closing_counts_once_whatever_its_direction_in_any_batch
         event("CLOSE_CONVERSATION", id=C),
         event("NEW_MESSAGE", id=M, direction="SENT"),
         event("NEW_MESSAGE", id=M, direction="RECEIVED"),
+        event("NEW_MESSAGE", id=M, direction="SENT"),
+        event("NEW_MESSAGE", id=M, direction="RECEIVED"),
     ]
     bodies = [(json.dumps(each).encode(), NOW) for each in events]
     list(ingest_many(bodies, batch_size=batch_size))
-    assert Conversation.objects.get().wrote_after_closing_at is None
+    assert Conversation.objects.get().wrote_after_closing_count == 1

@@ -69,10 +69,11 @@ def test_redeliveries_and_refusals_are_no_changes(deliver):
     assert happened() == before
 
 
-def test_a_customer_who_writes_after_closing_is_one_change_a_message(deliver):
-    for event in (OPEN, CLOSE, message(1), message(1), message(2), message(1)):
+def test_a_customer_who_writes_after_closing_is_one_change_a_text(deliver):
+    another = message(1, content="Another text")
+    for event in (OPEN, CLOSE, message(1), message(1), message(2), message(1), another, another):
         deliver(event)
-    assert happened()[2:] == [("wrote_after_closing", "01"), ("wrote_after_closing", "02")]
+    assert happened()[2:] == [("wrote_after_closing", id) for id in ("01", "02", "01")]
 
 
 def test_a_redelivery_in_the_same_transaction_is_no_second_change(transactional_db):

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as some
 
 from chat.database.statements import execute
+from chat.events import dealing
 from chat.events.ingest import apply_again, ingest
-from chat.models import Change, Conversation, Delivery, Message, MessageWords
+from chat.models import Change, Conversation, Dealing, Delivery, Message, MessageWords
 from chat.upkeep import copying, pruning, rebuilding
 from chat.upkeep.erasure import erase
 from tests.conftest import NOW, id_of, make_event
@@ -59,6 +60,15 @@ class Service:
         """As from 0.1.0, which had no changes: `updated_at` is an estimate."""
         Change.objects.all().delete()
         Conversation.objects.update(updated_at=self.now)
+
+    def deal(self, id):
+        found = Conversation.objects.find(UUID(id))
+        if found:
+            seen = found.wrote_after_closing_count
+            dealing.deal_with(found.pk, by=None, seen=seen, at=self.now)
+
+    def take_back(self, id):
+        dealing.undo(UUID(id), by=None, at=self.now)
 
     def race(self, refused, stored):
         """Two deliveries of one message, numbered as PostgreSQL may: the second one to decide first."""
@@ -118,6 +128,8 @@ steps = weighted(
         (step("erase", conversations), 1),
         (step("prune", some.sampled_from([20, 90])), 1),
         (step("upgrade"), 1),
+        (step("deal", conversations), 2),
+        (step("take_back", conversations), 1),
     ]
 )
 waits = some.sampled_from([DAY, timedelta(0), timedelta(minutes=5), 15 * DAY])
@@ -224,7 +236,7 @@ def other_value(field, value):
 def stored_fields(checked):
     """Each stored field of the conversations that were checked, of their messages and changes."""
     for model, rows, left_out in (
-        (Conversation, Conversation.objects.filter(pk__in=checked), {"id"}),
+        (Conversation, Conversation.objects.filter(pk__in=checked), {"id", "dealt_with_at"}),
         (Message, Message.objects.filter(conversation__in=checked), set()),
         (Change, Change.objects.filter(conversation_id__in=checked), {"id", "position"}),
     ):
@@ -238,7 +250,10 @@ def is_told(row, field):
     """Whether the log tells the field. docs/reliability.md names the exceptions."""
     if isinstance(row, Change):
         return is_change_told(row, field)
-    if field.name not in ("revision", "wrote_after_closing_at", "updated_at"):
+    if field.name == "activity_at":
+        return not row.wrote_after_closing_count or is_writing_after_closing_told(row.pk)
+    by_writing = ("wrote_after_closing_at", "wrote_after_closing_count", "updated_at")
+    if field.name not in ("revision", *by_writing):
         return True
     if is_near_a_prune(Delivery.objects.filter(conversation_id=row.pk)):
         return False
@@ -246,7 +261,10 @@ def is_told(row, field):
         return True
     if not is_writing_after_closing_told(row.pk):
         return False
-    return field.name != "updated_at" or Change.objects.filter(conversation_id=row.pk).exists()
+    if field.name != "updated_at":
+        return True
+    is_dealt = Dealing.objects.filter(conversation=row.pk).exists()
+    return Change.objects.filter(conversation_id=row.pk).exists() and not is_dealt
 
 
 def is_writing_after_closing_told(conversation_id):

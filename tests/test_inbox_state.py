@@ -173,7 +173,12 @@ def test_a_customer_who_writes_after_closing_is_noted_and_nothing_else_changes(a
     after(received(5), CLOSE)
     before = Conversation.objects.values().get()
     deliver(received(9), after=timedelta(minutes=5))
-    noted = {"wrote_after_closing_at": at(9), "updated_at": NOW + timedelta(minutes=5)}
+    noted = {
+        "wrote_after_closing_at": at(9),
+        "wrote_after_closing_count": 1,
+        "activity_at": at(9),
+        "updated_at": NOW + timedelta(minutes=5),
+    }
     assert Conversation.objects.values().get() == before | noted
 
 

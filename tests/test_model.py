@@ -41,6 +41,7 @@ class Thread:
     closed_at: datetime | None = None
     revision: int = 1
     arrivals: list = field(default_factory=list)
+    wrote_after_closing: dict = field(default_factory=dict)  # from (id, text) to its time
 
     def in_order(self):
         return sorted(
@@ -64,13 +65,16 @@ class Thread:
     def row(self):
         """What the inbox shows of it."""
         last = self.in_order()[-1] if self.arrivals else None
+        activity_at = min(last.at, last.received_at) if last else self.activity_at
         return {
             "state": "CLOSED" if self.closed_at else "OPEN",
             "opened_at": self.opened_at,
             "closed_at": self.closed_at,
             "revision": self.revision,
             "message_count": len(self.arrivals),
-            "activity_at": min(last.at, last.received_at) if last else self.activity_at,
+            "activity_at": max([activity_at, *self.wrote_after_closing.values()]),
+            "wrote_after_closing_at": max(self.wrote_after_closing.values(), default=None),
+            "wrote_after_closing_count": len(self.wrote_after_closing),
             "waiting_since": self.waiting_since(),
             "last_message_at": last.at if last else None,
             "last_message_direction": last.direction if last else "",
@@ -119,6 +123,9 @@ class Rules:
         if event.type == "CLOSE_CONVERSATION":
             return self.close(thread, event.at)
         if thread.closed_at:
+            if event.direction == "RECEIVED":
+                at = min(event.at, now)
+                thread.wrote_after_closing.setdefault((event.id, event.content), at)
             return "conversation_closed"
         thread.arrivals.append(Arrived(event.id, event.direction, event.content, event.at, now))
         thread.revision += 1

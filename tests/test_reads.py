@@ -94,6 +94,8 @@ def test_a_row_says_what_the_inbox_shows(deliver):
                 "activity_at": f"{at}Z",
                 "updated_at": NOW.isoformat().replace("+00:00", "Z"),
                 "erased_at": None,
+                "wrote_after_closing_at": None,
+                "dealt_with_at": None,
                 "message_count": 1,
                 "last_message": {
                     "direction": "RECEIVED",

@@ -7,7 +7,7 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection
 
 from chat.events.ingest import ingest
-from chat.models import Conversation, Delivery, Message
+from chat.models import CHANGED_BY_WRITING_AFTER_CLOSING, Conversation, Delivery, Message
 from tests.conftest import M2, NOW, OTHER_C, C, M, make_event
 
 pytestmark = pytest.mark.both_engines("constraints and locks decide, through every door")
@@ -56,7 +56,7 @@ def door(request, deliver, post):
 
 def tables():
     """Everything that is stored, but for the log, and the note of a refusal that it leads to."""
-    noted = {"wrote_after_closing_at": None, "updated_at": None}
+    noted = dict.fromkeys(CHANGED_BY_WRITING_AFTER_CLOSING)
     return [
         [row | noted for row in Conversation.objects.order_by("id").values()],
         list(Message.objects.order_by("id").values()),

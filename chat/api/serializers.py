@@ -162,6 +162,9 @@ class LastMessageOut(BaseModel):
 class ConversationRowOut(BaseModel):
     """A conversation in a list. `waiting_since` is null when no reply is needed, `erased_at` unless its
     text was erased. `updated_at` is the time of its last change, by the service's clock.
+
+    `wrote_after_closing_at` is null unless the customer's messages were refused because it is closed;
+    `dealt_with_at` is null unless somebody has dealt with all of them.
     """
 
     id: UUID
@@ -173,6 +176,8 @@ class ConversationRowOut(BaseModel):
     activity_at: datetime
     updated_at: datetime
     erased_at: datetime | None
+    wrote_after_closing_at: datetime | None
+    dealt_with_at: datetime | None
     message_count: int
     last_message: LastMessageOut | None
 
@@ -216,6 +221,8 @@ def row_of(conversation: Conversation) -> ConversationRowOut:
             "activity_at": conversation.activity_at,
             "updated_at": conversation.updated_at,
             "erased_at": conversation.erased_at,
+            "wrote_after_closing_at": conversation.wrote_after_closing_at,
+            "dealt_with_at": conversation.dealt_with_at,
             "message_count": conversation.message_count,
             "last_message": last_message_of(conversation),
         }

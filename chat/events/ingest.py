@@ -51,11 +51,15 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The outcome of a delivery. `refusal` is set exactly when the outcome is REFUSED."""
+    """The outcome of a delivery. `refusal` is set exactly when the outcome is REFUSED.
+
+    `text_digest` is set when this is the first delivery of a text that was refused after closing.
+    """
 
     outcome: Outcome
     subject: Subject
     refusal: Refusal | None = None
+    text_digest: str = ""
 
     @property
     def code(self) -> str:
@@ -173,8 +177,8 @@ def result_of(event: Event, work: UnitOfWork, *, received_at: datetime) -> Resul
     try:
         return Result(apply(event, work, received_at=received_at), event.subject)
     except ConversationClosed as refusal:
-        note_writing_after_closing(event, work, received_at=received_at)
-        return refused(refusal, event.subject)
+        text_digest = note_writing_after_closing(event, work, received_at=received_at)
+        return Result(Outcome.REFUSED, event.subject, refusal, text_digest)
     except Refusal as refusal:
         return refused(refusal, event.subject)
 
@@ -232,6 +236,7 @@ def record(result: Result, envelope: Envelope, work: UnitOfWork) -> Result:
         code=result.code,
         request_id=envelope.request_id,
         webhook_id=envelope.webhook_id,
+        text_digest=result.text_digest or None,
         replays_id=envelope.replays.id if envelope.replays else None,
     )
     work.log(delivery)

@@ -1,6 +1,7 @@
 """What each event does to conversations and messages."""
 
 from datetime import datetime
+from hashlib import blake2b
 
 from chat.events.payloads import CloseConversation, Event, NewConversation, NewMessage
 from chat.events.unit_of_work import UnitOfWork
@@ -94,12 +95,22 @@ def compare(first: Message, event: NewMessage) -> Outcome:
     return Outcome.DUPLICATE
 
 
-def note_writing_after_closing(event: Event, work: UnitOfWork, *, received_at: datetime) -> None:
-    """Note on a closed conversation that its customer wrote, so that the inbox can list it.
+def note_writing_after_closing(event: Event, work: UnitOfWork, *, received_at: datetime) -> str:
+    """Note on a closed conversation that its customer wrote, so that the inbox shows it.
 
-    The time is the message's timestamp, or its arrival if that is earlier: a redelivery changes
-    nothing, however late it comes.
+    Return the digest of the text; or "" if nobody wrote, or it is a redelivery, which changes
+    nothing. The time is the message's timestamp, or its arrival if that is earlier.
     """
-    if isinstance(event, NewMessage) and event.data.direction == Direction.RECEIVED:
-        at = min(event.timestamp, received_at)
-        work.note_writing_after_closing(event.data.conversation_id, event.data.id, at=at)
+    if not isinstance(event, NewMessage) or event.data.direction != Direction.RECEIVED:
+        return ""
+    conversation = work.conversation(event.data.conversation_id)
+    if conversation is None:
+        return ""
+    digest = digest_of(event.data.content)
+    at = min(event.timestamp, received_at)
+    noted = work.note_writing_after_closing(conversation, event.data.id, digest, at=at)
+    return digest if noted else ""
+
+
+def digest_of(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()

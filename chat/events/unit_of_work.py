@@ -19,7 +19,7 @@ from chat.models import (
     Message,
     MessageWords,
 )
-from chat.refusals import ConversationClosed, Subject
+from chat.refusals import Subject
 
 OPENING = Delivery.Type.NEW_CONVERSATION
 find_message = Lookup(Message.objects.all())
@@ -42,7 +42,7 @@ class UnitOfWork:
         self.using = using
         self.early_events = early_events
         self.now: datetime | None = None  # of the delivery whose effect is added
-        self.refused_after_closing: set[tuple[UUID | None, UUID | None]] = set()
+        self.written_after_closing: set[tuple[UUID, UUID, str]] = set()
         self.conversations: dict[UUID, Conversation | None] = {}
         self.messages: dict[UUID, Message | None] = {}
         self.with_early_events: set[UUID] = set()  # unknown conversations
@@ -126,21 +126,18 @@ class UnitOfWork:
         self._change(conversation, Change.Type.MESSAGE, CHANGED_BY_A_MESSAGE, message.id)
 
     def note_writing_after_closing(
-        self, conversation_id: UUID, message_id: UUID, *, at: datetime
-    ) -> None:
-        """Note that the customer wrote, once a message: a redelivery of it changes nothing."""
-        conversation = self.conversation(conversation_id)
-        if conversation is None or self._was_refused(conversation_id, message_id):
-            return
-        conversation.wrote_after_closing_at = max(at, conversation.wrote_after_closing_at or at)
-        wrote = Change.Type.WROTE_AFTER_CLOSING
-        self._change(conversation, wrote, CHANGED_BY_WRITING_AFTER_CLOSING, message_id)
-
-    def _was_refused(self, conversation_id: UUID, message_id: UUID) -> bool:
-        if (conversation_id, message_id) in self.refused_after_closing:
-            return True
+        self, conversation: Conversation, message_id: UUID, text_digest: str, *, at: datetime
+    ) -> bool:
+        """Note that the customer wrote this text. Return False for a redelivery, which changes nothing."""
+        wrote = conversation.id, message_id, text_digest
         log = Delivery.objects.using(self.using)
-        return log.has_refused_after_closing(conversation_id, message_id)
+        if wrote in self.written_after_closing or log.has_written_after_closing(*wrote):
+            return False
+        self.written_after_closing.add(wrote)
+        conversation.count_in_after_closing(at)
+        type = Change.Type.WROTE_AFTER_CLOSING
+        self._change(conversation, type, CHANGED_BY_WRITING_AFTER_CLOSING, message_id)
+        return True
 
     def has_logged_refusal(self, original: Delivery, code: str) -> bool:
         """Whether this delivery, or a replay of it, was already refused with this code."""
@@ -153,8 +150,6 @@ class UnitOfWork:
 
     def log(self, delivery: Delivery) -> None:
         self.logged.append(delivery)
-        if delivery.code == ConversationClosed.code:
-            self.refused_after_closing.add((delivery.conversation_id, delivery.message_id))
         if self.early_events and delivery.code == EARLY and delivery.conversation_id:
             self.with_early_events.add(delivery.conversation_id)
 

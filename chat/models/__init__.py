@@ -16,6 +16,7 @@ from chat.models.conversations import (
     Sort,
     ordering_of,
 )
+from chat.models.dealings import Dealing
 from chat.models.deliveries import (
     EARLY,
     INVALID,
@@ -35,6 +36,7 @@ from chat.models.messages import (
     Side,
     ThreadPage,
 )
+from chat.models.seen import Seen
 from chat.models.tokens import Token
 from chat.models.users import User
 from chat.models.words import MessageWords
@@ -54,6 +56,7 @@ __all__ = [
     "Change",
     "Conversation",
     "ConversationQuerySet",
+    "Dealing",
     "Delivery",
     "DeliveryQuerySet",
     "Direction",
@@ -63,6 +66,7 @@ __all__ = [
     "Message",
     "MessageQuerySet",
     "MessageWords",
+    "Seen",
     "Side",
     "Sort",
     "ThreadPage",

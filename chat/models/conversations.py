@@ -98,8 +98,12 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
             case Filter.CLOSED:
                 return self.filter(state=Conversation.State.CLOSED)
             case Filter.WROTE_AFTER_CLOSING:
-                return self.filter(wrote_after_closing_at__isnull=False)
+                return self.needs_dealing()
         return self.all()
+
+    def needs_dealing(self) -> ConversationQuerySet:
+        """Return where the customer wrote after closing, and nobody has dealt with it."""
+        return self.filter(wrote_after_closing_at__isnull=False, dealt_with_at=None)
 
     def filtered_by(
         self,
@@ -201,7 +205,8 @@ class Conversation(models.Model):
         default=0, help_text="How many of its messages are RECEIVED."
     )
     activity_at = models.DateTimeField(
-        help_text="The last message's timestamp, or its arrival if that is earlier; or the opening."
+        help_text="The last message's timestamp, or its arrival if that is earlier; or the opening. "
+        "A message that was refused because it is closed counts too."
     )
     waiting_since = models.DateTimeField(
         null=True, help_text="The first RECEIVED after the last SENT; null when none, or closed."
@@ -213,6 +218,14 @@ class Conversation(models.Model):
         null=True,
         help_text="The timestamp of the customer's last message that was refused because it is "
         "closed, or its arrival if that is earlier.",
+    )
+    wrote_after_closing_count = models.PositiveIntegerField(
+        default=0, help_text="How many texts of the customer were refused because it is closed."
+    )
+    dealt_with_at = models.DateTimeField(
+        null=True,
+        help_text="When somebody dealt with what the customer wrote after closing; null again when "
+        "the customer writes again.",
     )
     erased_at = models.DateTimeField(
         null=True, help_text="When its text was erased: what is left keeps it from coming back."
@@ -237,12 +250,12 @@ class Conversation(models.Model):
             models.Index(
                 fields=["-wrote_after_closing_at", "-id"],
                 name="conversation_wrote_after",
-                condition=Q(wrote_after_closing_at__isnull=False),
+                condition=Q(wrote_after_closing_at__isnull=False, dealt_with_at__isnull=True),
             ),
             models.Index(
                 fields=["opened_at", "id"],
                 name="conversation_wrote_opening",
-                condition=Q(wrote_after_closing_at__isnull=False),
+                condition=Q(wrote_after_closing_at__isnull=False, dealt_with_at__isnull=True),
             ),
             models.Index(
                 fields=["-activity_at", "-id"],
@@ -297,6 +310,21 @@ class Conversation(models.Model):
         return self.erased_at is not None
 
     @property
+    def from_customer_count(self) -> int:
+        """How often the customer wrote, refused texts included."""
+        return self.received_count + self.wrote_after_closing_count
+
+    @property
+    def ends_with_customer(self) -> bool:
+        """Whether the customer wrote last, a refused text included."""
+        return self.last_message_direction == Direction.RECEIVED or self.needs_dealing
+
+    @property
+    def needs_dealing(self) -> bool:
+        """Whether the customer wrote after closing, and nobody has dealt with it."""
+        return self.wrote_after_closing_at is not None and self.dealt_with_at is None
+
+    @property
     def needs_reply(self) -> bool:
         """Whether the conversation is OPEN and its last message is RECEIVED."""
         return self.waiting_since is not None
@@ -318,6 +346,8 @@ class Conversation(models.Model):
         self.erased_at = self.erased_at or at
         self.last_message_preview = ""
         self.wrote_after_closing_at = None
+        self.wrote_after_closing_count = 0
+        self.dealt_with_at = None
         self.updated_at = at
         self.revision += 1
 
@@ -328,6 +358,13 @@ class Conversation(models.Model):
         self.received_count += message.direction == Direction.RECEIVED
         if not message.late:
             self._end_with(message)
+
+    def count_in_after_closing(self, at: datetime) -> None:
+        """Raise the row, and list it again, because its customer wrote a refused text."""
+        self.wrote_after_closing_at = max(at, self.wrote_after_closing_at or at)
+        self.wrote_after_closing_count += 1
+        self.activity_at = max(at, self.activity_at)
+        self.dealt_with_at = None
 
     def may_wait_otherwise(self, late: Message) -> bool:
         """Whether a late message can change `waiting_since`.
@@ -362,13 +399,19 @@ class Conversation(models.Model):
 
 # Only columns that may change: writing the others would touch their indexes for nothing.
 CHANGED_BY_CLOSING = ("state", "closed_at", "waiting_since", "revision", "updated_at")
-CHANGED_BY_WRITING_AFTER_CLOSING = ("wrote_after_closing_at", "updated_at")
+CHANGED_BY_WRITING_AFTER_CLOSING = (
+    "wrote_after_closing_at",
+    "wrote_after_closing_count",
+    "activity_at",
+    "dealt_with_at",
+    "updated_at",
+)
 CHANGED_BY_A_MESSAGE = [
     field.name
     for field in Conversation._meta.concrete_fields
     if not field.generated
-    and field.name
-    not in ("id", "state", "opened_at", "closed_at", "wrote_after_closing_at", "erased_at")
+    and field.name not in ("id", "state", "opened_at", "closed_at", "erased_at", "dealt_with_at")
+    and "wrote_after_closing" not in field.name
 ]
 find_and_lock = Lookup(Conversation.objects.select_for_update().order_by("pk"))
 

@@ -18,7 +18,6 @@ from chat.database.batches import batches
 from chat.database.locks import lock_ids
 from chat.models.messages import Message
 from chat.refusals import (
-    ConversationClosed,
     ConversationNotFound,
     InvalidEvent,
     InvalidJSON,
@@ -55,12 +54,17 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         refused = refused.filter(~models.Exists(succeeded))
         return refused.order_by("-id").defer("body")
 
-    def has_refused_after_closing(self, conversation_id: UUID, message_id: UUID) -> bool:
-        """Whether the log has a refusal of this message because its conversation was closed."""
-        refused = self.filter(message_id=message_id, outcome=Delivery.Outcome.REFUSED)
-        return refused.filter(
-            conversation_id=conversation_id, code=ConversationClosed.code
-        ).exists()
+    def written_after_closing(self, conversation_id: UUID) -> DeliveryQuerySet:
+        """Return the first delivery of each text that the customer wrote after closing, in order."""
+        found = self.filter(conversation_id=conversation_id, text_digest__isnull=False)
+        return found.order_by("id")
+
+    def has_written_after_closing(
+        self, conversation_id: UUID, message_id: UUID, text_digest: str
+    ) -> bool:
+        """Whether this text of the customer was already refused because its conversation is closed."""
+        found = self.filter(message_id=message_id, text_digest=text_digest)
+        return found.filter(conversation_id=conversation_id).exists()
 
     def as_they_happened(self) -> DeliveryQuerySet:
         """Order by timestamp; rows without a valid timestamp come last.
@@ -197,6 +201,11 @@ class Delivery(models.Model):
     code = models.CharField(max_length=40, blank=True, help_text="Why it was refused.")
     request_id = models.UUIDField()
     webhook_id = models.CharField(max_length=255, blank=True)
+    text_digest = models.CharField(  # noqa: DJ001 - null: nearly every row, outside the indexes
+        max_length=32,
+        null=True,
+        help_text="Digest of a text that the customer wrote after closing, on its first delivery.",
+    )
     replays = models.ForeignKey(
         "self", null=True, on_delete=models.SET_NULL, related_name="replayed_by"
     )
@@ -213,11 +222,22 @@ class Delivery(models.Model):
                 name="delivery_refused",
                 condition=Q(outcome="refused"),
             ),
-            # A redelivery of a message that was refused is no news.
+            # An erasure looks for refusals that name a message of another conversation.
             models.Index(
                 fields=["message_id", "id"],
                 name="delivery_refused_message",
                 condition=Q(outcome="refused"),
+            ),
+            models.Index(
+                fields=["conversation_id", "id"],
+                name="delivery_after_closing",
+                condition=Q(text_digest__isnull=False),
+            ),
+            # A redelivery of a text that was refused is no news.
+            models.Index(
+                fields=["message_id", "text_digest"],
+                name="delivery_refused_text",
+                condition=Q(text_digest__isnull=False),
             ),
             models.Index(fields=["code", "id"], name="delivery_by_code", condition=~Q(code="")),
             models.Index(fields=["outcome", "id"], name="delivery_by_outcome"),

@@ -14,7 +14,17 @@ from django.core.management.color import no_style
 from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 
 from chat.database.batches import batches
-from chat.models import Change, Conversation, Delivery, Message, MessageWords, Token, User
+from chat.models import (
+    Change,
+    Conversation,
+    Dealing,
+    Delivery,
+    Message,
+    MessageWords,
+    Seen,
+    Token,
+    User,
+)
 from realmate import database_url
 
 TARGET = "target"
@@ -34,6 +44,8 @@ COPIED: list[type[models.Model]] = [
     Message,
     Delivery,
     Change,
+    Dealing,
+    Seen,
 ]
 
 

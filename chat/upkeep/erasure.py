@@ -65,7 +65,7 @@ def erase(id: UUID, *, at: datetime, using: str = DEFAULT_DB_ALIAS) -> None:
 
 def empty(id: UUID, *, at: datetime, using: str) -> None:
     conversation = Conversation.objects.using(using).locked(id)
-    Delivery.objects.using(using).naming(id).update(body=b"")
+    Delivery.objects.using(using).naming(id).update(body=b"", text_digest=None)
     Change.objects.using(using).create(type=Change.Type.ERASED, conversation_id=id, at=at)
     if conversation is None:
         conversation = Conversation(id=id, opened_at=at, activity_at=at)

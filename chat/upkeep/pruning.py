@@ -8,16 +8,21 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef
 
 from chat.database.batches import delete_in_batches
-from chat.models import EARLY, Change, Delivery
+from chat.models import EARLY, Change, Conversation, Delivery
 
 MOST_DAYS = 36_500
 
 
 def outdated(*, now: datetime, days: int) -> models.QuerySet[Delivery]:
-    """Return old deliveries, except waiting early events and originals whose replay is kept."""
+    """Return old deliveries, except waiting early events and originals whose replay is kept.
+
+    A text that a customer wrote after closing is kept until somebody has dealt with it.
+    """
     before = now - timedelta(days=days)
     old = Delivery.objects.filter(received_at__lt=before)
     old = old.exclude(code=EARLY, received_at__gte=still_waiting_since(now))
+    waiting = Conversation.objects.needs_dealing().filter(pk=OuterRef("conversation_id"))
+    old = old.exclude(Exists(waiting), text_digest__isnull=False)
     stays = Delivery.objects.filter(replays=OuterRef("pk"), received_at__gte=before)
     return old.exclude(Exists(stays.exclude(code=OuterRef("code"))))
 

@@ -16,7 +16,15 @@ from django.db.models.lookups import Exact
 from chat.database.batches import KEYS_A_BATCH, batches, key_batches
 from chat.events.bulk import ingest_envelopes, tuned_for_loading
 from chat.events.ingest import Envelope, Result
-from chat.models import EARLY, INVALID, Change, Conversation, Delivery, Message
+from chat.models import (
+    EARLY,
+    INVALID,
+    Change,
+    Conversation,
+    Dealing,
+    Delivery,
+    Message,
+)
 from chat.refusals import ConversationClosed, IdConflict
 from chat.upkeep import copying
 from chat.upkeep.reindexing import unsearchable
@@ -29,8 +37,14 @@ DISORDER = timedelta(minutes=1)
 BYTES_A_CHANGE = 300
 COMPARED_OF_CHANGES = ["type", "message_id", "at"]
 WROTE = Change.Type.WROTE_AFTER_CLOSING
-COMPARED = [field.attname for field in Conversation._meta.concrete_fields if not field.generated]
-CHANGED_BY_WRITING_AFTER_CLOSING = {"wrote_after_closing_at", "updated_at"}
+# What a customer's writing after closing changes, besides `activity_at`.
+WROTE_FIELDS = {"wrote_after_closing_at", "wrote_after_closing_count", "updated_at"}
+# The log tells no marks of dealing.
+COMPARED = [
+    field.attname
+    for field in Conversation._meta.concrete_fields
+    if not field.generated and field.name != "dealt_with_at"
+]
 # Without generated keys: messages are compared in their order of arrival.
 COMPARED_OF_MESSAGES = ["id", "direction", "content", "timestamp", "received_at", "late"]
 
@@ -240,10 +254,9 @@ class Check:
             stored, rebuilt = (
                 Contents.of(some, using=alias) for alias in (DEFAULT_DB_ALIAS, self.scratch)
             )
+            untold = self._untold_fields(stored, rebuilt)
             said = {
-                id: stored.unlike(rebuilt, id, apart_from=self._untold_of(id, rebuilt))
-                or changes[id]
-                for id in some
+                id: stored.unlike(rebuilt, id, apart_from=untold[id]) or changes[id] for id in some
             }
             found = [Difference(id, why) for id, why in said.items() if why]
             yield from self._settled(found)
@@ -259,19 +272,27 @@ class Check:
         )
         return {id: unlike_changes(stored[id], rebuilt[id], self.changes_since) for id in ids}
 
-    def _untold_of(self, id: UUID, rebuilt: "Contents") -> set[str]:
-        """Return the fields of a conversation that the log does not tell."""
-        if id in self._untold:
-            return CHANGED_BY_WRITING_AFTER_CLOSING
-        return set() if rebuilt.has_changed_since(id, self.changes_since) else {"updated_at"}
+    def _untold_fields(self, stored: "Contents", rebuilt: "Contents") -> dict[UUID, set[str]]:
+        """Return the fields of each conversation that the log does not tell."""
+        ids = list(stored.conversations)
+        dealt = set(
+            Dealing.objects.filter(conversation__in=ids).values_list("conversation_id", flat=True)
+        )
+        untold: dict[UUID, set[str]] = {id: set() for id in ids}
+        for id, fields in untold.items():
+            if id in self._untold:
+                fields |= WROTE_FIELDS | ({"activity_at"} if stored.has_written(id) else set())
+            elif id in dealt or not rebuilt.has_changed_since(id, self.changes_since):
+                fields.add("updated_at")
+        return untold
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """What a prune may have deleted.
 
-    A prune keeps no row from before its day, except early events and originals of kept replays. So
-    the oldest other row shows how far the last prune can have gone.
+    A prune keeps no row from before its day, except early events, texts after closing, and originals
+    of kept replays. So the oldest other row shows how far the last prune can have gone.
     """
 
     until: datetime | None
@@ -300,7 +321,8 @@ class Pruned:
 def ordinary(log: QuerySet[Delivery]) -> QuerySet[Delivery]:
     """Return the deliveries that a prune keeps only because of their age."""
     replays = Delivery.objects.filter(replays=OuterRef("pk"))
-    return log.exclude(code=EARLY).exclude(Exists(replays)).defer("body")
+    log = log.exclude(code=EARLY).exclude(text_digest__isnull=False)
+    return log.exclude(Exists(replays)).defer("body")
 
 
 def openings_in(log: QuerySet[Delivery]) -> QuerySet[Delivery]:
@@ -330,6 +352,10 @@ class Contents:
         for values in thread.values("conversation_id", *COMPARED_OF_MESSAGES):
             messages[values["conversation_id"]].append(values)
         return cls({values["id"]: values for values in rows}, messages)
+
+    def has_written(self, id: UUID) -> bool:
+        """Whether the customer wrote after closing."""
+        return bool(self.conversations[id]["wrote_after_closing_count"])
 
     def has_changed_since(self, id: UUID, moment: datetime | None) -> bool:
         found = self.conversations.get(id)

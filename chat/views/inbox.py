@@ -28,6 +28,7 @@ from chat.models import (
     Sort,
     ThreadPage,
 )
+from chat.views.after_closing import after_closing_context
 from chat.views.listing import INBOX_PAGE, Listing
 from chat.views.page import page
 from chat.views.snippets import snippet
@@ -87,7 +88,7 @@ def thread_pane(
         return {"is_missing": bool(id)}, not id
     found = thread_page_of(request, conversation, is_whole=True)
     context = thread_context(conversation, found or ThreadPage([]))
-    context |= history_context(conversation)
+    context |= history_context(conversation) | after_closing_context(conversation)
     context |= {
         "selected_id": conversation.pk,
         "highlighted": parse_id(request.GET.get("message")),
@@ -119,7 +120,7 @@ def print_thread(request: HttpRequest, id: str) -> StreamingHttpResponse:
 
 def printed(request: HttpRequest, conversation: Conversation) -> Iterator[str]:
     """Yield the page around the messages, and the messages of one query at a time in between."""
-    context = thread_context(conversation, ThreadPage([]))
+    context = thread_context(conversation, ThreadPage([])) | after_closing_context(conversation)
     head, tail = rendered(request, "chat/print.html", context).split(PLACE_OF_MESSAGES)
     yield head
     above = None
@@ -166,6 +167,8 @@ def poll(request: HttpRequest) -> HttpResponse:
     }
     if rows:
         context |= list_context(listing, rows=rows)
+    if conversation:
+        context |= after_closing_context(conversation)
     response = render(request, "chat/poll.html", context)
     add_never_cache_headers(response)
     return response

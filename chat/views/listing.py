@@ -16,10 +16,12 @@ from chat.models import Conversation, ConversationQuerySet, Filter, Sort, orderi
 INBOX_PAGE = 50
 NOBODY = UUID(int=0)
 # The columns of which one changes whenever a row would look different, and all rows as one text.
-STAMPED = "id", "revision", "wrote_after_closing_at"
+STAMPED = "id", "revision", "wrote_after_closing_count", "dealt_with_at"
 ROWS = {
-    "sqlite": "group_concat(id || ' ' || revision || ' ' || ifnull(wrote_after_closing_at, ''))",
-    "postgresql": "string_agg(concat_ws(' ', id, revision, wrote_after_closing_at), ',')",
+    "sqlite": "group_concat(id || ' ' || revision || ' ' || wrote_after_closing_count || ' ' "
+    "|| ifnull(dealt_with_at, ''))",
+    "postgresql": "string_agg(concat_ws(' ', id, revision, wrote_after_closing_count, "
+    "dealt_with_at), ',')",
 }
 
 

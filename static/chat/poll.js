@@ -89,7 +89,7 @@ function sync(fresh) {
 export function showRead() {
   const id = conversation();
   if (id && !document.hidden && get("arrival") && !get("arrival").disabled && isAtEnd()) {
-    markSeen(id, Number(get("thread-state").dataset.count));
+    markSeen(id, Number(get("thread-state").dataset.fromCustomer));
   }
   notify(showUnread());
 }

@@ -1,8 +1,9 @@
-// What this browser has not seen yet: numbers of messages by conversation, in its own storage, no text.
+// What this browser has not seen yet of what customers wrote: numbers by conversation, in its own
+// storage, no text.
 
 import { counted } from "./words.js";
 
-const KEY = "realmate.seen";
+const KEY = "realmate.seen-of-customers";
 const SINCE_KEY = "realmate.since";
 const MOST_KEPT = 2000;
 
@@ -49,11 +50,12 @@ function unreadOf({ id, dataset }) {
   return Math.max(0, count - (seen.get(conversation) ?? 0));
 }
 
-// How many of a conversation's messages count as seen when its row is listed for the first time here. What
+// How many of a customer's messages count as seen when the row is listed for the first time here. What
 // is delivered late bears an old time, and is known by the poll that brought it.
-function atFirstSight({ count, opened, activity, isNews }) {
+function atFirstSight({ count, opened, activity, isNews, endsWithCustomer }) {
   if (new Date(opened) > since) return 0;
-  return isNews || new Date(activity) > since ? Math.max(0, count - 1) : Number(count);
+  const isNew = endsWithCustomer !== undefined && (isNews || new Date(activity) > since);
+  return isNew ? Math.max(0, count - 1) : Number(count);
 }
 
 // The rows' numbers, and in the title how many conversations have one. Returns that.

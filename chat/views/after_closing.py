@@ -1,0 +1,136 @@
+"""What a customer wrote after closing: its bubbles under the thread, and the button "Dealt with"."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.db.models.functions import Length
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext
+
+from chat.events import dealing
+from chat.events.payloads import NewMessage, parse, parse_id
+from chat.models import Conversation, Dealing, Delivery, User
+from chat.refusals import InvalidPayload
+from chat.views.listing import Listing
+from chat.views.page import nothing_here
+
+MOST_TEXTS = 50
+# A body holds up to 4 MiB. The text of a larger one stands on the page of its delivery only.
+MOST_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedText:
+    """A text that was refused after closing. `content` is empty if it is too large to show here."""
+
+    delivery: Delivery
+    content: str
+
+    @property
+    def timestamp(self) -> datetime | None:
+        return self.delivery.timestamp
+
+
+def after_closing_context(conversation: Conversation) -> dict[str, Any]:
+    """Return the newest texts, how many older ones there are, and who dealt with them."""
+    if not conversation.wrote_after_closing_count:
+        return {}
+    texts = refused_texts(conversation)
+    return {
+        "refused_texts": texts,
+        "older_texts": max(0, conversation.wrote_after_closing_count - len(texts)),
+        "dealing": dealing_of(conversation),
+    }
+
+
+def refused_texts(conversation: Conversation) -> list[RefusedText]:
+    log = Delivery.objects.written_after_closing(conversation.pk)
+    sizes = log.reverse().annotate(size=Length("body")).values_list("pk", "size")[:MOST_TEXTS]
+    small = [pk for pk, size in sizes if size <= MOST_BYTES]
+    bodies = dict(log.filter(pk__in=small).values_list("pk", "body"))
+    rows = log.filter(pk__in=[pk for pk, _ in sizes]).defer("body")
+    return [RefusedText(row, content_in(bytes(bodies.get(row.pk, b"")))) for row in rows]
+
+
+def content_in(body: bytes) -> str:
+    """Return the text of a NEW_MESSAGE. Empty if there is none, or today's rules refuse it."""
+    try:
+        event = parse(body)
+    except InvalidPayload:
+        return ""
+    return event.data.content if isinstance(event, NewMessage) else ""
+
+
+def dealing_of(conversation: Conversation) -> Dealing | None:
+    """Return who dealt with it and when, while that holds."""
+    if conversation.dealt_with_at is None:
+        return None
+    held = conversation.dealings.filter(undone_at=None).select_related("by")
+    return held.order_by("id").last()
+
+
+# The buttons
+
+
+def deal_with(request: HttpRequest, id: str) -> HttpResponse:
+    """Mark as dealt with what the form has shown. htmx gets 204, or 409 if the customer wrote again."""
+    conversation = Conversation.objects.find(parse_id(id))
+    if conversation is None:
+        return nothing_here(request)
+    done = dealing.deal_with(
+        conversation.pk,
+        by=user_of(request),
+        seen=number_of_texts(request.POST.get("seen", "")),
+        at=timezone.now(),
+    )
+    return answered(request, conversation, is_done=done)
+
+
+def number_of_texts(given: str) -> int:
+    """Return the number, or 0 for anything else: no conversation with nothing to see is marked."""
+    return int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else 0
+
+
+def undo(request: HttpRequest, id: str) -> HttpResponse:
+    conversation = Conversation.objects.find(parse_id(id))
+    if conversation is None:
+        return nothing_here(request)
+    done = dealing.undo(conversation.pk, by=user_of(request), at=timezone.now())
+    return answered(request, conversation, is_done=done)
+
+
+def user_of(request: HttpRequest) -> User | None:
+    return request.user if isinstance(request.user, User) else None
+
+
+def answered(request: HttpRequest, conversation: Conversation, *, is_done: bool) -> HttpResponse:
+    if "HX-Request" in request.headers:
+        response = HttpResponse(status=204 if is_done else 409)
+        response.for_people = True  # type: ignore[attr-defined] # no error page for a script
+        add_never_cache_headers(response)
+        return response
+    if not is_done:
+        messages.warning(
+            request, gettext("Nothing was marked, because something has changed. Look again.")
+        )
+    return redirect(address_to_go_on(request, conversation))
+
+
+def address_to_go_on(request: HttpRequest, conversation: Conversation) -> str:
+    """Return the address of the list that the form names, or of the thread beside it."""
+    try:
+        query = Listing.of(request.POST).query()
+    except ValueError:
+        query = ""
+    if request.POST.get("from") == "list":
+        return f"{reverse('inbox')}{query}"
+    if text := request.POST.get("q"):
+        query = f"?{urlencode({'q': text})}"
+    return f"{reverse('thread', args=[conversation.pk])}{query}"
