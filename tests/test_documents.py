@@ -8,6 +8,7 @@ from tests.servers import ROOT
 
 DOCUMENTS = [
     *("docs/architecture.md", "docs/requirements.md", "docs/README.md", "docs/licences.md"),
+    *("docs/security.md", "SECURITY.md"),
 ]
 FOLDERS = "chat|realmate|tests|docs|bench|templates|static|locale"
 PATH = re.compile(rf"`((?:(?:{FOLDERS})/|manage\.py|pyproject\.toml)[\w./-]*)(?:::(\w+))?")
