@@ -117,9 +117,13 @@ def test_a_login_begins_a_session_under_a_new_key(ana):
 
 def test_a_key_that_was_planted_before_the_login_is_not_kept(ana):
     client = Client()
-    client.cookies["sessionid"] = planted = "planted" * 5
+    client.session.save()  # a session of nobody, whose key another one knows
+    planted = client.cookies["sessionid"].value
+    other = Client()
+    other.cookies["sessionid"] = planted
     assert log_in(client)
     assert client.cookies["sessionid"].value != planted
+    assert other.get("/ui/account/").status_code == 302
 
 
 def test_a_password_is_taken_exactly_as_typed(ana):
