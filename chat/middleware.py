@@ -291,18 +291,18 @@ class PagesInTheReadersLanguage:
         request.LANGUAGE_CODE = get_language()
         response = self.get_response(request)
         if chosen:
-            remember_language(response, chosen, is_secure=request.is_secure())
+            remember_language(response, chosen)
         response.headers.setdefault("Content-Language", request.LANGUAGE_CODE)
         patch_vary_headers(response, ("Accept-Language", "Cookie"))
         return response
 
 
-def remember_language(response: HttpResponse, language: str, *, is_secure: bool) -> None:
+def remember_language(response: HttpResponse, language: str) -> None:
     response.set_cookie(
         settings.LANGUAGE_COOKIE_NAME,
         language,
         max_age=settings.LANGUAGE_COOKIE_AGE,
-        secure=is_secure,
+        secure=settings.LANGUAGE_COOKIE_SECURE,
         httponly=True,
         samesite="Lax",
     )

@@ -21,6 +21,7 @@ by_hand = pytest.mark.by_hand("needs the Debian packages of three proxies")
 # What each file must have, by the property that it is there for.
 PROMISES = {
     "nginx.conf": {
+        "speaks TLS 1.2 and later": r"ssl_protocols TLSv1\.2 TLSv1\.3;",
         "drops names with an underscore": r"underscores_in_headers off;",
         "overwrites the client's claim": r"proxy_set_header X-Forwarded-For \$remote_addr;",
         "says whether it was https": r"proxy_set_header X-Forwarded-Proto \$scheme;",
@@ -36,6 +37,7 @@ PROMISES = {
         "logs no query": r"access_log \S+ no_query;",
     },
     "haproxy.cfg": {
+        "speaks TLS 1.2 and later": r"ssl-default-bind-options ssl-min-ver TLSv1\.2",
         "drops names with an underscore": r"option http-restrict-req-hdr-names delete",
         "overwrites the client's claim": r"http-request set-header X-Forwarded-For %\[src\]",
         "says whether it was https": r"http-request set-header X-Forwarded-Proto https",

@@ -10,7 +10,7 @@ from tests.conftest import C, M, make_event
 from tests.servers import serving
 from tests.test_settings import COMPLETE, manage, run
 
-NAMES = "SECURE_|SESSION_COOKIE_|CSRF_COOKIE_|LOGIN_REQUIRED"
+NAMES = "SECURE_|SESSION_COOKIE_|CSRF_COOKIE_|LANGUAGE_COOKIE_|LOGIN_REQUIRED"
 SHOW = f"""
 import json, re, realmate.settings as s
 found = {{name: getattr(s, name) for name in dir(s) if re.match("{NAMES}", name)}}
@@ -48,13 +48,13 @@ def browser(settings, by_https, db):
 
 
 def test_cookies_are_this_host_s_alone_over_https(by_https):
-    for kind in ("SESSION", "CSRF"):
+    for kind in ("SESSION", "CSRF", "LANGUAGE"):
         assert by_https[f"{kind}_COOKIE_NAME"].startswith("__Host-")
         assert by_https[f"{kind}_COOKIE_SECURE"] is True
 
 
 def test_over_plain_http_they_have_plain_names_or_browsers_would_not_take_them(by_http):
-    for kind in ("SESSION", "CSRF"):
+    for kind in ("SESSION", "CSRF", "LANGUAGE"):
         assert "__" not in by_http[f"{kind}_COOKIE_NAME"]
         assert by_http[f"{kind}_COOKIE_SECURE"] is False
 
@@ -65,6 +65,12 @@ def test_the_session_s_cookie_is_as_strict_as_a_pasted_link_allows(browser, djan
     cookie = browser.post("/ui/login/", form, secure=True).cookies["__Host-sessionid"]
     assert (cookie["secure"], cookie["httponly"], cookie["samesite"]) == (True, True, "Lax")
     assert (cookie["path"], cookie["domain"], cookie["max-age"]) == ("/", "", 12 * 3600)
+
+
+def test_the_language_s_cookie_is_this_host_s_alone_too(browser):
+    cookie = browser.get("/ui/login/?lang=en", secure=True).cookies["__Host-language"]
+    assert (cookie["secure"], cookie["httponly"], cookie["samesite"]) == (True, True, "Lax")
+    assert (cookie["path"], cookie["domain"]) == ("/", "")
 
 
 # https

@@ -583,7 +583,7 @@ HOSTILE_HEADERS = {
     "session of 20 kB": {"HTTP_COOKIE": "sessionid=" + "a" * 20_000},
     "csrf junk": {"HTTP_COOKIE": "csrftoken=\xff", "HTTP_X_CSRFTOKEN": "\xff"},
     "messages junk": {"HTTP_COOKIE": "messages=[[]]:x:y"},
-    "language cookie": {"HTTP_COOKIE": "django_language=" + "x-" * 5_000},
+    "language cookie": {"HTTP_COOKIE": "language=" + "x-" * 5_000},
     "accept-language junk": {"HTTP_ACCEPT_LANGUAGE": "\xff,;q=,*,pt;q=nan,xx-" + "y" * 5_000},
     "accept-language of one tag": {"HTTP_ACCEPT_LANGUAGE": "a" * 20_000},
     "accept-language traversal": {"HTTP_ACCEPT_LANGUAGE": "../../etc/passwd"},

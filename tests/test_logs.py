@@ -141,4 +141,5 @@ def test_the_production_server_logs_in_json(tmp_path):
     said = (tmp_path / "granian.log").read_text()
     (line,) = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     assert (line["code"], line["request_id"]) == ("invalid_signature", answer["X-Request-Id"])
+    assert line["time"].endswith("+00:00")
     assert "palavras" not in said
