@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: help demo run serve migrate test proofs coverage lint lock env-example bench clean
+.PHONY: help demo run serve migrate test proofs coverage lint lock env-example errors bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ lock: ## after a change to pyproject.toml; needs Poetry with poetry-plugin-expor
 
 env-example: .venv/dev ## .env.example, after a change to realmate/settings.py
 	$(BIN)/python -m tests.env_example
+
+errors: .venv/dev ## docs/errors.md, after a change to chat/refusals.py
+	$(BIN)/python -m tests.errors_document
 
 bench: .venv/dev ## how fast it is, beside its floors; half an hour; needs wrk, and PostgreSQL
 	$(BIN)/python -m bench $(ARGS)
