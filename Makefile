@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: help demo run serve migrate test proofs coverage lint lock env-example licences bench clean
+.PHONY: help demo run serve migrate test proofs coverage lint lock env-example licences errors bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ env-example: .venv/dev ## .env.example, after a change to realmate/settings.py
 
 licences: .venv/dev ## docs/licences.md, after a change of the lock
 	$(BIN)/python -m tests.licences
+
+errors: .venv/dev ## docs/errors.md, after a change to chat/refusals.py
+	$(BIN)/python -m tests.errors_document
 
 bench: .venv/dev ## how fast it is, beside its floors; half an hour; needs wrk, and PostgreSQL
 	$(BIN)/python -m bench $(ARGS)

@@ -6,6 +6,7 @@ import pytest
 
 from chat import refusals
 from chat.refusals import ALL, OF_EVENTS, OF_STATUS, REFUSALS, Refusal, refusal_for
+from tests.errors_document import DOCUMENT, WHAT_TO_DO, errors_document
 from tests.servers import ROOT
 
 NUMBER_OF_CODES = 22
@@ -42,6 +43,15 @@ def test_a_status_stands_for_a_refusal_of_that_status():
         assert refusal.status == status
     assert refusal_for(418).code == "bad_request"
     assert refusal_for(500).code == "try_again"
+
+
+def test_the_document_is_what_the_refusals_say():
+    assert DOCUMENT.read_text() == errors_document(), "run `make errors`"
+
+
+def test_the_document_says_what_to_do_about_each_that_a_retry_cannot_help():
+    assert set(WHAT_TO_DO) <= set(REFUSALS)
+    assert {code for code, refusal in REFUSALS.items() if not refusal.retry} <= set(WHAT_TO_DO)
 
 
 def table_of(readme):

@@ -1,0 +1,158 @@
+"""The programs of the guides do what their pages say, on a real server with signatures."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from uuid import uuid4
+
+import pytest
+from standardwebhooks import Webhook
+
+from chat.signatures import Standard
+from tests.conftest import C, make_event, missing
+from tests.servers import ROOT, running, set_up
+
+pytestmark = pytest.mark.sqlite
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+ANOTHER = "whsec_bm9uZSBvZiB0aGVzZSwgYnV0IHF1aXRlIGxvbmcgZW5vdWdo"
+SENDERS = (ROOT / "docs" / "senders.md").read_text()
+PROGRAM = r"<!-- run: {} -->\n```\w+\n(.*?)```"
+SUFFIXES = {"python": "py", "node": "mjs", "curl": "sh"}
+INTERPRETERS = {"python": sys.executable, "node": "node", "curl": "bash"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    # The settings of the tests accept everything.
+    given = {"DJANGO_SETTINGS_MODULE": "realmate.settings", "WEBHOOK_SECRETS": SECRET}
+    environ = set_up("granian", tmp_path_factory.mktemp("guides"), REALMATE_ENV_FILE="", **given)
+    with running("granian", environ) as server:
+        yield server
+
+
+@pytest.fixture
+def run(server, tmp_path):
+    def run(name, *arguments, **environ):
+        interpreter = INTERPRETERS[name]
+        if not shutil.which(interpreter):
+            missing(f"{interpreter} is not installed")
+        program = tmp_path / f"program.{SUFFIXES[name]}"
+        program.write_text(re.search(PROGRAM.format(name), SENDERS, re.DOTALL)[1])
+        known = {"REALMATE_URL": f"http://127.0.0.1:{server.port}", "REALMATE_SECRET": SECRET}
+        return subprocess.run(
+            [interpreter, program, *arguments],
+            env=os.environ | known | environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture
+def file_of(tmp_path):
+    def file_of(*events):
+        file = tmp_path / "events.jsonl"
+        file.write_text("".join(f"{json.dumps(event)}\n" for event in events))
+        return str(file)
+
+    return file_of
+
+
+def signed(body, *, id):
+    return Standard([SECRET]).sign(body, id=id, at=datetime.now(UTC))
+
+
+def test_the_four_events_of_the_guide_are_taken(server):
+    events = [event.encode() for event in re.findall(r"```json\n(.*?)```", SENDERS, re.DOTALL)]
+    answers = [
+        server.post(event, **signed(event, id=f"guide_{number}"))
+        for number, event in enumerate(events)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 201, 201, 200]
+
+
+def test_the_curl_command_signs(run):
+    ended = run("curl")
+    assert json.loads(ended.stdout)["type"] == "NEW_CONVERSATION"
+
+
+@pytest.mark.parametrize("name", ["python", "node"])
+def test_a_sender_delivers_and_ends_well(run, file_of, name):
+    ids = [str(uuid4()) for _ in range(2)]
+    conversation, message = (
+        make_event("NEW_CONVERSATION", id=ids[0]),
+        make_event("NEW_MESSAGE", id=ids[1], conversation_id=ids[0]),
+    )
+    ended = run(name, file_of(message, conversation, conversation))
+    assert ended.stdout.splitlines() == [
+        "404 conversation_not_found",
+        "201 applied",
+        "200 duplicate",
+    ]
+    assert ended.returncode == 0, ended.stderr
+    ended = run(name, file_of(message))
+    assert ended.stdout == "200 duplicate\n"  # the early message was kept
+
+
+@pytest.mark.parametrize("name", ["python", "node"])
+def test_a_sender_gives_up_at_once_where_a_retry_cannot_help(run, file_of, name):
+    ended = run(name, file_of(make_event("NEW_MESSAGE", id="no id")))
+    assert (ended.stdout, ended.returncode) == ("400 invalid_event\n", 1)
+    ended = run(name, file_of(make_event("CLOSE_CONVERSATION", id=C)), REALMATE_SECRET=ANOTHER)
+    assert (ended.stdout, ended.returncode) == ("401 invalid_signature\n", 1)
+
+
+@pytest.mark.parametrize("name", ["python", "node"])
+def test_a_sender_tries_again_with_the_same_id_and_a_new_signature(run, file_of, name):
+    with flaky_server([503, None, 429, 201]) as (port, seen):
+        event = make_event("NEW_CONVERSATION", id=C)
+        ended = run(name, file_of(event), REALMATE_URL=f"http://127.0.0.1:{port}")
+    assert (ended.stdout, ended.returncode) == ("201 applied\n", 0)
+    assert len(seen) == 4
+    assert len({headers["webhook-id"] for headers, _ in seen}) == 1
+    for headers, body in seen:
+        assert json.loads(body) == event
+        Webhook(SECRET).verify(body, dict(headers))
+
+
+@contextmanager
+def flaky_server(statuses):
+    """A server that answers with these statuses, one after the other. None hangs up."""
+    seen, left = [], iter(statuses)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            seen.append((self.headers, body))
+            status = next(left)
+            if status is None:
+                return
+            said = json.dumps({"outcome": "applied"} if status < 300 else {"code": "try_again"})
+            kind = "application/json" if status < 300 else "application/problem+json"
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(said)))
+            if status >= 400:
+                self.send_header("Retry-After", "1")
+            self.end_headers()
+            self.wfile.write(said.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as served:
+        Thread(target=served.serve_forever, daemon=True).start()
+        try:
+            yield served.server_port, seen
+        finally:
+            served.shutdown()
