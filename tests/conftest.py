@@ -184,6 +184,15 @@ def _as_root():
         missing("only root can give a file away")
 
 
+@pytest.fixture(scope="module")
+def cluster():
+    """A PostgreSQL server of the module's own, which its tests may stop, freeze and fill."""
+    from tests.clusters import a_cluster  # which imports from here
+
+    with a_cluster() as cluster:
+        yield cluster
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """The system's Chromium; Playwright's own cannot be downloaded everywhere."""

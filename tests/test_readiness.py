@@ -23,7 +23,6 @@ from django.test.utils import CaptureQueriesContext
 
 from chat.database import readiness
 from chat.events.ingest import ingest
-from tests.clusters import a_cluster
 from tests.conftest import NOW, make_event
 from tests.servers import assert_problem, serving, through_wsgi
 from tests.test_faults import a_small_disk, full, gone, read_only, read_only_sessions
@@ -273,12 +272,6 @@ def rate_beside(server, probe, *, events, askers=64):
 
 
 # PostgreSQL
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with a_cluster() as cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="module")
