@@ -61,16 +61,18 @@ def stock_of(id: UUID) -> Stock:
     return Stock(conversation, Message.objects.filter(conversation=id).count(), deliveries)
 
 
-def erase(id: UUID, *, at: datetime, using: str = DEFAULT_DB_ALIAS) -> None:
-    """Empty the conversation's messages, words and deliveries, and close the conversation.
+def erase(*ids: UUID, at: datetime, using: str = DEFAULT_DB_ALIAS) -> None:
+    """Empty the conversations' messages, words and deliveries, and close the conversations.
 
     An unknown conversation is created as closed, so that nothing can open it. `scrub()` then does
-    the slow part. Raises NoPlace and OSError if the list of erasures cannot be written.
+    the slow part. Raises NoPlace and OSError if the list of erasures cannot be written; then nothing
+    is erased.
     """
-    # Before the commit, so that no erasure is missing from the list.
-    erasure_list.note(Happened.ERASED, id, at=at)
-    with writing(using=using):
-        empty(id, at=at, using=using)
+    # Before the commits, so that no erasure is missing from the list.
+    erasure_list.note(Happened.ERASED, *ids, at=at)
+    for id in ids:
+        with writing(using=using):
+            empty(id, at=at, using=using)
 
 
 def empty(id: UUID, *, at: datetime, using: str) -> None:
