@@ -152,10 +152,20 @@ def pytest_collection_modifyitems(config, items):
 
 # A test of these files starts pytest once more. Each goes to the next process that is free.
 ONE_BY_ONE = ("tests/test_seeded_bugs.py",)
+# The longest files, by the durations of pytest. Alphabetically, half of them would come last.
+LONG = (
+    *ONE_BY_ONE,
+    "tests/test_environment.py",
+    "tests/test_settings.py",
+    "tests/test_rebuilding.py",
+    "tests/test_browser_thread.py",
+    "tests/test_the_card.py",
+    "tests/test_thread_view.py",
+)
 
 
 def is_short(item) -> bool:
-    return not (item.get_closest_marker("proof") or item.nodeid.startswith(ONE_BY_ONE))
+    return not (item.get_closest_marker("proof") or item.nodeid.startswith(LONG))
 
 
 @pytest.hookimpl(optionalhook=True)
