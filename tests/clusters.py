@@ -31,10 +31,10 @@ class Cluster:
                 session.execute(statement)
 
     def start(self) -> None:
-        # Room that autovacuum finds would let rows into a disk that is full.
+        # Room that autovacuum finds would let rows into a disk that is full. No test cuts the power.
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
-            " -c autovacuum=off"
+            " -c autovacuum=off -c fsync=off"
         )
         log = self.folder / "log"
         command("pg_ctl", "start", "-w", "-D", self.data, "-o", options, "-l", log)
@@ -55,6 +55,21 @@ class Cluster:
         finally:
             for pid in pids:
                 os.kill(pid, SIGCONT)
+
+    @contextmanager
+    def followed(self) -> Iterator["Cluster"]:
+        """A standby, which follows this server and only reads until it is promoted."""
+        standby = Cluster(self.folder / "standby", free_port())
+        copy = ("--checkpoint=fast", "--no-sync", "--write-recovery-conf")
+        command("pg_basebackup", "-d", self.url, "-D", standby.data, *copy)
+        standby.start()
+        try:
+            yield standby
+        finally:
+            standby.stop()
+
+    def promote(self) -> None:
+        command("pg_ctl", "promote", "-w", "-D", self.data)
 
     @property
     def data(self) -> Path:

@@ -139,7 +139,7 @@ def runs_here(item) -> bool:
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave the tests of the other engine out (deselected, not skipped), and begin with the proofs.
+    """Leave the tests of the other engine out (deselected, not skipped), and begin with the long ones.
 
     A proof takes up to a minute. As the last test it would keep one process busy, and the others idle.
     """
@@ -147,7 +147,39 @@ def pytest_collection_modifyitems(config, items):
     if left_out:
         config.hook.pytest_deselected(items=left_out)
     staying = [item for item in items if item not in set(left_out)]
-    items[:] = sorted(staying, key=lambda item: not item.get_closest_marker("proof"))
+    items[:] = sorted(staying, key=is_short)
+
+
+# A test of these files starts pytest once more. Each goes to the next process that is free.
+ONE_BY_ONE = ("tests/test_seeded_bugs.py",)
+# The longest files, by the durations of pytest. Alphabetically, half of them would come last.
+LONG = (
+    *ONE_BY_ONE,
+    "tests/test_environment.py",
+    "tests/test_settings.py",
+    "tests/test_rebuilding.py",
+    "tests/test_browser_thread.py",
+    "tests/test_the_card.py",
+    "tests/test_thread_view.py",
+)
+
+
+def is_short(item) -> bool:
+    return not (item.get_closest_marker("proof") or item.nodeid.startswith(LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `loadscope`, which keeps the tests of a file in one process, except those of ONE_BY_ONE."""
+    if config.getoption("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if nodeid.startswith(ONE_BY_ONE) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
 
 
 def pytest_configure(config):
@@ -182,6 +214,15 @@ def missing(what: str) -> None:
 def _as_root():
     if os.getuid() != 0:
         missing("only root can give a file away")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A PostgreSQL server of the module's own, which its tests may stop, freeze and fill."""
+    from tests.clusters import a_cluster  # which imports from here
+
+    with a_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -528,6 +528,7 @@ def test_queries_of_a_poll_that_brings_news(queries, client, deliver, held):
     assert "Olá, tudo bem?" in answer.content.decode()
 
 
+@pytest.mark.sqlite  # the database is not asked
 @pytest.mark.parametrize("debug", [True, False])
 @pytest.mark.parametrize("path", ["/ui/", "/conversations"])
 def test_a_query_of_too_many_parameters_is_a_bad_request(settings, db, path, debug):

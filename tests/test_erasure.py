@@ -207,6 +207,30 @@ def test_the_planners_old_samples_are_not_left_to_who_came_while_new_ones_were_m
             erase()
 
 
+def test_many_are_erased_and_the_files_are_scrubbed_once(told, monkeypatch, erasures_file):
+    scrub, scrubs = erasure.scrub, []
+    monkeypatch.setattr(
+        erasure, "scrub", lambda *ids, **named: scrubs.append(ids) or scrub(*ids, **named)
+    )
+    call_command("erase_conversation", C, D, C, "--yes")
+    assert scrubs == [(UUID(C), UUID(D))]
+    assert not Message.objects.exclude(content="").exists()
+    assert bodies_of(C) | bodies_of(D) == {b""}
+    listed = [json.loads(line) for line in erasures_file.read_text().splitlines() if line]
+    assert [(entry["id"], entry["what"]) for entry in listed] == [
+        (C, "erased"),
+        (D, "erased"),
+        (C, "scrubbed"),
+        (D, "scrubbed"),
+    ]
+
+
+def test_of_many_ids_none_is_erased_if_nothing_is_stored_about_one(told):
+    with pytest.raises(CommandError, match=f"nothing is stored about {M}"):
+        call_command("erase_conversation", C, M, "--yes")
+    assert Message.objects.get(id=M).content == TEXT
+
+
 @pytest.fixture
 def second_connection():
     second = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)

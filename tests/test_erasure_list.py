@@ -1,17 +1,18 @@
 """The list of erasures: outside the database, complete, and finished by `manage.py upkeep`."""
 
 import json
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
 from chat.models import Conversation, Delivery, Message
-from chat.upkeep import erasure, erasure_list
-from tests.conftest import C, M, make_event
+from chat.upkeep import erasure, erasure_list, steps
+from tests.conftest import NOW, OTHER_C, C, M, make_event
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -166,3 +167,56 @@ def test_upkeep_says_that_an_older_transaction_keeps_the_text(interrupted, monke
         call_command("upkeep")
     assert "then an older transaction is still open" in capsys.readouterr().out
     assert len(erasure_list.unscrubbed()) == 1
+
+
+# The time of the step
+
+
+@pytest.fixture
+def in_seconds(monkeypatch):
+    """What the step reports when it has so much time."""
+
+    def in_seconds(seconds):
+        monkeypatch.setattr(steps, "MOST_SECONDS", seconds)
+        return steps.run("erasures", now=timezone.now())
+
+    return in_seconds
+
+
+UNFINISHED = steps.Report("erasures", 0, is_complete=False)
+FINISHED = steps.Report("erasures", 1)
+
+
+def test_a_scrub_whose_time_is_over_goes_on_the_next_time(interrupted, in_seconds):
+    assert in_seconds(-1) == UNFINISHED
+    assert in_seconds(600) == FINISHED
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("table", ["chat_conversation", "chat_delivery"])
+def test_a_vacuum_whose_time_is_over_is_cancelled(interrupted, in_seconds, table):
+    """Left alone, it would wait for the lock until the session's `lock_timeout`, and say so."""
+    with locked(table):
+        assert in_seconds(1) == UNFINISHED
+    assert in_seconds(600) == FINISHED
+
+
+@contextmanager
+def locked(table):
+    """A lock that only a VACUUM or a change of the schema waits for."""
+    with closing(connections.create_connection("default")) as second:
+        second.set_autocommit(False)
+        with second.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE")
+        yield
+        second.rollback()
+
+
+def test_some_scrubs_are_listed_before_the_others_begin(monkeypatch):
+    erasure.erase(UUID(C), at=NOW)
+    erasure.erase(UUID(OTHER_C), at=NOW)
+    monkeypatch.setattr(steps, "SCRUBBED_AT_ONCE", 1)
+    step = steps.finish_erasures(NOW)
+    assert next(count for count in step if count) == 1
+    step.close()
+    assert erasure_list.unscrubbed() == [UUID(OTHER_C)]

@@ -16,7 +16,6 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.clusters import a_cluster
 from tests.conftest import make_event, missing
 from tests.servers import assert_problem, serving
 from tests.system import strace
@@ -256,12 +255,6 @@ def test_a_database_file_that_is_replaced_takes_all_that_is_acknowledged(on_sqli
 
 
 # PostgreSQL
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with a_cluster() as cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="module")

@@ -17,15 +17,14 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.test.utils import CaptureQueriesContext
 
 from chat.database import readiness
 from chat.events.ingest import ingest
-from tests.clusters import a_cluster
 from tests.conftest import NOW, make_event
-from tests.servers import assert_problem, serving, through_wsgi
+from tests.servers import assert_problem, running, serving, set_up, through_wsgi
 from tests.test_faults import a_small_disk, full, gone, read_only, read_only_sessions
 
 pytestmark = pytest.mark.both_engines("each engine says in its own way that it takes no writes")
@@ -155,6 +154,24 @@ def test_it_writes_nothing(transactional_db):
     assert set(statements) == {"SELECT"}
 
 
+def test_it_reads_a_few_rows_at_most(db, django_assert_num_queries):
+    """The names of the tables, those of the migrations, and what PostgreSQL says of itself."""
+    with django_assert_num_queries(2 if connection.vendor == "sqlite" else 3):
+        assert asked() == []
+
+
+def test_it_answers_within_fifty_milliseconds(db):
+    """The best of some, and more where the machine is slow: the control asks nothing at all."""
+    seconds = {"/healthz": [], "/readyz": []}
+    for _ in range(20):
+        cache.delete(readiness.ANSWER)
+        for probe, taken in seconds.items():
+            began = time.monotonic()
+            assert through_wsgi("GET", probe).status_code == 200
+            taken.append(time.monotonic() - began)
+    assert min(seconds["/readyz"]) < 0.05 + 20 * min(seconds["/healthz"])
+
+
 def test_the_answer_serves_everybody_for_a_moment(db, django_assert_num_queries):
     assert asked() == []
     with django_assert_num_queries(0):
@@ -275,10 +292,24 @@ def rate_beside(server, probe, *, events, askers=64):
 # PostgreSQL
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    with a_cluster() as cluster:
-        yield cluster
+@pytest.mark.postgresql
+def test_its_locks_are_those_of_a_reader(db):
+    """The transaction is that of the test, and keeps every lock until its end."""
+    assert asked() == []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT locktype, mode FROM pg_locks WHERE pid = pg_backend_pid()")
+        assert set(cursor) == {("relation", "AccessShareLock"), ("virtualxid", "ExclusiveLock")}
+
+
+@pytest.mark.postgresql
+def test_it_waits_for_no_lock_of_the_tables(transactional_db):
+    """It would wait until its own time is over, and then say that the database does not answer."""
+    with closing(connections.create_connection("default")) as second:
+        second.set_autocommit(False)
+        with second.cursor() as cursor:
+            cursor.execute("LOCK TABLE chat_conversation, chat_message, chat_change, chat_delivery")
+        assert asked() == []
+        second.rollback()
 
 
 @pytest.fixture(scope="module")
@@ -312,6 +343,18 @@ def test_a_server_that_takes_no_writes(on_postgresql, cluster, fault, code):
     with fault(cluster):
         until(on_postgresql, [code])
     until(on_postgresql, [])
+
+
+@pytest.mark.postgresql
+def test_a_standby_is_not_ready_until_it_is_promoted(cluster, tmp_path):
+    environ = set_up("granian", tmp_path, DATABASE_URL=cluster.url, GRANIAN_WORKERS="1")
+    with (
+        cluster.followed() as standby,
+        running("granian", environ | {"DATABASE_URL": standby.url}) as server,
+    ):
+        until(server, ["database_in_recovery"])
+        standby.promote()
+        until(server, [])
 
 
 @pytest.mark.postgresql

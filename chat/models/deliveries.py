@@ -133,7 +133,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def about(self, conversation_id: UUID) -> DeliveryQuerySet:
         """Return all deliveries that may hold text of the conversation."""
-        unreadable = self.unreadable_about(conversation_id)
+        unreadable = self.unreadable_about([conversation_id])
         return (self.naming(conversation_id) | self.filter(pk__in=unreadable)).order_by("id")
 
     def naming(self, conversation_id: UUID) -> DeliveryQuerySet:
@@ -144,14 +144,14 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
             | Q(outcome=Delivery.Outcome.REFUSED, message_id__in=messages)
         )
 
-    def unreadable_about(self, conversation_id: UUID) -> list[int]:
-        """Return the keys of unreadable bodies with the id of the conversation or of its messages.
+    def unreadable_about(self, conversation_ids: Collection[UUID]) -> list[int]:
+        """Return the keys of unreadable bodies with the id of a conversation or of its messages.
 
         Searches all unreadable bodies.
         """
-        in_it = Message.objects.using(self.db).filter(conversation=conversation_id)
-        messages = in_it.values_list("id", flat=True)
-        ids = {conversation_id, *messages}
+        in_them = Message.objects.using(self.db).filter(conversation__in=conversation_ids)
+        messages = in_them.values_list("id", flat=True)
+        ids = {*conversation_ids, *messages}
         unreadable = self.filter(code__in=INVALID, conversation_id=None).exclude(code="")
         bodies = unreadable.values_list("pk", "body").iterator(chunk_size=100)
         return [pk for pk, body in bodies if not ids.isdisjoint(ids_in(bytes(body)))]

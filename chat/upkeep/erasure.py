@@ -3,13 +3,18 @@
 Only this module and chat/events write conversations and messages.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from time import sleep
+from math import inf
+from threading import TIMEOUT_MAX, Event, Thread
+from time import monotonic, sleep
+from typing import Any
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connections
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 
 from chat.database.batches import taking_turns
 from chat.database.migrated import writing
@@ -23,6 +28,7 @@ PAGES_AT_ONCE = 1_000
 # How often to check for transactions older than the erasure, and how long to wait in between.
 LOOKS = 60
 SECONDS_BETWEEN = 0.5
+SECONDS_BETWEEN_CANCELS = 1
 
 
 class NothingStored(Exception):
@@ -31,6 +37,10 @@ class NothingStored(Exception):
 
 class StillRead(Exception):
     """A transaction older than the erasure is still open and can see the old text."""
+
+
+class OutOfTime(Exception):
+    """The deadline is over. Another scrub goes on, because it is quick where this one has been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +61,18 @@ def stock_of(id: UUID) -> Stock:
     return Stock(conversation, Message.objects.filter(conversation=id).count(), deliveries)
 
 
-def erase(id: UUID, *, at: datetime, using: str = DEFAULT_DB_ALIAS) -> None:
-    """Empty the conversation's messages, words and deliveries, and close the conversation.
+def erase(*ids: UUID, at: datetime, using: str = DEFAULT_DB_ALIAS) -> None:
+    """Empty the conversations' messages, words and deliveries, and close the conversations.
 
     An unknown conversation is created as closed, so that nothing can open it. `scrub()` then does
-    the slow part. Raises NoPlace and OSError if the list of erasures cannot be written.
+    the slow part. Raises NoPlace and OSError if the list of erasures cannot be written; then nothing
+    is erased.
     """
-    # Before the commit, so that no erasure is missing from the list.
-    erasure_list.note(Happened.ERASED, id, at=at)
-    with writing(using=using):
-        empty(id, at=at, using=using)
+    # Before the commits, so that no erasure is missing from the list.
+    erasure_list.note(Happened.ERASED, *ids, at=at)
+    for id in ids:
+        with writing(using=using):
+            empty(id, at=at, using=using)
 
 
 def empty(id: UUID, *, at: datetime, using: str) -> None:
@@ -93,37 +105,47 @@ def erase_again(*, at: datetime, using: str = DEFAULT_DB_ALIAS) -> Iterator[UUID
                 yield id
 
 
-def scrub(*ids: UUID, rewrite: bool = False, using: str = DEFAULT_DB_ALIAS) -> Iterator[int]:
+def scrub(
+    *ids: UUID, rewrite: bool = False, deadline: float = inf, using: str = DEFAULT_DB_ALIAS
+) -> Iterator[int]:
     """Empty what was logged about the conversations meanwhile, and unreadable bodies with their ids.
     Then remove old text from the files.
 
     Yields pages done; other writers go on meanwhile. PostgreSQL leaves bytes of deleted rows in free
     space until they are overwritten. `rewrite` rewrites the files, and locks everyone out meanwhile.
 
-    Raises StillRead, and Django's DatabaseError. May be run again.
+    Raises OutOfTime at the `deadline` (time.monotonic), StillRead, and Django's DatabaseError. May be
+    run again.
     """
-    wait_for_older_transactions(using)  # because they may log text, blind to the erasure
+    # Because they may log text, blind to the erasure.
+    wait_for_older_transactions(deadline=deadline, using=using)
+    for part in in_parts(list(ids)):
+        empty_the_log(part, using=using)
+        yield 0
+    if connections[using].vendor == "postgresql":
+        yield from vacuum_all(rewrite=rewrite, deadline=deadline, using=using)
+        return
+    yield from merge_the_search_index(using)
+    empty_the_wal(deadline=deadline, using=using)
+
+
+def empty_the_log(ids: Collection[UUID], *, using: str) -> None:
     log = Delivery.objects.using(using)
     for id in ids:
         log.naming(id).exclude(body=b"").update(body=b"")
-        log.filter(pk__in=log.unreadable_about(id)).update(body=b"")
-    if connections[using].vendor == "postgresql":
-        vacuum_all(rewrite=rewrite, using=using)
-        return
-    yield from merge_the_search_index(using)
-    empty_the_wal(using)
+    log.filter(pk__in=log.unreadable_about(ids)).update(body=b"")
 
 
-def wait_for_older_transactions(using: str) -> None:
+def wait_for_older_transactions(*, deadline: float, using: str) -> None:
     """Wait, because VACUUM keeps rows that an older transaction, such as a pg_dump, can still see.
 
     SQLite's writers run one after the other, and emptying the WAL waits for its readers.
-    Raises StillRead.
+    Raises StillRead and OutOfTime.
     """
     if connections[using].vendor != "postgresql":
         return
     newest = execute("SELECT pg_current_xact_id()::xid::text", using=using) or ()
-    until(lambda: execute(OLDER, newest, using=using) == (0,))
+    until(lambda: execute(OLDER, newest, using=using) == (0,), deadline=deadline)
 
 
 # Includes writers in the server's other databases: every snapshot's horizon includes them.
@@ -138,17 +160,50 @@ SELECT COUNT(*) FROM (
 """
 
 
-def vacuum_all(*, rewrite: bool, using: str) -> None:
+def vacuum_all(*, rewrite: bool, deadline: float, using: str) -> Iterator[int]:
     """Vacuum the tables, then `pg_statistic`: samples of old column values may contain text.
 
     ANALYZE replaces the samples. So transactions that began during the first VACUUM can still see
-    the old samples, and are waited for too.
+    the old samples, and are waited for too. Yields after each table.
     """
     how = "FULL, " if rewrite else ""
     models = (Conversation, Message, MessageWords, Delivery)
     for tables in [model._meta.db_table for model in models], ["pg_statistic"]:
-        wait_for_older_transactions(using)
-        execute(f"VACUUM ({how}ANALYZE) {', '.join(tables)}", using=using)
+        wait_for_older_transactions(deadline=deadline, using=using)
+        for table in tables:
+            with cancelled_at(deadline, using=using):
+                execute(f"VACUUM ({how}ANALYZE) {table}", using=using)
+            yield 0
+
+
+@contextmanager
+def cancelled_at(deadline: float, *, using: str) -> Iterator[None]:
+    """Cancel PostgreSQL's statement of the block at the deadline. Raises OutOfTime.
+
+    Not by `statement_timeout`: behind a pooler the next statement may get another session. A cancelled
+    VACUUM keeps the pages that it has cleaned, and the next VACUUM skips most of them.
+    """
+    over = Event()
+    watch = Thread(target=cancel, args=(connections[using].connection, deadline, over), daemon=True)
+    watch.start()
+    try:
+        yield
+    except OperationalError:
+        if monotonic() < deadline:
+            raise
+        raise OutOfTime from None
+    finally:
+        over.set()
+        watch.join()
+
+
+def cancel(connection: psycopg.Connection[Any], deadline: float, over: Event) -> None:
+    """Cancel again and again, because the statement may not have begun at the deadline."""
+    wait = deadline - monotonic()
+    while not over.wait(min(wait, TIMEOUT_MAX)):
+        with suppress(psycopg.Error):
+            connection.cancel_safe()
+        wait = SECONDS_BETWEEN_CANCELS
 
 
 def merge_the_search_index(using: str) -> Iterator[int]:
@@ -170,13 +225,13 @@ def merge_the_search_index(using: str) -> Iterator[int]:
         yield PAGES_AT_ONCE
 
 
-def empty_the_wal(using: str) -> None:
+def empty_the_wal(*, deadline: float, using: str) -> None:
     """Move the WAL into the database file and truncate it, because it holds old pages.
 
-    Writers wait while this waits for readers, so each attempt is short. Raises StillRead.
+    Writers wait while this waits for readers, so each attempt is short. Raises StillRead and OutOfTime.
     """
     execute("PRAGMA busy_timeout = 200", using=using)
-    until(lambda: truncate_the_wal(using))
+    until(lambda: truncate_the_wal(using), deadline=deadline)
 
 
 def truncate_the_wal(using: str) -> bool:
@@ -185,10 +240,15 @@ def truncate_the_wal(using: str) -> bool:
     return row is not None and not row[0]
 
 
-def until(is_over: Callable[[], bool]) -> None:
-    """Check again and again until the condition holds. Raises StillRead after LOOKS checks."""
+def until(is_over: Callable[[], bool], *, deadline: float) -> None:
+    """Check again and again until the condition holds.
+
+    Raises StillRead after LOOKS checks, and OutOfTime after the deadline.
+    """
     for _ in range(LOOKS):
         if is_over():
             return
+        if monotonic() > deadline:
+            raise OutOfTime
         sleep(SECONDS_BETWEEN)
     raise StillRead

@@ -16,6 +16,8 @@ from chat.upkeep.erasure_list import Happened
 
 # A step that has more to do goes on the next time.
 MOST_SECONDS = 600
+# Conversations whose scrubs end together. The list then says so, and another run does not repeat it.
+SCRUBBED_AT_ONCE = 1_000
 
 Step = Callable[[datetime], Iterator[int]]
 
@@ -38,6 +40,8 @@ def run(name: str, *, now: datetime) -> Report:
             rows += count
             if monotonic() > until:
                 return Report(name, rows, is_complete=False)
+    except erasure.OutOfTime:
+        return Report(name, rows, is_complete=False)
     except (DatabaseError, OSError, erasure.StillRead) as error:
         return Report(name, rows, is_complete=False, error=said_of(error))
     return Report(name, rows)
@@ -81,20 +85,19 @@ def finish_erasures(now: datetime) -> Iterator[int]:
     """Erase listed conversations that are not erased, and scrub listed ones that are not scrubbed.
 
     An erasure may have been interrupted, or a restore may have brought the text back. Yields
-    the number of scrubbed conversations at the end, because the scrubs end together.
+    the number of scrubbed conversations, of which up to SCRUBBED_AT_ONCE share one scrub.
     """
     if erasure_list.find_path() is None:
         return
+    deadline = monotonic() + MOST_SECONDS
     erasure_list.create()
     for _ in erasure.erase_again(at=now):
         yield 0
-    ids = erasure_list.unscrubbed()
-    if not ids:
-        return
-    for _ in erasure.scrub(*ids):
-        yield 0
-    erasure_list.note(Happened.SCRUBBED, *ids, at=now)
-    yield len(ids)
+    while ids := erasure_list.unscrubbed()[:SCRUBBED_AT_ONCE]:
+        for _ in erasure.scrub(*ids, deadline=deadline):
+            yield 0
+        erasure_list.note(Happened.SCRUBBED, *ids, at=now)
+        yield len(ids)
 
 
 STEPS: dict[str, Step] = {

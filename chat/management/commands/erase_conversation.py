@@ -1,4 +1,4 @@
-"""Erase the text of a conversation for good."""
+"""Erase the text of conversations for good."""
 
 from contextlib import suppress
 from typing import Any
@@ -20,15 +20,21 @@ from chat.upkeep.erasure_list import Happened
 
 class Command(MaintenanceCommand):
     help = (
-        "Erase a conversation: the text of its messages, their words in the search index, and the "
-        "bodies of its deliveries, from the database's files too. Ids, times and directions stay, "
-        "so that no redelivery restores the text; the conversation is closed. This cannot be undone: "
-        "export the conversation before, if the text must be handed over. Backups keep their copy, "
-        "and PostgreSQL keeps its WAL for a while."
+        "Erase conversations: the text of their messages, the words in the search index, and the "
+        "bodies of their deliveries, from the database's files too. Ids, times and directions stay, "
+        "so that no redelivery restores the text; the conversations are closed. This cannot be "
+        "undone: export a conversation before, if the text must be handed over. Backups keep their "
+        "copy, and PostgreSQL keeps its WAL for a while."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", type=conversation_id, help="the conversation's id")
+        parser.add_argument(
+            "ids",
+            nargs="+",
+            type=conversation_id,
+            metavar="id",
+            help="a conversation's id. The slow part is done once for all of them",
+        )
         add_yes(parser)
         parser.add_argument(
             "--rewrite",
@@ -39,25 +45,22 @@ class Command(MaintenanceCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        id = options["id"]
-        try:
-            stock = erasure.stock_of(id)
-        except erasure.NothingStored:
-            raise CommandError(f"nothing is stored about {id}") from None
-        self.stdout.write(f"{id}: {summary_of(stock)}")
+        ids = [*dict.fromkeys(options["ids"])]
+        for id, stock in [(id, stock_of(id)) for id in ids]:
+            self.stdout.write(f"{id}: {summary_of(stock)}")
         if not options["yes"]:
             self.stdout.write(NOTHING_DONE)
             return
-        erase(id)
-        self.scrub(id, rewrite=options["rewrite"])
+        erase(ids)
+        self.scrub(ids, rewrite=options["rewrite"])
         with suppress(OSError):  # `upkeep` then scrubs once more
-            erasure_list.note(Happened.SCRUBBED, id, at=timezone.now())
+            erasure_list.note(Happened.SCRUBBED, *ids, at=timezone.now())
         self.stdout.write("Erased.")
 
-    def scrub(self, id: UUID, *, rewrite: bool) -> None:
+    def scrub(self, ids: list[UUID], *, rewrite: bool) -> None:
         try:
             with tqdm(unit=" pages", desc="search index") as bar:
-                for pages in erasure.scrub(id, rewrite=rewrite):
+                for pages in erasure.scrub(*ids, rewrite=rewrite):
                     bar.update(pages)
         except erasure.StillRead:
             raise CommandError(
@@ -66,9 +69,16 @@ class Command(MaintenanceCommand):
             ) from None
 
 
-def erase(id: UUID) -> None:
+def stock_of(id: UUID) -> erasure.Stock:
     try:
-        erasure.erase(id, at=timezone.now())
+        return erasure.stock_of(id)
+    except erasure.NothingStored:
+        raise CommandError(f"nothing is stored about {id}") from None
+
+
+def erase(ids: list[UUID]) -> None:
+    try:
+        erasure.erase(*ids, at=timezone.now())
     except erasure_list.NoPlace:
         raise CommandError(
             "nothing was erased: ERASURES_FILE must name a file for the list of erasures, which "
