@@ -1,4 +1,4 @@
-"""The production server: `python -m realmate.server`. Its settings, which were chosen by measurement.
+"""The production server: `python -m realmate.server`, and `--check` before a reload. Its settings, which were chosen by measurement.
 
 Any GRANIAN_* variable of the environment or the env file wins over them; `granian --help` has all.
 """
@@ -13,15 +13,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
-from typing import NoReturn
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 from granian.cli import cli
 
 from realmate import environment, stopping
+
+if TYPE_CHECKING:
+    from chat.database.readiness import Fault
 
 SETTINGS = {
     # The address where the server listens: an IP address, no name. The proxy connects to it.
@@ -65,6 +70,32 @@ def main(application: str = "realmate.wsgi:application") -> None:
         let_workers_stop()
         os.register_at_fork(after_in_child=stopping.watch_signals)
         cli([application], auto_envvar_prefix="GRANIAN")
+
+
+def check(application: str = "realmate.wsgi:application") -> None:
+    """Say in one line whether workers of this code could serve, and exit with 1 if not.
+
+    Loads the application as a worker does, and judges what /readyz judges. Writes nothing: the
+    counters of this process go into a folder that vanishes.
+    """
+    read_the_env_file()
+    with TemporaryDirectory() as counters:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = counters
+        try:
+            wrong = " ".join(fault.detail for fault in faults_of(application))
+        except Exception as error:  # broken code raises anything
+            wrong = f"{type(error).__name__}: {error}"
+    if wrong:
+        sys.exit(f"Not fit to serve. {' '.join(wrong.split())}")
+    print("Fit to serve.")
+
+
+def faults_of(application: str) -> "list[Fault]":
+    """Load the application. Return the reasons why it could not take events."""
+    module, _, name = application.partition(":")
+    getattr(import_module(module), name)
+    probes = import_module("chat.api.probes")
+    return [*probes.readiness.faults(), *probes.faults_of_the_static_files()]
 
 
 def read_the_env_file() -> None:
@@ -242,4 +273,5 @@ def let_workers_stop() -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    arguments = [each for each in sys.argv[1:] if each != "--check"]
+    (check if "--check" in sys.argv else main)(*arguments)
