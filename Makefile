@@ -19,7 +19,7 @@ run: migrate ## the development server on http://127.0.0.1:8000; PORT=8080 for a
 serve: .venv/run ## the production server, as the environment or the env file configures it; PORT=8080 too
 	$(BIN)/python -m django migrate -v0 --settings realmate.settings
 	$(BIN)/python -m django collectstatic --noinput -v0 --settings realmate.settings
-	GRANIAN_PORT=$(PORT) $(BIN)/python -m realmate.server
+	$(if $(filter file,$(origin PORT)),,GRANIAN_PORT=$(PORT)) $(BIN)/python -m realmate.server
 
 migrate: .venv/run ## the database brought up to date with the code
 	$(BIN)/python manage.py migrate -v0
@@ -48,7 +48,7 @@ lock: ## after a change to pyproject.toml; needs Poetry with poetry-plugin-expor
 	poetry export -f requirements.txt -o requirements.txt
 	poetry export -f requirements.txt -o requirements-dev.txt --with dev
 
-env-example: .venv/dev ## .env.example, after a change to realmate/settings.py
+env-example: .venv/dev ## .env.example, after a change to realmate/settings.py or server.py
 	$(BIN)/python -m tests.env_example
 
 licences: .venv/dev ## docs/licences.md, after a change of the lock

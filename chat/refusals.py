@@ -318,6 +318,12 @@ class TooManyBodies(Refusal):
     headers = {"Retry-After": "1"}
 
 
+class BodyTooSlow(TooManyBodies):
+    """A large body took longer than SECONDS_FOR_A_MIB allow, and others get its room."""
+
+    detail = "The body came too slowly. Nothing was stored; send it again."
+
+
 class NotMigrated(TryAgain):
     """The code is older or newer than the schema of the database. /readyz names the migrations."""
 

@@ -1,33 +1,52 @@
-"""The production server: `python -m realmate.server`. Its settings, which were chosen by measurement.
+"""The production server: `python -m realmate.server`, and `--check` before a reload. Its settings, which were chosen by measurement.
 
 Any GRANIAN_* variable of the environment or the env file wins over them; `granian --help` has all.
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
 import stat
 import sys
-from fcntl import LOCK_EX, LOCK_NB, flock
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from importlib import import_module
+from ipaddress import ip_address
 from pathlib import Path
-from typing import TextIO
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 from granian.cli import cli
 
 from realmate import environment, stopping
 
+if TYPE_CHECKING:
+    from chat.database.readiness import Fault
+
 SETTINGS = {
-    "GRANIAN_INTERFACE": "wsgi",
+    # The address where the server listens: an IP address, no name. The proxy connects to it.
     "GRANIAN_HOST": "127.0.0.1",
     "GRANIAN_PORT": "8000",
+    # A Unix socket instead of the address and the port: the path of the socket, in an existing folder.
+    "GRANIAN_UDS": "",
+    # Who may connect to the Unix socket, in octal with its leading zero. 0660: the server's user and the
+    # group of the socket, which must be a group of the proxy's user.
+    "GRANIAN_UDS_PERMISSIONS": "0660",
+    # Processes. Each has its own memory, and its own room for large bodies.
     "GRANIAN_WORKERS": "2",
-    # A sender that drips its body byte by byte holds a thread for as long as it likes.
-    # So there are many, made when wanted; one for each connection that is let in. More than 256 slow
-    # clients stop the server all the same, so a proxy must stand in front: deploy/.
+    # Threads of a process, made when they are needed, and the requests that it takes at one time.
+    # A slow client holds one of each. Keep the two equal, and more than the proxy's connections.
     "GRANIAN_BLOCKING_THREADS": "128",
     "GRANIAN_BACKPRESSURE": "128",
+}
+# What an operator has no reason to change.
+FIXED = {
+    "GRANIAN_INTERFACE": "wsgi",
     # A worker that was killed is replaced, and one that does not stop is not waited for for ever.
     "GRANIAN_RESPAWN_FAILED_WORKERS": "true",
     "GRANIAN_WORKERS_KILL_TIMEOUT": "30",
@@ -42,17 +61,41 @@ METRICS = MEMORY / f"realmate-{os.getuid()}" if MEMORY.is_dir() else HERE
 def main(application: str = "realmate.wsgi:application") -> None:
     read_the_env_file()
     os.umask(0o077)
-    environ = SETTINGS | os.environ
-    place = environ.get("GRANIAN_UDS", environ["GRANIAN_PORT"]).replace("/", "-")
+    environ = FIXED | SETTINGS | os.environ
     make_folder_of_our_own(METRICS)
-    lock = lock_of(place)  # noqa: F841 - kept open, here and in the workers, until all of them end
-    if "GRANIAN_UDS" not in environ:
-        refuse_a_taken_port(environ["GRANIAN_HOST"], environ["GRANIAN_PORT"])
-    environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(counters_of(place)))
-    os.environ.update(environ)
-    let_workers_stop()
-    os.register_at_fork(after_in_child=stopping.watch_signals)
-    cli([application], auto_envvar_prefix="GRANIAN")
+    with ExitStack() as locks:  # kept open, here and in the workers, until all of them end
+        place = take_the_place(environ, locks)
+        environ["PROMETHEUS_MULTIPROC_DIR"] = str(counters_for(environ, place))
+        os.environ.update(environ)
+        let_workers_stop()
+        os.register_at_fork(after_in_child=stopping.watch_signals)
+        cli([application], auto_envvar_prefix="GRANIAN")
+
+
+def check(application: str = "realmate.wsgi:application") -> None:
+    """Say in one line whether workers of this code could serve, and exit with 1 if not.
+
+    Loads the application as a worker does, and judges what /readyz judges. Writes nothing: the
+    counters of this process go into a folder that vanishes.
+    """
+    read_the_env_file()
+    with TemporaryDirectory() as counters:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = counters
+        try:
+            wrong = " ".join(fault.detail for fault in faults_of(application))
+        except Exception as error:  # broken code raises anything
+            wrong = f"{type(error).__name__}: {error}"
+    if wrong:
+        sys.exit(f"Not fit to serve. {' '.join(wrong.split())}")
+    print("Fit to serve.")
+
+
+def faults_of(application: str) -> "list[Fault]":
+    """Load the application. Return the reasons why it could not take events."""
+    module, _, name = application.partition(":")
+    getattr(import_module(module), name)
+    probes = import_module("chat.api.probes")
+    return [*probes.readiness.faults(), *probes.faults_of_the_static_files()]
 
 
 def read_the_env_file() -> None:
@@ -71,29 +114,135 @@ def make_folder_of_our_own(folder: Path) -> None:
         sys.exit(f"Not started. {folder} must be a folder of this user alone, with mode 0700.")
 
 
-def lock_of(place: str) -> TextIO:
-    """Return the locked file of a port or socket. Two servers that start at the same time meet here."""
-    lock = (METRICS / f"{place}.lock").open("a")
+def take_the_place(environ: dict[str, str], locks: ExitStack) -> str:
+    """Lock the address or the socket, and return its name. Exit if somebody else listens there."""
+    if path := environ["GRANIAN_UDS"]:
+        refuse_unclear_permissions(environ["GRANIAN_UDS_PERMISSIONS"])
+        path = str(Path(path).resolve())
+        lock(path, LOCK_EX, locks, place=path)
+        refuse_a_taken_socket(path)
+        return path
+    host, port = environ["GRANIAN_HOST"], environ["GRANIAN_PORT"]
+    place = address_of(host, port)
+    for name, kind in locks_of(host, port):
+        lock(name, kind, locks, place=place)
+    refuse_a_taken_port(host, port)
+    return place
+
+
+def address_of(host: str, port: str) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def locks_of(host: str, port: str) -> Iterator[tuple[str, int]]:
+    """Yield the names and the kinds of the locks for an address.
+
+    0.0.0.0 and :: are all addresses, so they exclude every server on the port: :: listens on IPv4 too.
+    Single addresses share the port, and exclude only themselves.
+    """
     try:
-        flock(lock, LOCK_EX | LOCK_NB)
+        address = ip_address(host)
+    except ValueError:
+        sys.exit(f"Not started. GRANIAN_HOST must be an IP address, not {host}.")
+    versions = (4, 6) if host == "::" else (address.version,)
+    for version in versions:
+        yield f"ipv{version}:{port}", LOCK_EX if address.is_unspecified else LOCK_SH
+    yield f"{address}:{port}", LOCK_EX
+
+
+def lock(name: str, kind: int, locks: ExitStack, *, place: str) -> None:
+    """Lock a file of this name. Two servers that start at the same time meet here."""
+    file = locks.enter_context((METRICS / f"{file_name(name)}.lock").open("a"))
+    try:
+        flock(file, kind | LOCK_NB)
     except BlockingIOError:
         sys.exit(f"Not started. Another server of this user runs on {place}.")
-    return lock
+
+
+def file_name(place: str) -> str:
+    return quote(place, safe=":[]")
 
 
 def refuse_a_taken_port(host: str, port: str) -> None:
     """Exit if another program listens there. granian would share the port with it: SO_REUSEPORT."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, int(port)), family=family).close()
+        socket.create_server((host, int(port)), family=family, dualstack_ipv6=host == "::").close()
     except (OSError, OverflowError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        sys.exit(f"Not started. Cannot listen on {host}:{port}: {reason}.")
+        refuse_to_listen(address_of(host, port), error)
+
+
+def refuse_to_listen(place: str, error: Exception) -> NoReturn:
+    reason = getattr(error, "strerror", None) or error
+    sys.exit(f"Not started. Cannot listen on {place}: {reason}.")
+
+
+def refuse_unclear_permissions(permissions: str) -> None:
+    """Exit if granian would read the permissions as a decimal number: 660 would be 1224 in octal."""
+    if not re.fullmatch("0o?[0-7]{3}", permissions):
+        sys.exit("Not started. GRANIAN_UDS_PERMISSIONS must be octal, such as 0660.")
+
+
+def refuse_a_taken_socket(path: str) -> None:
+    """Exit if a server listens on the socket, or none can. Delete the socket of a server that died."""
+    try:
+        if Path(path).is_socket():
+            if somebody_listens_on(path):
+                sys.exit(f"Not started. Another server listens on {path}.")
+            Path(path).unlink()
+        with socket.socket(socket.AF_UNIX) as ours:
+            ours.bind(path)
+        Path(path).unlink()
+    except OSError as error:
+        refuse_to_listen(path, error)
+
+
+def somebody_listens_on(path: str) -> bool:
+    """A server whose queue is full listens too. Raises OSError if this user may not connect."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        try:
+            client.connect(path)
+        except BlockingIOError:
+            return True
+        except ConnectionRefusedError:
+            return False
+    return True
+
+
+def counters_for(environ: dict[str, str], place: str) -> Path:
+    """Return the folder where the workers sum what they count.
+
+    Other servers may use a folder that the operator names, so only files of dead processes go.
+    """
+    if not (named := environ.get("PROMETHEUS_MULTIPROC_DIR")):
+        return counters_of(place)
+    folder = Path(named)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in folder.glob("*_*.db"):
+            delete_if_stale(file)
+    except OSError as error:
+        sys.exit(f"Not started. Cannot write to {folder}: {error.strerror}.")
+    return folder
+
+
+def delete_if_stale(file: Path) -> None:
+    """Delete the counters of a process that has ended: `counter_123.db`."""
+    pid = file.stem.rpartition("_")[2]
+    if not pid.isdecimal():
+        return
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        file.unlink(missing_ok=True)
+    except (PermissionError, OverflowError):
+        pass  # a process of another user, or no process id
 
 
 def counters_of(place: str) -> Path:
-    """Where the workers sum what they count: empty again at each start, as Prometheus expects."""
-    folder = METRICS / place
+    """Empty the folder of a place that nobody else has, as Prometheus expects at each start."""
+    folder = METRICS / file_name(place)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     return folder
@@ -124,4 +273,5 @@ def let_workers_stop() -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    arguments = [each for each in sys.argv[1:] if each != "--check"]
+    (check if "--check" in sys.argv else main)(*arguments)

@@ -147,6 +147,10 @@ CHANGE_RETENTION_DAYS = env.int(
 # Relative to the folder of manage.py too.
 ERASURES_FILE: str = env.str("ERASURES_FILE", "")
 
+# The folder where `collectstatic` puts the files of the pages, and from which the server reads them.
+# Relative to the folder of manage.py too.
+STATIC_ROOT: str = env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles"))
+
 try:
     env.seal()
 except EnvValidationError as error:
@@ -161,6 +165,7 @@ if "sqlite" in DATABASE["ENGINE"] and DATABASE["NAME"] != ":memory:":
     DATABASE["NAME"] = str(BASE_DIR / DATABASE["NAME"])
 if ERASURES_FILE:
     ERASURES_FILE = str(BASE_DIR / ERASURES_FILE)
+STATIC_ROOT = str(BASE_DIR / STATIC_ROOT)
 
 
 # Development needs no login, so that a clone works at once.
@@ -173,6 +178,8 @@ LOGIN_REDIRECT_URL = "inbox"
 MAX_BODY_BYTES = 4 * 1024 * 1024
 # The larger bodies that a process receives at one time. More are refused unread.
 MAX_BODIES_BYTES = 4 * MAX_BODY_BYTES
+# A larger body has so long to come, and as long for each MiB. Then others get its room.
+SECONDS_FOR_A_MIB = 10
 # Larger forms are refused unread, and no form takes a file.
 MAX_FORM_BYTES = 64 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_FORM_BYTES
@@ -330,7 +337,6 @@ CONTENT_SECURITY_POLICY = (
 # XML too says its encoding.
 WHITENOISE_MIMETYPES = {".svg": "image/svg+xml; charset=utf-8"}
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Hashed names need `collectstatic`. `make serve` runs it; development does without.
 STATICFILES_BACKEND = (

@@ -1,4 +1,4 @@
-"""Write .env.example from the variables that realmate/settings.py reads: `make env-example`.
+"""Write .env.example from the variables of realmate/settings.py and of the server: `make env-example`.
 
 A variable's description is the comment directly above it in the settings. Its default is the one
 with DEBUG off. A variable without such a default is required, and so not commented out.
@@ -12,6 +12,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / ".env.example"
 SETTINGS = ROOT / "realmate" / "settings.py"
+SERVER = ROOT / "realmate" / "server.py"
 HEADING = """\
 # The settings of a production service. Copy this file to .env beside manage.py, or to a file that
 # REALMATE_ENV_FILE names, such as /etc/realmate/env. Fill in the lines that are not commented out.
@@ -22,7 +23,7 @@ HEADING = """\
 # Put single quotes around a value with a space, #, $, a quote or a backslash: NAME='a $ and a #'
 # Write comments on lines of their own. Nothing is expanded: a line with ${NAME} is refused.
 #
-# `make env-example` writes this file from realmate/settings.py."""
+# `make env-example` writes this file from realmate/settings.py and realmate/server.py."""
 # What defaults are computed from.
 KNOWN = {"DEBUG": False, "BASE_DIR": PurePosixPath("/srv/realmate")}
 # What the settings do not say: how to make a value, and another example of one.
@@ -34,14 +35,35 @@ EXTRA = {
 }
 
 
-def env_example(settings: str) -> str:
-    lines = [HEADING]
+def env_example(settings: str, server: str) -> str:
+    return "\n".join([HEADING, *lines_of_settings(settings), *lines_of_the_server(server)]) + "\n"
+
+
+def lines_of_settings(settings: str) -> list[str]:
+    lines = []
     for statement in ast.parse(settings).body:
         for call in calls_of_env(statement):
             if comment := comment_above(statement, settings.splitlines()):
                 lines += ["", *comment]
             lines += entry(call)
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def lines_of_the_server(server: str) -> list[str]:
+    """Return the entries of the table SETTINGS, each with the comment above it."""
+    lines: list[str] = []
+    for name, default in table_of(server):
+        if comment := comment_above(name, server.splitlines()):
+            lines += ["", *(line.strip() for line in comment)]
+        lines.append(f"# {name.value}={default.value}")
+    return lines
+
+
+def table_of(server: str) -> Iterator[tuple[Any, Any]]:
+    for statement in ast.parse(server).body:
+        match statement:
+            case ast.Assign(targets=[ast.Name("SETTINGS")], value=ast.Dict(keys, values)):
+                yield from zip(keys, values, strict=True)
 
 
 def calls_of_env(statement: ast.stmt) -> Iterator[ast.Call]:
@@ -52,9 +74,9 @@ def calls_of_env(statement: ast.stmt) -> Iterator[ast.Call]:
                 yield node
 
 
-def comment_above(statement: ast.stmt, lines: list[str]) -> list[str]:
+def comment_above(statement: ast.stmt | ast.expr, lines: list[str]) -> list[str]:
     first = end = statement.lineno - 1
-    while lines[first - 1].startswith("#"):
+    while lines[first - 1].lstrip().startswith("#"):
         first -= 1
     return lines[first:end]
 
@@ -79,4 +101,4 @@ def as_text(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    EXAMPLE.write_text(env_example(SETTINGS.read_text()))
+    EXAMPLE.write_text(env_example(SETTINGS.read_text(), SERVER.read_text()))

@@ -113,8 +113,8 @@ PROXIES = {
 
 
 @contextmanager
-def fronting(name: str, folder: Path, port: int) -> Iterator[Proxy]:
-    """Run a shipped proxy in front of the server on a port, after the proxy's own check of the file."""
+def fronting(name: str, folder: Path, port: int, *, socket: str = "") -> Iterator[Proxy]:
+    """Run a shipped proxy in front of the server on a port, or nginx on a Unix socket, after the proxy's own check of the file."""
     if shutil.which(name) is None:
         missing(f"no {name} on this machine (Debian: apt-get install nginx-light haproxy caddy)")
     file, adapt, check, run = PROXIES[name]
@@ -122,7 +122,9 @@ def fronting(name: str, folder: Path, port: int) -> Iterator[Proxy]:
     subprocess.run(CERTIFICATE.split(), cwd=folder, check=True, capture_output=True)
     both = (folder / "fullchain.pem").read_text() + (folder / "privkey.pem").read_text()
     (folder / "haproxy.pem").write_text(both)
-    text = (ROOT / "deploy" / file).read_text().replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    text = (ROOT / "deploy" / file).read_text()
+    place = f"unix:{socket}" if socket else f"127.0.0.1:{port}"
+    text = text.replace("127.0.0.1:8000", place)
     written = folder / file
     written.write_text(adapt(text, proxy, folder))
     subprocess.run([*check.split(), written], check=True, capture_output=True)

@@ -17,7 +17,7 @@ else:
 
 # Static files as in development: found where they are, whether any were collected or not. The live
 # server would serve what `make serve` once collected, so it looks for that where nothing is.
-STATIC_ROOT = BASE_DIR / "nothing-collected"
+STATIC_ROOT = str(BASE_DIR / "nothing-collected")
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True
 

@@ -2,15 +2,19 @@
 
 import json
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
+from chat.api import bodies
 from chat.api.bodies import ROOM, SMALL
 from chat.models import Delivery
+from chat.refusals import BodyTooSlow, Refusal
 from chat.signatures import Standard, signed
 from tests.conftest import C, make_event
 from tests.servers import assert_problem, serving, through_wsgi
@@ -27,7 +31,7 @@ class Unread(BytesIO):
 
 @pytest.fixture
 def full(db):
-    """Others take all of the room."""
+    """Others take all of the room, and are in time."""
     with ExitStack() as others:
         for _ in range(4):
             others.enter_context(ROOM.reserved(4 * MIB))
@@ -70,11 +74,146 @@ def test_the_signature_s_headers_are_judged_first(full, settings):
     assert_problem(answer, 401, "invalid_signature")
 
 
+# Slow bodies
+
+
+@pytest.fixture
+def after_their_deadline(monkeypatch):
+    """Let a minute pass. Bodies of 4 MiB have 50 seconds."""
+
+    def wait():
+        monkeypatch.setattr(bodies, "monotonic", lambda: time.monotonic() + 60)
+
+    return wait
+
+
+class Trickle(BytesIO):
+    """Gives a byte, and is silent in the middle of the next read until it is told to go on."""
+
+    def __init__(self):
+        self.is_silent, self.goes_on = Event(), Event()
+
+    def read(self, most):
+        if not self.is_silent.is_set():
+            self.is_silent.set()
+            return b" "
+        assert self.goes_on.wait(30)
+        return b" " * most  # at most what is missing
+
+
+@contextmanager
+def trickling(number=4):
+    """Slow clients with large bodies hold the room. Yields them, and their answers after the end."""
+    slow, answers = [Trickle() for _ in range(number)], []
+    with ThreadPoolExecutor(number) as threads:
+        for each in slow:
+            answers.append(threads.submit(read_slowly, each))
+            assert each.is_silent.wait(30)
+        try:
+            yield answers
+        finally:
+            for each in slow:
+                each.goes_on.set()
+
+
+def read_slowly(stream):
+    """What the parser does with a body of 4 MiB. A refusal is the result."""
+    try:
+        with ROOM.reserved(4 * MIB) as place:
+            return place.read(4 * MIB, stream)
+    except Refusal as refusal:
+        return type(refusal)
+
+
+def test_slow_bodies_lose_their_room_to_a_good_one(db, post, after_their_deadline):
+    with trickling() as slow:
+        after_their_deadline()
+        assert_problem(post(b" " * 4 * MIB), 400, "invalid_json")
+    assert {answer.result() for answer in slow} == {BodyTooSlow}
+
+
+def test_bodies_keep_their_room_until_their_deadline(db, post):
+    with trickling() as slow:
+        assert_problem(post(LARGE), 503, "too_many_bodies")
+    assert {answer.result() for answer in slow} == {b" " * 4 * MIB}
+
+
+def test_a_slow_body_is_refused_also_if_nobody_needs_its_room(db, after_their_deadline):
+    with trickling(1) as slow:
+        after_their_deadline()
+    assert slow[0].result() is BodyTooSlow
+
+
+def test_a_late_body_keeps_no_memory(after_their_deadline):
+    with trickling(1), ROOM._lock:
+        (late,) = ROOM._places
+        assert not late.take_if_late()
+        after_their_deadline()
+        assert late.take_if_late()
+        assert late._read is None
+
+
+def test_a_body_that_is_read_keeps_its_room_until_it_is_answered(db, post, after_their_deadline):
+    with ExitStack() as answered:
+        for _ in range(4):
+            place = answered.enter_context(ROOM.reserved(4 * MIB))
+            place.read(4 * MIB, BytesIO(LARGE))
+        after_their_deadline()
+        assert_problem(post(LARGE), 503, "too_many_bodies")
+
+
+def test_a_late_body_gets_a_503_that_asks_for_another_try(db, after_their_deadline):
+    class Late(BytesIO):
+        def read(self, most):
+            after_their_deadline()
+            return super().read(most)
+
+    answer = through_wsgi("POST", "/webhook/", LARGE, **{"wsgi.input": Late(LARGE)})
+    assert_problem(answer, 503, "too_many_bodies")
+    assert "too slowly" in answer.json()["detail"]
+    assert not Delivery.objects.exists()
+
+
 def chunked(body):
     environ = {"wsgi.input": BytesIO(body), "wsgi.input_terminated": True}
     return through_wsgi(
         "POST", "/webhook/", CONTENT_LENGTH=None, HTTP_TRANSFER_ENCODING="chunked", **environ
     )
+
+
+@pytest.mark.sqlite
+def test_through_the_server_connections_that_trickle_lose_their_room(tmp_path):
+    given = {"DJANGO_SETTINGS_MODULE": "tests.impatient", "GRANIAN_WORKERS": "1"}
+    with serving("granian", tmp_path, **given) as server, ExitStack() as stack:
+        ends = time.monotonic() + 60
+        while server.post(LARGE).status_code != 503:
+            assert time.monotonic() < ends, "slow bodies take no room"
+            slow = stack.enter_context(server.connected())
+            slow.sendall(HEAD)
+            stack.callback(trickle(slow))
+        while (status := server.post(LARGE).status_code) == 503:
+            assert time.monotonic() < ends, "slow bodies keep the room"
+            time.sleep(0.1)
+        assert status == 400
+
+
+HEAD = (
+    "POST /webhook/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    f"Content-Length: {4 * MIB}\r\n\r\n"
+).encode()
+
+
+def trickle(connection):
+    """Send a byte ten times a second, until the returned function is called."""
+    over = Event()
+
+    def send():
+        with suppress(OSError):
+            while not over.wait(0.1):
+                connection.sendall(b" ")
+
+    Thread(target=send).start()
+    return over.set
 
 
 # The memory of a worker

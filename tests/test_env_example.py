@@ -5,19 +5,27 @@ import subprocess
 
 import pytest
 
-from tests.env_example import EXAMPLE, SETTINGS, env_example
+from realmate import server
+from tests.env_example import EXAMPLE, SERVER, SETTINGS, env_example
 from tests.test_settings import COMPLETE, REQUIRED, read_settings
 
 ENTRIES = re.findall(r"^(# )?([A-Z_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
 
 
 def test_the_example_is_what_the_settings_say():
-    assert EXAMPLE.read_text() == env_example(SETTINGS.read_text()), "run `make env-example`"
+    assert EXAMPLE.read_text() == env_example(SETTINGS.read_text(), SERVER.read_text()), (
+        "run `make env-example`"
+    )
 
 
 def test_every_variable_is_in_the_example():
     read = re.findall(r'\benv\.\w+\(\s*"([A-Z_]+)"', SETTINGS.read_text())
-    assert {name for _, name, _ in ENTRIES} == set(read)
+    assert {name for _, name, _ in ENTRIES} == {*read, *server.SETTINGS}
+
+
+def test_the_server_s_settings_stand_there_with_their_defaults():
+    shown = {name: value for commented, name, value in ENTRIES if commented}
+    assert server.SETTINGS.items() <= shown.items()
 
 
 def test_only_what_is_required_is_not_commented_out():

@@ -115,6 +115,18 @@ def test_a_complete_environment_has_debug_off():
     assert shown.stdout == f"False ['inbox.example'] {COMPLETE['SECRET_KEY']}\n"
 
 
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [("/var/lib/realmate/static", "/var/lib/realmate/static"), ("pages", str(ROOT / "pages"))],
+)
+def test_the_folder_of_the_static_files_is_a_setting(given, folder):
+    show = "from django.conf import settings; print(settings.STATIC_ROOT)"
+    assert (
+        manage("shell", "--no-imports", "-c", show, **COMPLETE, STATIC_ROOT=given).stdout
+        == f"{folder}\n"
+    )
+
+
 @pytest.mark.parametrize("name", sorted(REQUIRED))
 def test_each_of_them_is_missed_alone(name):
     without = {key: value for key, value in COMPLETE.items() if key != name}

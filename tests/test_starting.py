@@ -2,16 +2,19 @@
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
+from functools import partial
+from pathlib import Path
 from subprocess import PIPE
 
 import pytest
 
 from realmate import server as production
-from tests.servers import ROOT, Server, running, set_up, wait_for
+from tests.servers import ROOT, Server, free_port, running, set_up, wait_for
 
 pytestmark = pytest.mark.sqlite
 
@@ -37,8 +40,8 @@ def test_a_second_server_on_the_port_is_refused_and_the_first_one_goes_on(
     with running("granian", own) as first:
         assert first.post(b"{").status_code == 400
         said, code = start(own, DATABASE_URL=f"sqlite:///{tmp_path}/other.sqlite3")
-        port = environ["GRANIAN_PORT"]
-        assert (said, code) == (f"Not started. Another server of this user runs on {port}.", 1)
+        place = f"127.0.0.1:{environ['GRANIAN_PORT']}"
+        assert (said, code) == (f"Not started. Another server of this user runs on {place}.", 1)
         counted = first.ask("GET", "/metrics").content.decode()
         assert 'realmate_deliveries_total{code="invalid_json"} 1.0' in counted
         for _ in range(20):
@@ -73,11 +76,188 @@ def test_of_two_that_start_at_once_one_serves(environ):
 
 
 @pytest.mark.parametrize(
-    ("host", "port"), [("127.0.0.1", "99999"), ("192.0.2.1", "0"), ("::", "x")]
+    ("host", "port", "place"),
+    [
+        ("127.0.0.1", "99999", r"127\.0\.0\.1:99999"),
+        ("192.0.2.1", "0", r"192\.0\.2\.1:0"),
+        ("::", "x", r"\[::\]:x"),
+    ],
 )
-def test_a_place_where_nobody_can_listen_is_named(host, port):
-    with pytest.raises(SystemExit, match=f"Cannot listen on {host}:{port}: "):
+def test_a_place_where_nobody_can_listen_is_named(host, port, place):
+    with pytest.raises(SystemExit, match=f"Cannot listen on {place}: "):
         production.refuse_a_taken_port(host, port)
+
+
+def test_a_host_name_is_no_address(environ):
+    said, code = start(environ, GRANIAN_HOST="localhost")
+    assert (said, code) == ("Not started. GRANIAN_HOST must be an IP address, not localhost.", 1)
+
+
+# Addresses on one port
+
+ADDRESSES = [
+    ("127.0.0.1", "127.0.0.2", True),
+    ("127.0.0.1", "::1", True),
+    ("0.0.0.0", "::1", True),
+    ("127.0.0.1", "127.0.0.1", False),
+    ("::1", "0:0::1", False),
+    ("127.0.0.1", "0.0.0.0", False),
+    ("0.0.0.0", "127.0.0.1", False),
+    ("::", "127.0.0.1", False),
+    ("::1", "::", False),
+]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The place of the locks and the counters."""
+    monkeypatch.setattr(production, "METRICS", tmp_path)
+    return tmp_path
+
+
+def take_the_place(locks, **environ):
+    return production.take_the_place(production.SETTINGS | environ, locks)
+
+
+@pytest.mark.parametrize(("first", "second", "beside"), ADDRESSES)
+def test_two_addresses_have_one_server_each_unless_one_includes_the_other(
+    folder, first, second, beside
+):
+    port = str(free_port())
+    with ExitStack() as locks:
+        take_the_place(locks, GRANIAN_HOST=first, GRANIAN_PORT=port)
+        if beside:
+            take_the_place(locks, GRANIAN_HOST=second, GRANIAN_PORT=port)
+        else:
+            with pytest.raises(SystemExit, match="Another server of this user runs on"):
+                take_the_place(locks, GRANIAN_HOST=second, GRANIAN_PORT=port)
+
+
+def test_two_servers_serve_on_two_addresses_of_one_port(environ):
+    with (
+        running("granian", environ) as first,
+        running(
+            "granian", environ | {"GRANIAN_HOST": "127.0.0.2"}, until=is_listening_on("127.0.0.2")
+        ),
+    ):
+        assert first.ask("GET", "/healthz").status_code == 200
+
+
+def is_listening_on(host):
+    def wait(server, process):
+        while True:
+            assert process.poll() is None, "the server ended"
+            with suppress(OSError), closing(socket.create_connection((host, server.port), 10)):
+                return
+            time.sleep(0.05)
+
+    return wait
+
+
+# Unix sockets
+
+
+@pytest.fixture
+def on_a_socket(environ, tmp_path):
+    return environ | {"GRANIAN_UDS": str(tmp_path / "realmate.sock")}
+
+
+def listens(server, process, *, environ):
+    while not is_answered(environ["GRANIAN_UDS"]):
+        assert process.poll() is None, "the server ended"
+        time.sleep(0.05)
+
+
+def is_answered(path):
+    with closing(socket.socket(socket.AF_UNIX)) as client:
+        client.settimeout(10)
+        try:
+            client.connect(path)
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return client.recv(4096).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
+
+
+def running_on(environ):
+    return running("granian", environ, until=partial(listens, environ=environ))
+
+
+@pytest.mark.parametrize(
+    ("given", "mode"), [({}, 0o660), ({"GRANIAN_UDS_PERMISSIONS": "0666"}, 0o666)]
+)
+def test_a_proxy_of_the_socket_s_group_may_connect(on_a_socket, given, mode):
+    with running_on(on_a_socket | given):
+        assert stat.S_IMODE(Path(on_a_socket["GRANIAN_UDS"]).stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("permissions", ["660", "0x1b0", "rw", "0888"])
+def test_permissions_that_are_not_octal_are_refused(on_a_socket, permissions):
+    said, code = start(on_a_socket, GRANIAN_UDS_PERMISSIONS=permissions)
+    assert (said, code) == (
+        "Not started. GRANIAN_UDS_PERMISSIONS must be octal, such as 0660.",
+        1,
+    )
+
+
+def test_the_socket_of_a_server_that_runs_is_refused_and_it_goes_on(on_a_socket):
+    with running_on(on_a_socket):
+        said, code = start(on_a_socket)
+        assert (said.splitlines(), code) == (
+            [f"Not started. Another server of this user runs on {on_a_socket['GRANIAN_UDS']}."],
+            1,
+        )
+        assert is_answered(on_a_socket["GRANIAN_UDS"])
+
+
+def test_the_socket_of_another_program_is_refused(folder, tmp_path):
+    path = str(tmp_path / "socket")
+    with closing(socket.socket(socket.AF_UNIX)) as other, ExitStack() as locks:
+        other.bind(path)
+        other.listen()
+        with pytest.raises(SystemExit, match=f"Another server listens on {path}"):
+            take_the_place(locks, GRANIAN_UDS=path)
+        assert Path(path).is_socket()
+
+
+def test_the_socket_of_a_server_that_was_killed_is_replaced(on_a_socket):
+    with running_on(on_a_socket) as server:
+        server.kill()
+    assert Path(on_a_socket["GRANIAN_UDS"]).is_socket()
+    with running_on(on_a_socket):
+        pass
+
+
+@pytest.mark.parametrize("path", ["{folder}/none/socket", "{folder}/file", "{folder}/" + "x" * 120])
+def test_a_path_where_no_socket_can_be_is_named_and_left(folder, path):
+    (folder / "file").write_text("kept")
+    with ExitStack() as locks, pytest.raises(SystemExit, match="Cannot listen on"):
+        take_the_place(locks, GRANIAN_UDS=path.format(folder=folder))
+    assert (folder / "file").read_text() == "kept"
+
+
+def test_an_empty_name_of_a_socket_is_none(environ):
+    with running("granian", environ | {"GRANIAN_UDS": ""}) as server:
+        assert server.ask("GET", "/healthz").status_code == 200
+
+
+# Counters
+
+
+def test_only_counters_of_the_dead_leave_a_folder_that_the_operator_names(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    kept = {f"counter_{os.getpid()}.db", "notes_of_mine.db", "counter_1.db"}
+    for name in {*kept, f"counter_{ended.pid}.db", f"gauge_livesum_{ended.pid}.db"}:
+        (tmp_path / name).touch()
+    production.counters_for({"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}, "here")
+    assert {file.name for file in tmp_path.iterdir()} == kept
+
+
+def test_a_folder_of_the_operator_is_made(folder, tmp_path):
+    production.counters_for({"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "a/b")}, "here")
+    assert (tmp_path / "a/b").is_dir()
+    assert not (folder / "here").exists()
 
 
 def test_a_port_whose_last_connections_still_close_is_free(environ):

@@ -1,16 +1,66 @@
-"""The memory of bodies: how much of it the webhook takes in one process."""
+"""The memory of bodies: how much of it the webhook takes in one process, and for how long."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from threading import Lock
+from time import monotonic
+from typing import Any
 
 from django.conf import settings
 
-from chat.refusals import TooManyBodies
+from chat.lengths import PIECE
+from chat.refusals import BodyTooSlow, TooManyBodies
 
 # A smaller body needs no room: the threads of a process are few, and events are small. So nobody
 # keeps events out with large bodies that come slowly.
 SMALL = 64 * 1024
+MIB = 1024 * 1024
+
+
+class Place:
+    """The room of one larger body, and what has been read of the body."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.deadline = monotonic() + settings.SECONDS_FOR_A_MIB * (1 + size / MIB)
+        # None once the body is read, or has lost its room.
+        self._read: BytesIO | None = BytesIO()
+        self._lock = Lock()
+
+    def read(self, most: int, stream: Any) -> bytes:
+        """Read the stream to its end, or `most` bytes of it. Raises BodyTooSlow after the deadline.
+
+        In pieces, like `read_up_to`. A read cannot be interrupted, so a slow body is refused after
+        the piece that it has begun.
+        """
+        left = most
+        while left > 0 and (piece := stream.read(min(left, PIECE))):
+            self._keep(piece)
+            left -= len(piece)
+        return self._finish()
+
+    def take_if_late(self) -> bool:
+        """Drop what has been read of a body that is late. Return whether it was late."""
+        with self._lock:
+            if self._read is None or monotonic() < self.deadline:
+                return False
+            self._read = None
+            return True
+
+    def _keep(self, piece: bytes) -> None:
+        with self._lock:
+            if self._read is None or monotonic() >= self.deadline:
+                self._read = None
+                raise BodyTooSlow
+            self._read.write(piece)
+
+    def _finish(self) -> bytes:
+        with self._lock:
+            if self._read is None:
+                raise BodyTooSlow
+            body, self._read = self._read.getvalue(), None
+            return body
 
 
 class Room:
@@ -21,22 +71,34 @@ class Room:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._taken = 0
+        self._places: set[Place] = set()
 
     @contextmanager
-    def reserved(self, size: int) -> Iterator[None]:
-        """Raises TooManyBodies if there is no room for so many bytes."""
-        self._change(size)
-        try:
-            yield
-        finally:
-            self._change(-size)
+    def reserved(self, size: int) -> Iterator[Place]:
+        """Give a body of so many bytes its place, if need be that of a body that is late.
 
-    def _change(self, size: int) -> None:
+        Raises TooManyBodies if there is no room.
+        """
+        place = self._take(size)
+        try:
+            yield place
+        finally:
+            with self._lock:
+                self._places.discard(place)
+
+    def _take(self, size: int) -> Place:
         with self._lock:
-            if self._taken + size > settings.MAX_BODIES_BYTES:
+            if not self._has_room_for(size):
+                self._places -= {place for place in self._places if place.take_if_late()}
+            if not self._has_room_for(size):
                 raise TooManyBodies
-            self._taken += size
+            place = Place(size)
+            self._places.add(place)
+            return place
+
+    def _has_room_for(self, size: int) -> bool:
+        taken = sum(place.size for place in self._places)
+        return taken + size <= settings.MAX_BODIES_BYTES
 
 
 ROOM = Room()

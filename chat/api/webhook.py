@@ -35,15 +35,15 @@ class RawBody(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        """Raises TooManyBodies, and BodyTooLarge for a chunked body over MAX_BODY_BYTES."""
+        """Raises TooManyBodies, BodyTooSlow, and BodyTooLarge for a chunked body over MAX_BODY_BYTES."""
         request: HttpRequest = stream
         room: ExitStack = parser_context["view"].room
         if is_chunked(request):
             return read_chunked(request.META["wsgi.input"], room)
         length = declared_length(request)
-        if length > SMALL:
-            room.enter_context(ROOM.reserved(length))
-        return read_up_to(length, request)
+        if length <= SMALL:
+            return read_up_to(length, request)
+        return room.enter_context(ROOM.reserved(length)).read(length, request)
 
 
 def read_chunked(chunked: BufferedIOBase, room: ExitStack) -> bytes:
@@ -51,8 +51,8 @@ def read_chunked(chunked: BufferedIOBase, room: ExitStack) -> bytes:
     body = read_up_to(SMALL + 1, chunked)
     if len(body) <= SMALL:
         return body
-    room.enter_context(ROOM.reserved(settings.MAX_BODY_BYTES))
-    body += read_up_to(settings.MAX_BODY_BYTES + 1 - len(body), chunked)
+    place = room.enter_context(ROOM.reserved(settings.MAX_BODY_BYTES))
+    body += place.read(settings.MAX_BODY_BYTES + 1 - len(body), chunked)
     if len(body) > settings.MAX_BODY_BYTES:
         raise BodyTooLarge
     return body
