@@ -116,6 +116,15 @@ class EventTooEarly(ConversationNotFound):
     )
 
 
+class EarlierEventsWait(ConversationNotFound):
+    """An event for a conversation whose early events are not all applied yet. Kept, and applied next."""
+
+    detail = (
+        "Earlier events of this conversation are still being applied. The event is kept, and "
+        "applied after them."
+    )
+
+
 class ConversationClosed(Refusal):
     """A CLOSED conversation takes no message, whatever the message's timestamp."""
 

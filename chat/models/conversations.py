@@ -136,6 +136,10 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
             found = found.filter(waiting_since__isnull=not needs_reply)
         return found
 
+    def with_early_events(self) -> ConversationQuerySet:
+        """Return the conversations whose early events wait to be applied."""
+        return self.filter(early_since__isnull=False).order_by("pk")
+
     def counts(self) -> dict[Filter, int]:
         """Count the rows of each filter, up to COUNTED_TO + 1, so that the time has a bound."""
         counted = {
@@ -217,6 +221,10 @@ class Conversation(models.Model):
     erased_at = models.DateTimeField(
         null=True, help_text="When its text was erased: what is left keeps it from coming back."
     )
+    early_since = models.DateTimeField(
+        null=True,
+        help_text="Set while its early events, which arrived since then, wait to be applied.",
+    )
     waits_from = models.GeneratedField(
         expression=Coalesce("waiting_since", models.Value(NEVER)),
         output_field=models.DateTimeField(),
@@ -253,6 +261,11 @@ class Conversation(models.Model):
                 fields=["opened_at", "id"],
                 name="conversation_waits_opening",
                 condition=Q(waiting_since__isnull=False),
+            ),
+            models.Index(
+                fields=["id"],
+                name="conversation_early_events",
+                condition=Q(early_since__isnull=False),
             ),
         ]
         constraints = [
@@ -297,6 +310,11 @@ class Conversation(models.Model):
         return self.erased_at is not None
 
     @property
+    def has_early_events(self) -> bool:
+        """Whether early events of the conversation wait to be applied. Later events wait behind them."""
+        return self.early_since is not None
+
+    @property
     def needs_reply(self) -> bool:
         """Whether the conversation is OPEN and its last message is RECEIVED."""
         return self.waiting_since is not None
@@ -318,6 +336,7 @@ class Conversation(models.Model):
         self.erased_at = self.erased_at or at
         self.last_message_preview = ""
         self.wrote_after_closing_at = None
+        self.early_since = None
         self.updated_at = at
         self.revision += 1
 
@@ -368,7 +387,15 @@ CHANGED_BY_A_MESSAGE = [
     for field in Conversation._meta.concrete_fields
     if not field.generated
     and field.name
-    not in ("id", "state", "opened_at", "closed_at", "wrote_after_closing_at", "erased_at")
+    not in (
+        "id",
+        "state",
+        "opened_at",
+        "closed_at",
+        "wrote_after_closing_at",
+        "erased_at",
+        "early_since",
+    )
 ]
 find_and_lock = Lookup(Conversation.objects.select_for_update().order_by("pk"))
 

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef
 
 from chat.database.batches import delete_in_batches
-from chat.models import EARLY, Change, Delivery
+from chat.models import EARLY, Change, Conversation, Delivery
 
 MOST_DAYS = 36_500
 
@@ -18,6 +18,9 @@ def outdated(*, now: datetime, days: int) -> models.QuerySet[Delivery]:
     before = now - timedelta(days=days)
     old = Delivery.objects.filter(received_at__lt=before)
     old = old.exclude(code=EARLY, received_at__gte=still_waiting_since(now))
+    # Of an open conversation too: upkeep may need several nights to apply very many.
+    opened = Conversation.objects.with_early_events().values("pk").order_by()
+    old = old.exclude(code=EARLY, conversation_id__in=opened)
     stays = Delivery.objects.filter(replays=OuterRef("pk"), received_at__gte=before)
     return old.exclude(Exists(stays.exclude(code=OuterRef("code"))))
 
