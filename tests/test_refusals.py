@@ -8,7 +8,7 @@ from chat import refusals
 from chat.refusals import ALL, OF_EVENTS, OF_STATUS, REFUSALS, Refusal, refusal_for
 from tests.servers import ROOT
 
-NUMBER_OF_CODES = 22
+NUMBER_OF_CODES = 24
 
 
 def subclasses_of(refusal):
