@@ -10,7 +10,7 @@ from django.db import OperationalError, close_old_connections, connection
 
 from chat import heavy, statistics
 from chat.database.limits import TooSlow, at_most
-from chat.models import MessageQuerySet
+from chat.models import Conversation, MessageQuerySet
 from tests.conftest import C, make_event
 
 pytestmark = pytest.mark.both_engines("reads in chunks, and stops queries")
@@ -104,6 +104,14 @@ def close(answer):
     request_finished.disconnect(close_old_connections)
     answer.close()
     request_finished.connect(close_old_connections)
+
+
+def test_a_closed_answer_gives_its_turn_back_while_it_is_still_held(thread):
+    conversation = Conversation.objects.get()
+    answers = [heavy.streamed(iter("abcd"), conversation) for _ in range(heavy.READS_AT_ONCE)]
+    for answer in answers:
+        close(answer)
+    assert_all_turns_are_free()
 
 
 @pytest.mark.parametrize("path", [*LONG, *STATISTICS])
