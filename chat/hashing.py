@@ -6,19 +6,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from threading import BoundedSemaphore, get_native_id
+from threading import get_native_id
 from typing import Any
 
 from django.contrib.auth import hashers
 
 from chat.refusals import TooManyLogins
+from chat.turns import Turns
 
 HASHES_AT_ONCE = 2
 WAIT_SECONDS = 1
 # Of a busy processor such a thread gets a tenth of what others get. Of an idle one it gets all.
 NICENESS = 10
 
-_turns = BoundedSemaphore(HASHES_AT_ONCE)
+_turns = Turns(HASHES_AT_ONCE, TooManyLogins)
 _has_turn: ContextVar[bool] = ContextVar("_has_turn", default=False)
 
 
@@ -32,14 +33,12 @@ def turn_to_hash() -> Iterator[None]:
     if _has_turn.get():
         yield
         return
-    if not _turns.acquire(timeout=WAIT_SECONDS):
-        raise TooManyLogins
-    token = _has_turn.set(True)
-    try:
-        yield
-    finally:
-        _has_turn.reset(token)
-        _turns.release()
+    with _turns.turn(seconds=WAIT_SECONDS):
+        token = _has_turn.set(True)
+        try:
+            yield
+        finally:
+            _has_turn.reset(token)
 
 
 def give_way() -> None:

@@ -116,6 +116,15 @@ class EventTooEarly(ConversationNotFound):
     )
 
 
+class EarlierEventsWait(ConversationNotFound):
+    """An event for a conversation whose early events are not all applied yet. Kept, and applied next."""
+
+    detail = (
+        "Earlier events of this conversation are still being applied. The event is kept, and "
+        "applied after them."
+    )
+
+
 class ConversationClosed(Refusal):
     """A CLOSED conversation takes no message, whatever the message's timestamp."""
 
@@ -324,6 +333,34 @@ class BodyTooSlow(TooManyBodies):
     detail = "The body came too slowly. Nothing was stored; send it again."
 
 
+class TooManyReads(Refusal):
+    """Other long conversations or statistics are being read, and no turn came in time."""
+
+    code = "too_many_reads"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    detail = "Too many long answers are being made at this moment. Send the request again."
+    reason = _(
+        "Other long conversations or statistics are being read at this moment. Try again in a few "
+        "seconds."
+    )
+    retry = True
+    headers = {"Retry-After": "5"}
+
+
+class PeriodTooLong(Refusal):
+    """The statistics of the period take longer to read than a request may."""
+
+    code = "period_too_long"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    detail = "Reading this period takes too long. Ask for a shorter one, or at a quiet hour."
+    reason = _(
+        "The statistics of this period take too long to read. Choose a shorter period, or try again "
+        "at a quiet hour."
+    )
+    retry = True
+    headers = {"Retry-After": "60"}
+
+
 class NotMigrated(TryAgain):
     """The code is older or newer than the schema of the database. /readyz names the migrations."""
 
@@ -366,6 +403,8 @@ ALL: tuple[type[Refusal], ...] = (
     TooManyAttempts,
     TooManyBodies,
     TooManyLogins,
+    TooManyReads,
+    PeriodTooLong,
     TryAgain,
 )
 REFUSALS = {refusal.code: refusal for refusal in ALL}

@@ -20,14 +20,20 @@ from django.db.models.functions import Lag
 from django.utils import timezone
 from pydantic import BaseModel, ConfigDict
 
+from chat.database.limits import TooSlow, at_most
+from chat.heavy import turn_to_read
 from chat.models import Conversation, Direction, Filter, Message
+from chat.refusals import PeriodTooLong
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PERIODS = (7, 30, 90)
 DEFAULT_PERIOD = 30
 KEPT_SECONDS = 60
+# Less than the deadline of a request, which would end as a 503 without a word of advice.
+MOST_SECONDS = 3.5
+TOO_LONG = "too long"
 
 SECOND = 1_000_000  # in microseconds, as all instants and durations below
 # Zones differ from UTC by whole quarters of an hour, so a quarter lies in one local hour.
@@ -92,22 +98,43 @@ class Statistics(Figures):
 
 
 def statistics_of(days: int) -> Statistics:
-    """Return statistics of the last days with today. Up to a minute old: `as_of` is their time."""
+    """Return statistics of the last days with today. Up to a minute old: `as_of` is their time.
+
+    Raises PeriodTooLong, for a minute without a query, and TooManyReads.
+    """
     key = f"statistics.{days}.{settings.DISPLAY_TIME_ZONE}"
-    found: Statistics | None = cache.get(key)
+    found: Statistics | str | None = cache.get(key)
     if found is None:
-        found = read_statistics(days, now=timezone.now())
+        with turn_to_read():
+            found = read_in_time(days)
         cache.set(key, found, KEPT_SECONDS)
+    if isinstance(found, str):
+        raise PeriodTooLong
     return found
 
 
-def read_statistics(days: int, *, now: datetime) -> Statistics:
-    """Read the statistics from the database, in six queries."""
+def read_in_time(days: int) -> Statistics | str:
+    """Read the statistics. Return TOO_LONG if that takes longer than MOST_SECONDS."""
+    try:
+        with at_most(MOST_SECONDS) as check_time:
+            return read_statistics(days, now=timezone.now(), check_time=check_time)
+    except TooSlow:
+        return TOO_LONG
+
+
+def no_limit() -> None:
+    """Let a read take its time."""
+
+
+def read_statistics(
+    days: int, *, now: datetime, check_time: Callable[[], None] = no_limit
+) -> Statistics:
+    """Read the statistics from the database, in six queries. Call `check_time` between rows."""
     period = Period.ending(now, days=days)
     opened = opened_by_day(period)
     messages = Messages.within(period)
-    replies, first_replies = replies_within(period)
-    closings = closings_within(period)
+    replies, first_replies = replies_within(period, check_time)
+    closings = closings_within(period, check_time)
     return Statistics(
         days=days,
         first=period.first,
@@ -278,12 +305,13 @@ def durations(took: array[int]) -> Durations:
     return Durations(count=len(took), median_seconds=median(took) / SECOND if took else None)
 
 
-def closings_within(period: Period) -> Timed:
+def closings_within(period: Period, check_time: Callable[[], None]) -> Timed:
     closed = Conversation.objects.filter(**period.within("closed_at")).order_by()
     closed = closed.exclude(closed_at=F("erased_at"))  # closed by an erasure
     ended = Microseconds("closed_at")
     timed = Timed()
     for at, took in closed.values_list(ended, ended - Microseconds("opened_at")).iterator():
+        check_time()
         timed.add(at, took, period)
     return timed
 
@@ -306,10 +334,11 @@ REPLIES = """
 """
 
 
-def replies_within(period: Period) -> tuple[Timed, Timed]:
+def replies_within(period: Period, check_time: Callable[[], None]) -> tuple[Timed, Timed]:
     """Return the replies sent in the period, and the first replies of conversations among them."""
     every, first = Timed(), Timed()
     for at, took, is_first in replies(period):
+        check_time()
         every.add(at, took, period)
         if is_first:
             first.add(at, took, period)

@@ -236,7 +236,11 @@ def other_value(field, value):
 def stored_fields(checked):
     """Each stored field of the conversations that were checked, of their messages and changes."""
     for model, rows, left_out in (
-        (Conversation, Conversation.objects.filter(pk__in=checked), {"id", "dealt_with_at"}),
+        (
+            Conversation,
+            Conversation.objects.filter(pk__in=checked),
+            {"id", *rebuilding.UNTOLD_FIELDS},
+        ),
         (Message, Message.objects.filter(conversation__in=checked), set()),
         (Change, Change.objects.filter(conversation_id__in=checked), {"id", "position"}),
     ):

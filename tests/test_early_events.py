@@ -2,11 +2,15 @@
 
 import json
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
+from django.db import OperationalError
 
 from chat.models import Conversation, Delivery, Message
-from tests.conftest import M2, OTHER_C, C, M, make_event
+from chat.upkeep import steps
+from tests.conftest import M2, NOW, OTHER_C, C, M, make_event
 
 pytestmark = pytest.mark.both_engines("kept in the log, applied in one transaction")
 
@@ -303,20 +307,63 @@ def test_however_many_there_are_the_statements_stay_few(deliver, django_assert_m
     """Other writers wait while they are applied."""
     for second in range(42, 60):
         deliver(message(f"00000000-0000-4000-8000-{second:012}", second))
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(22):
         deliver(OPEN)
     assert Conversation.objects.get().message_count == Message.objects.count() == 18
 
 
-@pytest.mark.parametrize("most", [1, 2, 3])
-def test_what_is_written_in_parts_goes_by_the_same_rules(deliver, monkeypatch, most):
-    monkeypatch.setattr(
-        "chat.database.batches.BYTES_A_BATCH", most * len(json.dumps(message())) - 50
-    )
+@pytest.fixture(params=[1, 2, 3])
+def few_at_once(request, monkeypatch):
+    """A transaction applies so many early events at most."""
+    monkeypatch.setattr("chat.models.deliveries.EARLY_AT_ONCE", request.param)
+    return request.param
+
+
+def upkeep():
+    assert steps.run("early", now=NOW).is_complete
+
+
+def messages(count):
+    return [message(numbered(number), number) for number in range(count)]
+
+
+def numbered(number):
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
+def test_the_opening_applies_as_many_as_a_transaction_takes(deliver, few_at_once):
+    for early in reversed(messages(5)):
+        deliver(early)
+    assert deliver(OPEN).outcome == "applied"
+    assert arrived() == [numbered(number) for number in range(few_at_once)]
+    assert Conversation.objects.get().has_early_events
+
+
+def test_the_bytes_of_a_transaction_have_a_bound_too(deliver, monkeypatch):
+    size = len(json.dumps(message()))
+    monkeypatch.setattr("chat.database.batches.BYTES_A_BATCH", 2 * size - 50)
+    for early in messages(5):
+        deliver(early)
+    deliver(OPEN)
+    assert Conversation.objects.get().message_count == 2
+
+
+def test_upkeep_applies_the_rest_in_order(deliver, few_at_once):
+    for early in reversed(messages(7)):
+        deliver(early)
+    deliver(OPEN)
+    upkeep()
+    assert arrived() == [numbered(number) for number in range(7)]
+    assert not Conversation.objects.get().has_early_events
+    assert not Message.objects.filter(late=True).exists()
+
+
+def test_parts_go_by_the_same_rules(deliver, few_at_once):
     events = [message(M2, 43), message(M, 42), close(44), message(M, 42), message(M3, 46)]
     for event in events:
         deliver(event)
     deliver(OPEN)
+    upkeep()
     assert arrived() == [M, M2]
     assert [said for _, said, _ in log()[6:]] == [
         "applied",
@@ -326,6 +373,86 @@ def test_what_is_written_in_parts_goes_by_the_same_rules(deliver, monkeypatch, m
         "conversation_closed",
     ]
     assert Conversation.objects.get().wrote_after_closing_at is not None
+
+
+def test_an_event_that_comes_meanwhile_waits_behind_them(deliver, few_at_once):
+    for early in messages(9):
+        deliver(early)
+    deliver(OPEN)
+    answer = deliver(message(M, 20))
+    assert (answer.code, answer.refusal.retry) == ("conversation_not_found", True)
+    assert "applied after them" in answer.refusal.detail
+    assert M not in arrived()
+    upkeep()
+    assert arrived() == [*(numbered(number) for number in range(9)), M]
+
+
+def test_each_later_event_applies_the_next(deliver, few_at_once):
+    for early in messages(6):
+        deliver(early)
+    for _ in range(6):
+        deliver(OPEN)
+    assert arrived() == [numbered(number) for number in range(6)]
+    assert deliver(message(M)).outcome == "applied"
+
+
+def test_a_close_that_comes_meanwhile_shuts_none_of_them_out(deliver, few_at_once):
+    """Its timestamp is before theirs, but it arrived after the opening."""
+    for early in messages(7):
+        deliver(early)
+    deliver(OPEN)
+    assert deliver(close(0)).code == "conversation_not_found"
+    upkeep()
+    conversation = Conversation.objects.get()
+    assert (conversation.message_count, conversation.state) == (7, "CLOSED")
+
+
+def test_a_retry_meanwhile_is_a_duplicate_in_the_end(deliver, few_at_once):
+    for early in messages(7):
+        deliver(early)
+    deliver(OPEN)
+    last = messages(7)[-1]
+    assert deliver(last).code == "conversation_not_found"
+    upkeep()
+    assert deliver(last).outcome == "duplicate"
+    assert Conversation.objects.get().message_count == 7
+
+
+def test_a_transaction_that_fails_leaves_the_rest_waiting(deliver, few_at_once, monkeypatch):
+    for early in messages(7):
+        deliver(early)
+    deliver(OPEN)
+    with monkeypatch.context() as broken:
+        broken.setattr("chat.events.unit_of_work.insert", raising)
+        with pytest.raises(OperationalError):
+            deliver(message(M, 20))
+    assert len(arrived()) == few_at_once
+    upkeep()
+    assert arrived() == [numbered(number) for number in range(7)]
+
+
+def raising(*args, **kwargs):
+    raise OperationalError("the server is gone")
+
+
+def test_prune_keeps_what_waits(deliver, few_at_once):
+    for early in messages(7):
+        deliver(early)
+    deliver(OPEN)
+    call_command("prune", "--yes", "--days", "1", stdout=StringIO())
+    upkeep()
+    assert Conversation.objects.get().message_count == 7
+
+
+def test_the_thread_says_that_messages_wait(deliver, client, few_at_once):
+    for early in messages(7):
+        deliver(early)
+    deliver(OPEN)
+    words = "earlier messages are still being added"
+    address = f"/ui/{C}/?lang=en"
+    assert words in client.get(address).content.decode()
+    upkeep()
+    assert words not in client.get(address).content.decode()
 
 
 def test_the_404_says_that_the_event_is_kept(post, client):

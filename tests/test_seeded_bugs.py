@@ -88,8 +88,8 @@ BUGS = {
     ),
     "early events are applied twice": Bug(
         "chat/events/ingest.py",
-        "        apply_early_events(event.data.id, envelope, work)\n",
-        "        apply_early_events(event.data.id, envelope, work)\n" * 2,
+        "        record(result_of_early(early, work), replay, work)\n",
+        "        record(result_of_early(early, work), replay, work)\n" * 2,
     ),
     "a commit is not synced": Bug(
         "realmate/settings.py",

@@ -53,6 +53,7 @@ def test_everything_that_is_old_goes_and_the_rest_stays(old_things):
 def test_it_says_one_line_a_step(old_things):
     placed = 2 if connection.vendor == "postgresql" else 0
     assert upkeep().splitlines() == [
+        "early: 0 early events applied",
         f"places: {placed} changes got their place",
         "deliveries: 2 deliveries deleted",
         "changes: 1 changes deleted",
@@ -70,7 +71,7 @@ def test_the_second_run_finds_nothing_to_do(old_things):
 def test_machines_get_json(old_things):
     found = json.loads(upkeep("--json"))["steps"]
     assert [step["step"] for step in found] == list(steps.STEPS)
-    assert found[1] == {"step": "deliveries", "rows": 2, "complete": True, "error": None}
+    assert found[2] == {"step": "deliveries", "rows": 2, "complete": True, "error": None}
 
 
 def test_a_step_that_fails_is_told_and_stops_no_other(old_things, monkeypatch, capsys):

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
-from itertools import chain
 from typing import Any, TypeVar
 
 from django.db.models import Model
@@ -33,6 +32,7 @@ from chat.api.spreadsheets import XLSX, xlsx_of
 from chat.api.transcripts import csv_of, text_of
 from chat.database.keyset import BadCursor, Page, page_of
 from chat.events.payloads import parse_id
+from chat.heavy import streamed, turn_to_read_all_of
 from chat.models import (
     SIDES,
     Conversation,
@@ -98,9 +98,20 @@ class ConversationDetail(Read):
         etag = f'"{FORMAT}-{current_generation()}-{conversation.revision}"'
         response = get_conditional_response(request, etag=etag)
         if response is None:
-            response = Response(conversation_json(conversation))
+            is_head = request.method == "HEAD"
+            response = without_a_body() if is_head else Response(whole(conversation))
         response["ETag"] = etag
         return response
+
+
+def without_a_body() -> HttpResponse:
+    """Answer HEAD where GET does heavy work. REST framework's response would lose its type."""
+    return HttpResponse(content_type="application/json")
+
+
+def whole(conversation: Conversation) -> bytes:
+    with turn_to_read_all_of(conversation):
+        return conversation_json(conversation)
 
 
 class MessagePage(Read):
@@ -134,8 +145,10 @@ class Transcript(Read):
 
     def get(self, request: Request, id: str) -> StreamingHttpResponse:
         conversation = find_conversation(id)
-        pieces = self.write(conversation) if request.method == "GET" else iter(())
-        response = StreamingHttpResponse(with_first_chunks(pieces), content_type=self.content_type)
+        if request.method == "HEAD":
+            response = StreamingHttpResponse((), content_type=self.content_type)
+        else:
+            response = streamed(self.write(conversation), conversation, self.content_type)
         name = f"conversation-{conversation.id}.{self.suffix}"
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         return response
@@ -155,11 +168,6 @@ class TranscriptXLSX(Transcript):
     write = staticmethod(xlsx_of)
     content_type = XLSX
     suffix = "xlsx"
-
-
-def with_first_chunks(chunks: Iterator[Any]) -> Iterator[Any]:
-    """Read two chunks before the answer begins: a failing database gives a 503, not a torn file."""
-    return chain([next(chunks, b""), next(chunks, b"")], chunks)
 
 
 def find_conversation(id: str) -> Conversation:
@@ -220,4 +228,6 @@ class Stats(Read):
 
     def get(self, request: Request) -> HttpResponse:
         parameters = StatsParameters.read(request.query_params)
+        if request.method == "HEAD":
+            return without_a_body()
         return Response(statistics_of(parameters.days))

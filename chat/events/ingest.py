@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connection
 
+from chat.database.batches import taking_turns
 from chat.database.group_commit import GroupCommit
 from chat.database.migrated import WrongSchema, writing
 from chat.database.readiness import note_failure, note_write
@@ -19,6 +21,8 @@ from chat.refusals import ConversationClosed, InvalidPayload, Refusal, Subject
 
 # A constraint decides a race. The loser runs again, and then finds the winner's row.
 ATTEMPTS = 3
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,14 +127,20 @@ def ingest_one(
     parsed: Parsed, *, using: str = DEFAULT_DB_ALIAS, early_events: bool = True
 ) -> Result:
     """Ingest one event in a transaction of its own, and try again after a lost race."""
-    for attempt in range(1, ATTEMPTS + 1):
+    [result] = after_lost_races(
+        lambda: ingest_together(lambda: [parsed], using=using, early_events=early_events)
+    )
+    return result
+
+
+def after_lost_races(run: Callable[[], Answer]) -> Answer:
+    """Run a transaction, at most ATTEMPTS times. Raises the IntegrityError of the last attempt."""
+    for _ in range(ATTEMPTS - 1):
         try:
-            [result] = ingest_together(lambda: [parsed], using=using, early_events=early_events)
-            return result
+            return run()
         except IntegrityError:
-            if attempt == ATTEMPTS:
-                raise
-    raise AssertionError  # for mypy: the last attempt returns or raises
+            continue
+    return run()
 
 
 def ingest_together(
@@ -166,9 +176,11 @@ def ingest_into(work: UnitOfWork, parsed: Parsed) -> Result:
         if not event.subject.conversation_id and work.has_erased_any(ids_in(kept)):
             kept = b""
         return record(refused(event, event.subject), replace(envelope, body=kept), work)
+    apply_early_events(event.subject.conversation_id, envelope, work)
     result = result_of(event, work, received_at=envelope.delivered_at)
     record(result, envelope, work)
     if isinstance(event, NewConversation) and result.outcome == Outcome.APPLIED:
+        find_early_events(event.data.id, envelope, work)
         apply_early_events(event.data.id, envelope, work)
     return result
 
@@ -187,19 +199,43 @@ def refused(refusal: Refusal, subject: Subject) -> Result:
     return Result(Outcome.REFUSED, subject, refusal)
 
 
-def apply_early_events(conversation_id: UUID, envelope: Envelope, work: UnitOfWork) -> None:
-    """Apply the events that came before this NEW_CONVERSATION, in the order of their timestamps.
+def find_early_events(conversation_id: UUID, envelope: Envelope, work: UnitOfWork) -> None:
+    """Let the events that came before this NEW_CONVERSATION wait to be applied."""
+    if settings.EARLY_EVENTS_HOURS:
+        since = envelope.delivered_at - timedelta(hours=settings.EARLY_EVENTS_HOURS)
+        work.let_early_events_wait(conversation_id, since=since)
 
-    Batches are written as they fill up, because there may be thousands of early events.
+
+def apply_early_events(conversation_id: UUID | None, envelope: Envelope, work: UnitOfWork) -> int:
+    """Apply the next early events that wait, if any. Return their number, EARLY_AT_ONCE at most.
+
+    The opening applies the first. Each later event of the conversation applies the next, and so
+    does upkeep: a transaction for all of them could last longer than a request may.
     """
-    if not settings.EARLY_EVENTS_HOURS:
-        return
-    since = envelope.delivered_at - timedelta(hours=settings.EARLY_EVENTS_HOURS)
-    for early in work.early(conversation_id, since=since):
+    count = 0
+    for early in work.early(conversation_id):
         replay = replace(
             envelope, body=bytes(early.body), webhook_id=early.webhook_id, replays=early
         )
         record(result_of_early(early, work), replay, work)
+        count += 1
+    return count
+
+
+def apply_waiting(conversation_id: UUID, *, at: datetime) -> int:
+    """Apply the next early events of a conversation without an event. Return their number.
+
+    Other writers get in between two calls.
+    """
+    envelope = Envelope(body=b"", received_at=at, request_id=uuid4())
+
+    def apply_next() -> int:
+        with taking_turns():
+            work = UnitOfWork([Subject(conversation_id=conversation_id)])
+            work.now = at
+            return apply_early_events(conversation_id, envelope, work)
+
+    return after_lost_races(apply_next)
 
 
 def result_of_early(early: Delivery, work: UnitOfWork) -> Result:

@@ -9,6 +9,7 @@ from chat.models import Conversation, Delivery, Direction, Message
 from chat.refusals import (
     ConversationClosed,
     ConversationErased,
+    EarlierEventsWait,
     EventTooEarly,
     IdConflict,
 )
@@ -53,6 +54,8 @@ def add_message(event: NewMessage, work: UnitOfWork, *, received_at: datetime) -
         raise ConversationErased
     if conversation.is_closed:
         raise ConversationClosed
+    if work.must_wait(conversation):
+        raise EarlierEventsWait
     message = Message(
         id=event.data.id,
         conversation_id=conversation.id,
@@ -73,6 +76,8 @@ def close_conversation(event: CloseConversation, work: UnitOfWork) -> Outcome:
         raise EventTooEarly
     if conversation.is_closed:
         return Outcome.DUPLICATE
+    if work.must_wait(conversation):
+        raise EarlierEventsWait
     conversation.close(at=event.timestamp)
     work.close(conversation)
     return Outcome.APPLIED

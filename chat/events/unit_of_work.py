@@ -46,6 +46,8 @@ class UnitOfWork:
         self.conversations: dict[UUID, Conversation | None] = {}
         self.messages: dict[UUID, Message | None] = {}
         self.with_early_events: set[UUID] = set()  # unknown conversations
+        self.is_applying_early = False
+        self.served: set[UUID] = set()  # conversations whose next early events were taken
         self._forget_changes()
         self._read(list(subjects))
 
@@ -97,18 +99,38 @@ class UnitOfWork:
             or messages.filter(content="").exists()
         )
 
-    def early(self, conversation_id: UUID, *, since: datetime) -> Iterator[Delivery]:
-        """Yield the conversation's early events, and write the caller's changes after each batch."""
-        if conversation_id not in self.with_early_events:
+    def let_early_events_wait(self, conversation_id: UUID, *, since: datetime) -> None:
+        """Note on a conversation that is being opened that it has early events, if it has."""
+        conversation = self.conversation(conversation_id)
+        if conversation and conversation_id in self.with_early_events:
+            conversation.early_since = since
+
+    def early(self, conversation_id: UUID | None) -> Iterator[Delivery]:
+        """Yield the conversation's next early events, once a transaction. Then write the effects."""
+        conversation = self.conversations.get(conversation_id) if conversation_id else None
+        since = conversation.early_since if conversation else None
+        if not (conversation and since) or conversation.id in self.served:
             return
+        self.served.add(conversation.id)
         self.write()  # the early events may be part of this very batch
         held = set(self.messages)
-        for batch in Delivery.objects.using(self.using).take_early(conversation_id, since=since):
-            self._read_messages(delivery.message_id for delivery in batch)
-            yield from batch
-            self.write()
-            for id in self.messages.keys() - held:  # up to 4 MiB of text each
-                del self.messages[id]
+        log = Delivery.objects.using(self.using)
+        found, more_follow = log.next_early(conversation.id, since=since)
+        self._read_messages(delivery.message_id for delivery in found)
+        self.is_applying_early = True
+        yield from found
+        self.is_applying_early = False
+        if not more_follow:
+            conversation.early_since = None
+            self.changed[conversation.id] = conversation
+            self.changed_fields.add("early_since")
+        self.write()
+        for id in self.messages.keys() - held:  # up to 4 MiB of text each
+            del self.messages[id]
+
+    def must_wait(self, conversation: Conversation) -> bool:
+        """Whether an event of the conversation must wait until its early events are applied."""
+        return conversation.has_early_events and not self.is_applying_early
 
     def open(self, conversation: Conversation) -> None:
         self.conversations[conversation.id] = conversation

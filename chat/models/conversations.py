@@ -140,6 +140,10 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
             found = found.filter(waiting_since__isnull=not needs_reply)
         return found
 
+    def with_early_events(self) -> ConversationQuerySet:
+        """Return the conversations whose early events wait to be applied."""
+        return self.filter(early_since__isnull=False).order_by("pk")
+
     def counts(self) -> dict[Filter, int]:
         """Count the rows of each filter, up to COUNTED_TO + 1, so that the time has a bound."""
         counted = {
@@ -230,6 +234,10 @@ class Conversation(models.Model):
     erased_at = models.DateTimeField(
         null=True, help_text="When its text was erased: what is left keeps it from coming back."
     )
+    early_since = models.DateTimeField(
+        null=True,
+        help_text="Set while its early events, which arrived since then, wait to be applied.",
+    )
     waits_from = models.GeneratedField(
         expression=Coalesce("waiting_since", models.Value(NEVER)),
         output_field=models.DateTimeField(),
@@ -266,6 +274,11 @@ class Conversation(models.Model):
                 fields=["opened_at", "id"],
                 name="conversation_waits_opening",
                 condition=Q(waiting_since__isnull=False),
+            ),
+            models.Index(
+                fields=["id"],
+                name="conversation_early_events",
+                condition=Q(early_since__isnull=False),
             ),
         ]
         constraints = [
@@ -325,6 +338,11 @@ class Conversation(models.Model):
         return self.wrote_after_closing_at is not None and self.dealt_with_at is None
 
     @property
+    def has_early_events(self) -> bool:
+        """Whether early events of the conversation wait to be applied. Later events wait behind them."""
+        return self.early_since is not None
+
+    @property
     def needs_reply(self) -> bool:
         """Whether the conversation is OPEN and its last message is RECEIVED."""
         return self.waiting_since is not None
@@ -348,6 +366,7 @@ class Conversation(models.Model):
         self.wrote_after_closing_at = None
         self.wrote_after_closing_count = 0
         self.dealt_with_at = None
+        self.early_since = None
         self.updated_at = at
         self.revision += 1
 
@@ -410,7 +429,8 @@ CHANGED_BY_A_MESSAGE = [
     field.name
     for field in Conversation._meta.concrete_fields
     if not field.generated
-    and field.name not in ("id", "state", "opened_at", "closed_at", "erased_at", "dealt_with_at")
+    and field.name
+    not in ("id", "state", "opened_at", "closed_at", "erased_at", "dealt_with_at", "early_since")
     and "wrote_after_closing" not in field.name
 ]
 find_and_lock = Lookup(Conversation.objects.select_for_update().order_by("pk"))

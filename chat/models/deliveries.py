@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import models
@@ -24,11 +24,14 @@ from chat.refusals import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
 KEPT_OF_INVALID_BODY = 64 * 1024
 SHOWN_OF_BODY = 64 * 1024
 EARLY = ConversationNotFound.code
+# Early events of one conversation that one transaction applies. It must end long before the
+# deadline of a request.
+EARLY_AT_ONCE = 500
 INVALID = (InvalidEvent.code, InvalidJSON.code)
 # Reasons that may be gone at a replay: the conversation arrived, or the rules changed.
 MAY_CHANGE = (EARLY, *INVALID)
@@ -83,25 +86,53 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         found = self.filter(received_at__gte=since) if since else self
         return found.filter(received_at__lt=until) if until else found
 
-    def take_early(self, conversation_id: UUID, *, since: datetime) -> Iterator[list[Delivery]]:
-        """Yield the early events of a conversation by timestamp, in batches.
+    def next_early(self, conversation_id: UUID, *, since: datetime) -> tuple[list[Delivery], bool]:
+        """Return the early events to apply next, and whether more follow.
 
-        Batches, because a body may hold 4 MiB and the number of events has no bound. Message ids are
-        locked first, because two conversations whose early messages share ids could deadlock.
-        Refused replays are left out, because their originals are in.
+        They are at most EARLY_AT_ONCE, and end at BYTES_A_BATCH. Message ids are locked first,
+        because two conversations whose early messages share ids could deadlock.
         """
+        found = self._early_in_order(conversation_id, since=since, most=EARLY_AT_ONCE + 1)
+        first = next(batches(found, size_of=itemgetter(2), most=EARLY_AT_ONCE), [])
+        message_ids = [message_id for __, message_id, __ in first if message_id]
+        lock_ids(message_ids, of="message", using=self.db)
+        deliveries = self.in_bulk([pk for pk, __, __ in first])
+        return [deliveries[pk] for pk, __, __ in first], len(found) > len(first)
+
+    def _early_in_order(self, conversation_id: UUID, *, since: datetime, most: int) -> list[Any]:
+        """Return the number, message id and size of the first early events that wait.
+
+        Events from before the opening come by timestamp. Events that came while those waited
+        follow in the order of their arrival, as if none had waited.
+        """
+        settled = Delivery.objects.using(self.db).filter(replays=OuterRef("pk"))
+        # Refused replays are left out, because their originals are in.
         early = self.filter(
+            ~Exists(settled.exclude(code=EARLY)),
             conversation_id=conversation_id,
             code=EARLY,
             received_at__gte=since,
             replays=None,
         )
-        found = list(early.as_they_happened().values_list("pk", "message_id", Length("body")))
-        message_ids = [message_id for __, message_id, __ in found if message_id]
-        lock_ids(message_ids, of="message", using=self.db)
-        for batch in batches(found, size_of=itemgetter(2)):
-            deliveries = self.in_bulk([pk for pk, __, __ in batch])
-            yield [deliveries[pk] for pk, __, __ in batch]
+        columns = "pk", "message_id", Length("body")
+        opened = self.opening_of(conversation_id)
+        if opened is None:  # pruned
+            return list(early.as_they_happened().values_list(*columns)[:most])
+        before = early.filter(pk__lt=opened).as_they_happened().values_list(*columns)
+        found = list(before[:most])
+        later = early.filter(pk__gt=opened).order_by("id").values_list(*columns)
+        return [*found, *later[: most - len(found)]] if len(found) < most else found
+
+    def opening_of(self, conversation_id: UUID) -> int | None:
+        """Return the number of the delivery that opened a conversation, unless it was pruned."""
+        # Hide the outcome: SQLite has no statistics, and would read all rows of one outcome.
+        return (
+            self.filter(conversation_id=conversation_id, type=Delivery.Type.NEW_CONVERSATION)
+            .filter(Exact(Coalesce("outcome", Value("")), Delivery.Outcome.APPLIED))
+            .order_by("id")
+            .values_list("pk", flat=True)
+            .first()
+        )
 
     def numbered(self, number: str) -> Delivery | None:
         """Return the delivery with this number of an address. Defers the body; adds `body_size`."""

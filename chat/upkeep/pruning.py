@@ -21,6 +21,9 @@ def outdated(*, now: datetime, days: int) -> models.QuerySet[Delivery]:
     before = now - timedelta(days=days)
     old = Delivery.objects.filter(received_at__lt=before)
     old = old.exclude(code=EARLY, received_at__gte=still_waiting_since(now))
+    # Of an open conversation too: upkeep may need several nights to apply very many.
+    opened = Conversation.objects.with_early_events().values("pk").order_by()
+    old = old.exclude(code=EARLY, conversation_id__in=opened)
     waiting = Conversation.objects.needs_dealing().filter(pk=OuterRef("conversation_id"))
     old = old.exclude(Exists(waiting), text_digest__isnull=False)
     stays = Delivery.objects.filter(replays=OuterRef("pk"), received_at__gte=before)

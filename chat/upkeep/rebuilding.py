@@ -39,11 +39,13 @@ COMPARED_OF_CHANGES = ["type", "message_id", "at"]
 WROTE = Change.Type.WROTE_AFTER_CLOSING
 # What a customer's writing after closing changes, besides `activity_at`.
 WROTE_FIELDS = {"wrote_after_closing_at", "wrote_after_closing_count", "updated_at"}
-# The log tells no marks of dealing.
+# The log tells no marks of dealing. The scratch database applies early events where the log has them,
+# so none wait there.
+UNTOLD_FIELDS = ("dealt_with_at", "early_since")
 COMPARED = [
     field.attname
     for field in Conversation._meta.concrete_fields
-    if not field.generated and field.name != "dealt_with_at"
+    if not field.generated and field.name not in UNTOLD_FIELDS
 ]
 # Without generated keys: messages are compared in their order of arrival.
 COMPARED_OF_MESSAGES = ["id", "direction", "content", "timestamp", "received_at", "late"]
@@ -150,16 +152,20 @@ class Check:
     def _to_feed(self, rows: list[Delivery]) -> Iterator[Delivery]:
         """Leave out invalid bodies (maybe truncated), erased ones, and conversations left out.
 
+        Events that waited behind early events have rows of their own, too, if they were applied.
         The body of a refusal is erased too if its message was stored in another conversation later.
         """
         owners = owners_of({row.message_id for row in rows if row.code == IdConflict.code})
+        waited = waited_behind_early_events([row for row in rows if row.code == EARLY])
         for row in rows:
             if row.code == ConversationClosed.code and not row.body:
                 self._untold.add(row.conversation_id)
             about = {row.conversation_id}
             if row.code == IdConflict.code:
                 about.add(owners.get(row.message_id))
-            if row.code not in INVALID and row.body and not about & self._left_out:
+            if row.code in INVALID or row.pk in waited:
+                continue
+            if row.body and not about & self._left_out:
                 yield row
 
     def _find_unchecked(self) -> None:
@@ -436,6 +442,20 @@ def has_lost_a_race(row: Delivery) -> bool:
         return False
     owner = owners_of([row.message_id]).get(row.message_id)
     return owner is not None and owner != row.conversation_id
+
+
+def waited_behind_early_events(early: list[Delivery]) -> set[int]:
+    """Return the refusals that came after the opening, and that were applied later or wait still."""
+    if not early:
+        return set()
+    ids = {row.conversation_id for row in early if row.conversation_id}
+    openings = openings_in(Delivery.objects.filter(conversation_id__in=ids))
+    opened = dict(openings.values_list("conversation_id", "pk"))
+    late = [row for row in early if row.pk > opened.get(row.conversation_id, row.pk)]
+    replays = Delivery.objects.filter(replays__in=[row.pk for row in late]).exclude(code=EARLY)
+    settled = set(replays.values_list("replays", flat=True))
+    waiting = set(Conversation.objects.with_early_events().filter(pk__in=ids).values_list("pk"))
+    return {row.pk for row in late if row.pk in settled or (row.conversation_id,) in waiting}
 
 
 def owners_of(message_ids: Collection[UUID | None]) -> dict[UUID | None, UUID]:

@@ -9,8 +9,9 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError
 
-from chat.database.batches import delete_in_batches
-from chat.models import Change, LoginAttempts
+from chat.database.batches import delete_in_batches, key_batches
+from chat.events.ingest import apply_waiting
+from chat.models import Change, Conversation, LoginAttempts
 from chat.upkeep import erasure, erasure_list, pruning
 from chat.upkeep.erasure_list import Happened
 
@@ -54,6 +55,14 @@ def said_of(error: Exception) -> str:
         case DatabaseError():
             return f"the database says: {str(error).partition(chr(10))[0]}"
     return str(error)
+
+
+def apply_early_events(now: datetime) -> Iterator[int]:
+    """Apply the early events that were too many for the transaction of their NEW_CONVERSATION."""
+    for part in key_batches(Conversation.objects.with_early_events()):
+        for id in part:
+            while count := apply_waiting(id, at=now):
+                yield count
 
 
 def place_changes(now: datetime) -> Iterator[int]:
@@ -101,6 +110,7 @@ def finish_erasures(now: datetime) -> Iterator[int]:
 
 
 STEPS: dict[str, Step] = {
+    "early": apply_early_events,
     "places": place_changes,
     "deliveries": prune_deliveries,
     "changes": prune_changes,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from django.views.decorators.cache import never_cache
 from chat.database.keyset import BadCursor, page_of
 from chat.events.payloads import parse_id
 from chat.folding import terms_of
+from chat.heavy import streamed
 from chat.models import (
     Conversation,
     Delivery,
@@ -112,10 +112,9 @@ def search(request: HttpRequest) -> HttpResponse:
 def print_thread(request: HttpRequest, id: str) -> StreamingHttpResponse:
     """Stream all messages of a thread, without panes. HEAD reads none of them."""
     conversation = conversation_or_404(id)
-    pieces = printed(request, conversation) if request.method == "GET" else iter(())
-    # The first ones before the answer begins: a failing database gives an error page, not a torn one.
-    first = [next(pieces, ""), next(pieces, "")]
-    return StreamingHttpResponse(chain(first, pieces))
+    if request.method == "HEAD":
+        return StreamingHttpResponse(())
+    return streamed(printed(request, conversation), conversation)
 
 
 def printed(request: HttpRequest, conversation: Conversation) -> Iterator[str]:

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
+from chat.refusals import PeriodTooLong
 from chat.statistics import DEFAULT_PERIOD, PERIODS, statistics_of
 from chat.views.cards import cards_of, now_of
 from chat.views.page import page
@@ -39,6 +40,14 @@ def stats(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"form": form, "section": "stats"}
     if not form.is_valid():
         return page(request, "chat/stats.html", context, status=400)
-    found = statistics_of(form.cleaned_data["days"])
+    if request.method == "HEAD":
+        return HttpResponse()
+    try:
+        found = statistics_of(form.cleaned_data["days"])
+    except PeriodTooLong as refusal:
+        form.add_error("days", refusal.reason)
+        response = page(request, "chat/stats.html", context, status=refusal.status)
+        response["Retry-After"] = refusal.headers["Retry-After"]
+        return response
     context |= {"stats": found, "now": now_of(found), "cards": cards_of(found)}
     return page(request, "chat/stats.html", context)

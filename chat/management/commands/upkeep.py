@@ -10,6 +10,7 @@ from chat.management.maintenance import MaintenanceCommand
 from chat.upkeep import steps
 
 DONE = {
+    "early": "early events applied",
     "places": "changes got their place",
     "deliveries": "deliveries deleted",
     "changes": "changes deleted",
@@ -21,12 +22,12 @@ DONE = {
 
 class Command(MaintenanceCommand):
     help = (
-        "Do everything that must be done now and then, while the service goes on: give changes their "
-        "place (PostgreSQL), delete deliveries older than DELIVERY_RETENTION_DAYS, changes older than "
-        "CHANGE_RETENTION_DAYS, sessions that are over, and names and addresses of old login "
-        "attempts, and finish interrupted erasures. Prints one line a step. A step that fails does "
-        "not stop the others; the exit code is then 1. Run it once a night. It may be interrupted, "
-        "and run twice."
+        "Do everything that must be done now and then, while the service goes on: apply early "
+        "events that still wait, give changes their place (PostgreSQL), delete deliveries older than "
+        "DELIVERY_RETENTION_DAYS, changes older than CHANGE_RETENTION_DAYS, sessions that are over, "
+        "and names and addresses of old login attempts, and finish interrupted erasures. Prints one "
+        "line a step. A step that fails does not stop the others; the exit code is then 1. Run it "
+        "once a night. It may be interrupted, and run twice."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

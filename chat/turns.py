@@ -1,0 +1,23 @@
+"""Turns: how many threads of a process may do some heavy work at one time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore
+
+
+class Turns:
+    """A number of turns. A thread that gets none in time gets the refusal."""
+
+    def __init__(self, number: int, refusal: type[Exception]) -> None:
+        self._turns = BoundedSemaphore(number)
+        self._refusal = refusal
+
+    @contextmanager
+    def turn(self, *, seconds: float) -> Iterator[None]:
+        """Hold a turn. Raises the refusal if none is free within so many seconds."""
+        if not self._turns.acquire(timeout=seconds):
+            raise self._refusal
+        try:
+            yield
+        finally:
+            self._turns.release()
