@@ -100,7 +100,7 @@ def scrub(*ids: UUID, rewrite: bool = False, using: str = DEFAULT_DB_ALIAS) -> I
     Yields pages done; other writers go on meanwhile. PostgreSQL leaves bytes of deleted rows in free
     space until they are overwritten. `rewrite` rewrites the files, and locks everyone out meanwhile.
 
-    Raises StillRead, and Django's DatabaseError. May be run again.
+    Raises StillRead, and Django's `Error`. May be run again.
     """
     wait_for_older_transactions(using)  # because they may log text, blind to the erasure
     log = Delivery.objects.using(using)
