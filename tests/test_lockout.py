@@ -98,6 +98,15 @@ def test_the_old_password_counts_too(guess, change):
     assert guess(PASSWORD).status_code == 429
 
 
+def test_the_admin_s_page_of_the_old_password_leads_to_the_one_that_counts(ana):
+    browser = Client(REMOTE_ADDR=HERE)
+    browser.force_login(ana)
+    form = {"old_password": PASSWORD} | {f"new_password{number}": "new horse" for number in (1, 2)}
+    for ask in (browser.get, browser.post):
+        assert ask("/admin/password_change/", form)["Location"] == "/ui/account/"
+    assert User.objects.get(pk=ana.pk).check_password(PASSWORD)
+
+
 def test_a_locked_out_session_changes_no_password(guess, change, ana):
     lock(guess)
     assert_page(change(PASSWORD), 429)

@@ -304,6 +304,37 @@ def test_logging_out_leaves_nothing_of_the_session(closed, client, log_in):
     assert client.get("/ui/fragments/poll/").status_code == 401
 
 
+def test_a_logout_from_the_admin_clears_the_cache_too(ana, client, log_in):
+    User.objects.update(is_staff=True)
+    log_in()
+    assert client.post("/admin/logout/")["Clear-Site-Data"] == '"cache"'
+
+
+def new_password(user):
+    user.set_password("another horse entirely")
+    user.save()
+
+
+@pytest.mark.parametrize("path", ["/ui/", "/ui/login/", "/admin/login/", "/conversations/"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda user: Session.objects.all().delete(),
+        lambda user: Session.objects.update(expire_date=timezone.now()),
+        new_password,
+    ],
+    ids=["deleted", "expired", "new password"],
+)
+def test_an_ended_session_clears_the_cache_wherever_its_cookie_is_taken(
+    closed, ana, client, log_in, path, end
+):
+    log_in()
+    end(ana)
+    answer = client.get(path)
+    assert client.cookies["sessionid"].value == ""
+    assert answer["Clear-Site-Data"] == '"cache"'
+
+
 @pytest.mark.parametrize("path", ["/ui/", "/ui/fragments/poll/"])
 def test_a_session_that_has_ended_clears_the_cache_like_a_logout(closed, client, log_in, path):
     assert "Clear-Site-Data" not in client.get(path).headers  # nobody was logged in
