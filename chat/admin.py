@@ -3,8 +3,9 @@
 from typing import Any, cast
 
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
-from django.db.models import QuerySet
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, Permission
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -14,7 +15,7 @@ from chat.models.tokens import TokenQuerySet
 
 @admin.register(User)
 class Users(UserAdmin):  # type: ignore[type-arg]
-    """Only superusers give rights away, and only they change superusers."""
+    """Only superusers give rights away. Nobody else changes a superuser, or a user with more rights."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         given = super().get_readonly_fields(request, obj)
@@ -35,7 +36,33 @@ def is_superuser(request: HttpRequest) -> bool:
 
 
 def may_touch(request: HttpRequest, user: User | None) -> bool:
-    return user is None or not user.is_superuser or is_superuser(request)
+    """Whether who asks has all rights of the user: a new password gives them away."""
+    if user is None or is_superuser(request):
+        return True
+    return not user.is_superuser and rights_of(user) <= rights_of(request.user)
+
+
+def rights_of(user: Any) -> set[int]:
+    """Return the keys of the permissions, of an inactive user too."""
+    given = Permission.objects.filter(Q(user=user) | Q(group__user=user))
+    return set(given.values_list("pk", flat=True))
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class Groups(GroupAdmin):
+    """Only superusers change groups, because a group gives rights away."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]

@@ -13,7 +13,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -89,7 +89,7 @@ def attempt(verify: Callable[[], Found], *, name: str, address: str) -> Found:
         try:
             found = verify()
         except BaseException:
-            with suppress(DatabaseError):
+            with suppress(Error):
                 tried.take_back()
             raise
     if found:

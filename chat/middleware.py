@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import TooManyFieldsSent
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
@@ -146,6 +147,21 @@ class CompressPages(GZipMiddleware):
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
         return super().process_response(request, response) if is_for_people(request) else response
+
+
+class Sessions(SessionMiddleware):
+    """Django's sessions. An answer that takes the cookie of a session also clears the browser's cache."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        response = super().process_response(request, response)
+        name = settings.SESSION_COOKIE_NAME
+        if (
+            request.COOKIES.get(name)
+            and name in response.cookies
+            and not response.cookies[name].value
+        ):
+            clear_the_cache(response)
+        return response
 
 
 class LoginForPages(LoginRequiredMiddleware):

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
 
+from realmate.postgresql.base import not_counted
+
 
 class Turns:
     """A number of turns. A thread that gets none in time gets the refusal."""
@@ -14,8 +16,13 @@ class Turns:
 
     @contextmanager
     def turn(self, *, seconds: float) -> Iterator[None]:
-        """Hold a turn. Raises the refusal if none is free within so many seconds."""
-        if not self._turns.acquire(timeout=seconds):
+        """Hold a turn. Raises the refusal if none is free within so many seconds.
+
+        The wait takes nothing from the database's deadline.
+        """
+        with not_counted():
+            has_turn = self._turns.acquire(timeout=seconds)
+        if not has_turn:
             raise self._refusal
         try:
             yield

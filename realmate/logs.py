@@ -6,16 +6,16 @@ from traceback import format_tb
 from types import TracebackType
 from typing import Any
 
-from django.db import OperationalError
 from django.http import HttpRequest
 from pythonjsonlogger.json import JsonFormatter
 
+from chat.database import UNAVAILABLE
 from chat.problems import REQUEST_ID
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 # Errors of the machine: a full disk, a lock, a lost server. Their messages quote no data.
-FAULTS = (OSError, OperationalError)
+FAULTS = (OSError, *UNAVAILABLE)
 
 
 class JSONLines(JsonFormatter):

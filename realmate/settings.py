@@ -208,7 +208,7 @@ MIDDLEWARE = [
     "chat.middleware.CompressPages",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "chat.middleware.HostsOfAllButProbes",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "chat.middleware.Sessions",
     "chat.middleware.PagesInTheReadersLanguage",
     "chat.middleware.SmallForms",
     "chat.middleware.CsrfForAllowedMethods",

@@ -10,7 +10,7 @@ from typing import Any
 import django
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver
@@ -109,7 +109,7 @@ def load_all_for_good() -> None:
 def hold_the_database() -> None:
     """Keep one connection to SQLite's file open, so that `manage.py restore` sees that a server runs."""
     if connection.vendor == "sqlite" and Path(str(connection.settings_dict["NAME"])).exists():
-        with suppress(DatabaseError), connection.cursor() as cursor:
+        with suppress(Error), connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
 
 

@@ -1,7 +1,7 @@
 """The admin: a look at what is stored, and nothing to change it with."""
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 
 from chat.models import Conversation, Delivery, Message, User
 from tests.conftest import C, M, make_event
@@ -114,6 +114,50 @@ def test_nor_does_the_action_on_many_delete_a_superuser(client, admin_user, mana
     action = {"action": "delete_selected", "_selected_action": [admin_user.pk], "post": "yes"}
     client.post("/admin/chat/user/", action)
     admin_user.refresh_from_db()
+
+
+ADDED = {"password1": "another horse entirely", "password2": "another horse entirely"}
+
+
+def test_a_new_user_has_no_rights(client, manager):
+    client.force_login(manager)
+    form = {"username": "new", "usable_password": "true", **ADDED, **RIGHTS}
+    client.post("/admin/chat/user/add/?is_superuser=1&is_staff=1", form)
+    new = User.objects.get(username="new")
+    assert (new.is_superuser, new.is_staff, new.user_permissions.count()) == (False, False, 0)
+
+
+@pytest.mark.parametrize("place", ["change/", "delete/", "password/"])
+@pytest.mark.parametrize("through", ["user_permissions", "groups"])
+@pytest.mark.parametrize("is_active", [True, False])
+def test_nor_a_user_with_more_rights(client, manager, place, through, is_active):
+    other = User.objects.create_user("bia", is_staff=True, is_active=is_active)
+    rights = Permission.objects.filter(codename="change_token")
+    if through == "groups":
+        group = Group.objects.create(name="more")
+        group.permissions.set(rights)
+        other.groups.add(group)
+    else:
+        other.user_permissions.set(rights)
+    client.force_login(manager)
+    form = form_of(other, post="yes", **ADDED)
+    assert client.post(f"/admin/chat/user/{other.pk}/{place}", form).status_code == 403
+    manager.user_permissions.add(*rights)
+    assert client.post(f"/admin/chat/user/{other.pk}/{place}", form).status_code == 302
+
+
+@pytest.mark.parametrize("place", ["add/", "{pk}/change/", "{pk}/delete/"])
+def test_only_a_superuser_changes_groups(client, admin_client, manager, place):
+    group = Group.objects.create(name="managers")
+    manager.groups.add(group)
+    manager.user_permissions.add(*Permission.objects.filter(codename__endswith="_group"))
+    client.force_login(manager)
+    address = "/admin/auth/group/" + place.format(pk=group.pk)
+    form = {"name": "managers 2", "permissions": ["1"], "post": "yes"}
+    assert client.post(address, form).status_code == 403
+    assert Group.objects.get().name == "managers"
+    assert not group.permissions.exists()
+    assert admin_client.post(address, form).status_code == 302
 
 
 def test_a_user_whose_name_another_one_has_in_another_case_can_be_changed(admin_client):

@@ -2,13 +2,17 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from signal import SIGCONT, SIGSTOP
 
 import psycopg
 import pytest
+from django.contrib.auth import hashers
 from django.db import OperationalError, connection, transaction
 
+from chat import hashing
+from chat.refusals import TooManyLogins
 from realmate.postgresql.base import a_request
 
 pytestmark = [
@@ -86,3 +90,44 @@ def test_after_the_deadline_nothing_is_asked_for_any_more(idle):
         assert time.monotonic() - began < MARGIN
     assert still_there(idle) == idle
     assert session() in idle  # another request, which has a deadline of its own
+
+
+@pytest.fixture
+def slow_hashes(monkeypatch):
+    """Hashes that take longer than a request may wait for the database."""
+
+    def hash_slowly(*_):
+        time.sleep(1.5 * SECONDS)
+        return "a hash"
+
+    monkeypatch.setattr(hashers.PBKDF2PasswordHasher, "encode", hash_slowly)
+
+
+def test_the_time_of_a_hash_is_not_counted(slow_hashes):
+    with a_request(seconds=SECONDS):
+        session()
+        hashing.PBKDF2().encode("password", "salt")
+        session()
+
+
+def test_the_wait_for_a_turn_to_hash_is_not_counted(monkeypatch):
+    monkeypatch.setattr(hashing, "WAIT_SECONDS", 1.5 * SECONDS)
+    with ThreadPoolExecutor(1) as others, a_request(seconds=SECONDS):
+        for _ in range(hashing.HASHES_AT_ONCE):
+            assert others.submit(hashing._turns.acquire, timeout=10).result()
+        session()
+        with pytest.raises(TooManyLogins), hashing.turn_to_hash():
+            pass
+        for _ in range(hashing.HASHES_AT_ONCE):
+            hashing._turns.release()
+        session()
+
+
+def test_a_hash_gives_no_more_time_to_the_database(slow_hashes):
+    with a_request(seconds=SECONDS):
+        session()
+        hashing.PBKDF2().encode("password", "salt")
+        time.sleep(SECONDS)
+        with pytest.raises(OperationalError):
+            session()
+    connection.close()

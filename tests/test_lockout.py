@@ -1,5 +1,6 @@
 """Guessing at passwords: refused after some attempts, for a while, and costs nobody else anything."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -97,6 +98,15 @@ def test_the_old_password_counts_too(guess, change):
     assert guess(PASSWORD).status_code == 429
 
 
+def test_the_admin_s_page_of_the_old_password_leads_to_the_one_that_counts(ana):
+    browser = Client(REMOTE_ADDR=HERE)
+    browser.force_login(ana)
+    form = {"old_password": PASSWORD} | {f"new_password{number}": "new horse" for number in (1, 2)}
+    for ask in (browser.get, browser.post):
+        assert ask("/admin/password_change/", form)["Location"] == "/ui/account/"
+    assert User.objects.get(pk=ana.pk).check_password(PASSWORD)
+
+
 def test_a_locked_out_session_changes_no_password(guess, change, ana):
     lock(guess)
     assert_page(change(PASSWORD), 429)
@@ -120,6 +130,41 @@ def test_another_name_or_another_address_is_not_locked_out(guess, django_user_mo
 @pytest.mark.parametrize("name", ["ANA", "Ana", " ana ", "ａｎａ"])
 def test_a_name_in_another_form_is_the_same_name(guess, name):
     lock(guess, name=name)
+    assert guess(PASSWORD).status_code == 429
+
+
+@pytest.fixture
+def older(django_user_model):
+    """A user of an older database, whose name differs by case only."""
+    older = django_user_model.objects.create_user("older", password="of the older one")
+    django_user_model.objects.filter(pk=older.pk).update(username="Ana", folded_name=None)
+    return older
+
+
+@pytest.mark.parametrize(("victim", "other"), [("ana", "Ana"), ("Ana", "ana")])
+def test_older_users_of_one_name_have_attempts_of_their_own(guess, older, victim, other):
+    passwords = {"ana": PASSWORD, "Ana": "of the older one"}
+    guess(name=victim)
+    guess(name=victim)
+    assert guess(passwords[other], name=other).status_code == 302
+    assert guess(name=victim).status_code == 429
+    assert guess(passwords[victim], name=victim).status_code == 429
+    assert guess(passwords[other], name=other).status_code == 302
+
+
+def test_the_case_of_a_name_brings_no_more_guesses_at_older_users(guess, ana, older, monkeypatch):
+    tried = []
+    monkeypatch.setattr(User, "check_password", lambda user, _: tried.append(user.pk))
+    for name in ("ana", "Ana", "ANA", "aNa", "anA", "ａｎａ", "Ａｎａ", f"USER {older.pk}") * 4:
+        guess(name=name)
+    assert Counter(tried) == {ana.pk: 3, older.pk: 3}
+
+
+def test_the_operator_lets_in_one_of_two_older_users(guess, older):
+    lock(guess, name="Ana")
+    lock(guess, name="ana")
+    call_command("unlock", "Ana")
+    assert guess("of the older one", name="Ana").status_code == 302
     assert guess(PASSWORD).status_code == 429
 
 

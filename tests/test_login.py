@@ -232,6 +232,64 @@ def test_such_a_user_can_still_be_saved(ana):
     other.save()
 
 
+@pytest.fixture
+def older(ana):
+    """An older user, whose name differs from ana's by case only."""
+    older = User.objects.create_user("older", password=PASSWORD)
+    User.objects.filter(pk=older.pk).update(username="Ana", folded_name=None)
+    return User.objects.get(pk=older.pk)
+
+
+def rename(user, name):
+    user.username = name
+    user.save(update_fields=["username"])
+
+
+@pytest.mark.parametrize(
+    "free",
+    [
+        lambda ana, older: rename(ana, "Mariana"),
+        lambda ana, older: ana.delete(),
+        lambda ana, older: User.objects.filter(pk=ana.pk).delete(),
+    ],
+    ids=["renamed", "deleted", "deleted in bulk"],
+)
+def test_an_older_user_gets_the_folded_name_as_soon_as_it_is_free(ana, older, log_in, free):
+    free(ana, older)
+    older.refresh_from_db()
+    assert older.folded_name == "ana"
+    assert log_in(username="ANA").status_code == 302
+    with pytest.raises(IntegrityError), transaction.atomic():
+        User.objects.create_user("aNA")
+
+
+def test_an_older_user_s_new_name_is_folded(ana, older):
+    rename(older, "Bia")
+    assert User.objects.get(pk=older.pk).folded_name == "bia"
+
+
+def test_a_name_that_was_free_before_is_folded_with_the_next_save(ana, older):
+    User.objects.filter(pk=ana.pk).update(username="Mariana", folded_name="mariana")
+    older.save()
+    assert older.folded_name == "ana"
+    older.refresh_from_db()
+    assert older.folded_name == "ana"
+
+
+def test_of_two_older_users_the_first_one_gets_the_free_name(ana, older):
+    other = User.objects.create_user("other")
+    User.objects.filter(pk=other.pk).update(username="aNa", folded_name=None)
+    rename(ana, "Mariana")
+    found = User.objects.filter(pk__in=[older.pk, other.pk]).order_by("pk")
+    assert [user.folded_name for user in found] == ["ana", None]
+
+
+def test_a_stale_copy_of_an_older_user_does_not_take_the_folded_name_away(ana, older):
+    rename(ana, "Mariana")
+    older.save()
+    assert User.objects.get(pk=older.pk).folded_name == "ana"
+
+
 # The logout
 
 
@@ -244,6 +302,37 @@ def test_logging_out_leaves_nothing_of_the_session(closed, client, log_in):
     assert Session.objects.count() == 0
     assert client.cookies["sessionid"].value == ""
     assert client.get("/ui/fragments/poll/").status_code == 401
+
+
+def test_a_logout_from_the_admin_clears_the_cache_too(ana, client, log_in):
+    User.objects.update(is_staff=True)
+    log_in()
+    assert client.post("/admin/logout/")["Clear-Site-Data"] == '"cache"'
+
+
+def new_password(user):
+    user.set_password("another horse entirely")
+    user.save()
+
+
+@pytest.mark.parametrize("path", ["/ui/", "/ui/login/", "/admin/login/", "/conversations/"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda user: Session.objects.all().delete(),
+        lambda user: Session.objects.update(expire_date=timezone.now()),
+        new_password,
+    ],
+    ids=["deleted", "expired", "new password"],
+)
+def test_an_ended_session_clears_the_cache_wherever_its_cookie_is_taken(
+    closed, ana, client, log_in, path, end
+):
+    log_in()
+    end(ana)
+    answer = client.get(path)
+    assert client.cookies["sessionid"].value == ""
+    assert answer["Clear-Site-Data"] == '"cache"'
 
 
 @pytest.mark.parametrize("path", ["/ui/", "/ui/fragments/poll/"])

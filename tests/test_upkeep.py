@@ -1,16 +1,20 @@
 """`manage.py upkeep`: everything that must run now and then, step by step."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import StringIO
+from time import sleep
+from uuid import uuid4
 
 import pytest
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from chat.database import batches
+from chat.database.statements import execute
 from chat.events.ingest import ingest
 from chat.models import Change, Delivery, LoginAttempts
 from chat.upkeep import steps
@@ -98,3 +102,71 @@ def test_a_step_whose_time_is_over_goes_on_the_next_time(old_things, monkeypatch
 
 def test_it_works_without_anything_to_do(db):
     assert all(" 0 " in line for line in upkeep().splitlines())
+
+
+# Rows that somebody changes at the same moment (PostgreSQL: SQLite has one writer at a time)
+
+
+def upkeep_beside(change):
+    """Run upkeep while a transaction with `change` is open, which commits once upkeep waits for it."""
+
+    def run():
+        try:
+            return upkeep()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            change()
+            waiting = other.submit(run)
+            while not (somebody_waits() or waiting.done()):
+                sleep(0.01)
+        return waiting.result(timeout=30)
+
+
+def somebody_waits():
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = %s"
+    )
+    return execute(waiting, [connection.settings_dict["NAME"]]) != (0,)
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_an_attempt_that_is_counted_meanwhile_stays(old_things):
+    old = LoginAttempts.objects.filter(name="ana", address="192.0.2.91")
+    said = upkeep_beside(lambda: old.update(count=1, last_at=timezone.now()))
+    assert "logins: 0 login attempts deleted" in said
+    assert old.get().count == 1
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_is_prolonged_meanwhile_stays(old_things):
+    old = Session.objects.filter(session_key="91")
+    said = upkeep_beside(lambda: old.update(expire_date=timezone.now() + OLD))
+    assert "sessions: 0 sessions deleted" in said
+    assert old.exists()
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_delivery_that_is_replayed_meanwhile_stays_with_its_replay(old_things):
+    old = Delivery.objects.earliest("received_at")
+    said = upkeep_beside(lambda: note_a_replay_of(old))
+    assert "deliveries: 1 deliveries deleted" in said
+    assert Delivery.objects.get(replays__isnull=False).replays == old
+
+
+def note_a_replay_of(old):
+    """Write a replay as another process does, up to its commit, when foreign keys are checked."""
+    Delivery.objects.create(
+        replays=old,
+        body=b"",
+        request_id=uuid4(),
+        outcome=Delivery.Outcome.REFUSED,
+        code="id_conflict",
+        received_at=timezone.now(),
+    )
+    execute("SET CONSTRAINTS ALL IMMEDIATE")

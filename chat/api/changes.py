@@ -7,7 +7,7 @@ from threading import BoundedSemaphore
 from time import monotonic
 
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import connection
 from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from chat.api.parameters import ChangeParameters
 from chat.api.reads import Read
 from chat.api.serializers import changes_out
+from chat.database import UNAVAILABLE
 from chat.models import Change, current_generation
 from chat.refusals import BadParameters, CursorExpired, FieldError
 from realmate import stopping
@@ -83,7 +84,7 @@ def changes_from(start: int, limit: int) -> list[Change]:
 
 def place_new_changes() -> None:
     """Place the changes committed by now. Whoever cannot write serves the changes that have a place."""
-    with suppress(OperationalError):
+    with suppress(*UNAVAILABLE):
         while Change.objects.place():
             pass
 

@@ -54,13 +54,17 @@ def taking_turns(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
 
 
 def delete_in_batches(rows: QuerySet[Any]) -> Iterator[int]:
-    """Delete rows in their order. Yield the size of each batch; other writers get in between."""
-    keys = rows.values_list("pk", flat=True)
+    """Delete rows in their order. Yield the size of each batch; other writers get in between.
+
+    On PostgreSQL another transaction may change a row, or refer to it, while its key is read.
+    Therefore the keys are locked first, and each row is judged once more under its lock.
+    """
+    # Without the columns that a delete does not need.
+    found = rows.only("pk")
     while True:
         with taking_turns():
-            part = list(keys[:DELETED_AT_ONCE])
-            # Without the columns that a delete does not need.
-            rows.model._default_manager.filter(pk__in=part).only("pk").delete()
+            part = [row.pk for row in found.select_for_update(of=("self",))[:DELETED_AT_ONCE]]
+            deleted, _ = found.filter(pk__in=part).delete()
         if not part:
             return
-        yield len(part)
+        yield deleted

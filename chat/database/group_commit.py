@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Generic, TypeVar
 
-from django.db import OperationalError
+from chat.database import UNAVAILABLE
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class GroupCommit(Generic[Item, Output]):
 
         try:
             outputs = self._together(take_batch)
-        except OperationalError as error:
+        except UNAVAILABLE as error:
             calls = calls or self._take()
             for call in calls:
                 call.error = error

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from chat.database.migrated import wrong_schema
 from chat.database.statements import execute
@@ -79,7 +79,7 @@ def faults_of_the_database() -> list[Fault]:
         with a_request(seconds=SECONDS_FOR_POSTGRESQL):
             for fault in judge():
                 found.append(fault)  # noqa: PERF402 - those found before an error count too
-    except (DatabaseError, OSError):
+    except (Error, OSError):
         found.append(unreachable("The database does not answer."))
     return found
 
@@ -137,6 +137,6 @@ def faults_of_postgresql() -> Iterator[Fault]:
 def leave_the_session() -> None:
     """A session keeps the setting with which it began, so the next question needs another one."""
     if not connection.in_atomic_block:
-        with suppress(DatabaseError):
+        with suppress(Error):
             connection.connection.close()
             connection.close()

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from uuid import uuid4
 
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, OperationalError, connections
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections
 
+from chat.database import UNAVAILABLE
 from chat.database.batches import EVENTS_A_BATCH, batches
 from chat.database.statements import execute
 from chat.events.ingest import (
@@ -29,7 +30,7 @@ def ingest_many(
 ) -> Iterator[Result]:
     """Ingest each (body, received_at) in order; yield each result after the commit of its batch.
 
-    Lazy: bodies are read as the results are consumed. Raises Django's DatabaseError as `ingest` does.
+    Lazy: bodies are read as the results are consumed. Raises Django's `Error` as `ingest` does.
     Earlier batches stay stored, and loading everything again does no harm. Without `early_events`
     a new conversation does not apply the events that came before it.
     """
@@ -64,7 +65,7 @@ def ingest_batch(batch: list[Parsed], *, using: str, early_events: bool) -> list
     """Ingest a batch together. After a lost race or a deadlock, ingest each event alone."""
     try:
         return ingest_together(lambda: batch, using=using, early_events=early_events)
-    except (IntegrityError, OperationalError):
+    except (IntegrityError, *UNAVAILABLE):
         return [ingest_one(each, using=using, early_events=early_events) for each in batch]
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connection
+from django.db import DEFAULT_DB_ALIAS, Error, IntegrityError, connection
 
 from chat.database.batches import taking_turns
 from chat.database.group_commit import GroupCommit
@@ -81,7 +81,7 @@ def ingest(
 ) -> Result:
     """Apply one event and log it. Both are durable when this returns.
 
-    Raises Django's DatabaseError when the database is locked, full or gone, or has a schema of another
+    Raises Django's `Error` when the database is locked, full or gone, or has a schema of another
     version (WrongSchema). Then nothing was stored, and the sender must send again. A replay is logged as of now, and applied as of the arrival of
     its original.
     """
@@ -97,7 +97,7 @@ def ingest(
         result = ingest_in_group(parsed) if connection.vendor == "sqlite" else ingest_one(parsed)
     except WrongSchema:  # readiness judges the schema by itself
         raise
-    except DatabaseError:
+    except Error:
         note_failure()
         raise
     note_write()

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import DatabaseError
+from django.db import Error
 from django.utils import timezone
 
 from chat.database.migrated import WrongSchema
@@ -47,6 +47,6 @@ def database_errors_named() -> Iterator[None]:
         yield
     except WrongSchema as error:
         raise CommandError(f"nothing is written: {error}") from None
-    except DatabaseError as error:
+    except Error as error:
         said = str(error).partition("\n")[0] or type(error).__name__
         raise CommandError(f"the database says: {said}; is it migrated?") from error

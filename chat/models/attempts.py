@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import models, transaction
 
-from chat.models.users import LONGEST_FOLDED_NAME, fold_name
+from chat.models.users import LONGEST_FOLDED_NAME, User, fold_name
 from chat.refusals import LockedOut
 
 
@@ -82,7 +82,14 @@ class LoginAttempts(models.Model):
 
 
 def key_of(name: str) -> str:
-    """Return the name as users are found by it, cut: no user has a longer one."""
+    """Return what the attempts for a name are counted under: one key for each user, in any case.
+
+    It is the folded name, cut, because no user has a longer one. An older user without a folded
+    name is found by the exact name only, and has a key in upper case, which is no folded name.
+    """
+    exact = User.objects.filter(username=User.normalize_username(name), folded_name=None)
+    if older := exact.values_list("pk", flat=True).first():
+        return f"USER {older}"
     return fold_name(name)[:LONGEST_FOLDED_NAME]
 
 

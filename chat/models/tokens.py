@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from django.db import DatabaseError, models
+from django.db import Error, models
 from django.db.models import Q
 
 from chat.database.migrated import writing
@@ -61,7 +61,7 @@ class Token(models.Model):
         if self.last_used_at and at < self.last_used_at + NOTED_EVERY:
             return
         unnoted = Q(last_used_at=None) | Q(last_used_at__lte=at - NOTED_EVERY)
-        with suppress(DatabaseError), writing(durable=False):
+        with suppress(Error), writing(durable=False):
             Token.objects.filter(unnoted, pk=self.pk).update(last_used_at=at)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import IntegrityError, models, transaction
+from django.db.models.signals import post_delete, post_save
+from django.dispatch import receiver
 
 from chat.hashing import turn_to_hash
 
@@ -53,12 +56,11 @@ class User(AbstractUser):
         super().clean()
         if User.objects.filter(pk=self.pk, username=self.username).exists():
             return  # an older user may keep such a name
-        others = User.objects.exclude(pk=self.pk)
-        if others.filter(folded_name=fold_name(self.username or "")).exists():
+        if not may_have_folded_name(self):
             raise ValidationError({"username": self.unique_error_message(User, ("username",))})
 
     def save(self, *args: Any, **options: Any) -> None:
-        if self._state.adding or self.folded_name is not None:
+        if self._state.adding or self.folded_name is not None or may_have_folded_name(self):
             self.folded_name = fold_name(self.username)
         if "username" in (options.get("update_fields") or ()):
             options["update_fields"] = {*options["update_fields"], "folded_name"}
@@ -71,3 +73,23 @@ class User(AbstractUser):
     def check_password(self, raw_password: str | None) -> bool:
         with turn_to_hash():
             return super().check_password(raw_password)
+
+
+def may_have_folded_name(user: User) -> bool:
+    """Whether no other user has the folded name of this one."""
+    others = User.objects.exclude(pk=user.pk)
+    return not others.filter(folded_name=fold_name(user.username or "")).exists()
+
+
+@receiver([post_save, post_delete], sender=User)
+def give_free_names(*, raw: bool = False, **_: Any) -> None:
+    """Give each user without a folded name theirs, if nobody has it any more. The oldest goes first.
+
+    `raw`: a fixture is loaded, and may bring the owner of a name later.
+    """
+    waiting = [] if raw else User.objects.filter(folded_name=None).order_by("pk")
+    for user in waiting:
+        if may_have_folded_name(user):
+            unchanged = User.objects.filter(pk=user.pk, username=user.username)
+            with suppress(IntegrityError), transaction.atomic():  # another process was faster
+                unchanged.update(folded_name=fold_name(user.username))

@@ -30,7 +30,7 @@ def back_up(path: Path, *, on_progress: Progress) -> Counts:
     """Write the backup of a migrated database. Return the number of rows of its tables.
 
     `on_progress` gets the pages done and their total. Raises FileExistsError and other OSErrors,
-    BackupFailed, and Django's DatabaseError. An error leaves no file.
+    BackupFailed, and Django's `Error`. An error leaves no file.
     """
     refuse_unmigrated()
     with new_file(path) as partial:

@@ -72,7 +72,7 @@ class Checked:
 def target(url: str) -> Iterator[str]:
     """Migrate the empty database at this URL, and yield its alias.
 
-    Raises NotEmpty, environs' ValidationError, and Django's DatabaseError.
+    Raises NotEmpty, environs' ValidationError, and Django's `Error`.
     """
     with attached(parse(url)):
         call_command("migrate", database=TARGET, verbosity=0)

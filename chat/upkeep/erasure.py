@@ -114,7 +114,7 @@ def scrub(
     Yields pages done; other writers go on meanwhile. PostgreSQL leaves bytes of deleted rows in free
     space until they are overwritten. `rewrite` rewrites the files, and locks everyone out meanwhile.
 
-    Raises OutOfTime at the `deadline` (time.monotonic), StillRead, and Django's DatabaseError. May be
+    Raises OutOfTime at the `deadline` (time.monotonic), StillRead, and Django's `Error`. May be
     run again.
     """
     # Because they may log text, blind to the erasure.

@@ -83,7 +83,7 @@ def restore(file: Path, *, on_progress: Progress) -> Restored:
     """Restore the backup, begin a generation, and erase again what the list of erasures names.
 
     `on_progress` gets the pages done and their total (SQLite). Raises RestoreFailed, OSError, and
-    Django's DatabaseError.
+    Django's `Error`.
     """
     check(file)
     if connection.vendor == "postgresql":

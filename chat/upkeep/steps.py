@@ -7,7 +7,7 @@ from time import monotonic
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.db import DatabaseError
+from django.db import Error
 
 from chat.database.batches import delete_in_batches, key_batches
 from chat.events.ingest import apply_waiting
@@ -43,7 +43,7 @@ def run(name: str, *, now: datetime) -> Report:
                 return Report(name, rows, is_complete=False)
     except erasure.OutOfTime:
         return Report(name, rows, is_complete=False)
-    except (DatabaseError, OSError, erasure.StillRead) as error:
+    except (Error, OSError, erasure.StillRead) as error:
         return Report(name, rows, is_complete=False, error=said_of(error))
     return Report(name, rows)
 
@@ -52,7 +52,7 @@ def said_of(error: Exception) -> str:
     match error:
         case erasure.StillRead():
             return "an older transaction is still open, so old text is still in the files"
-        case DatabaseError():
+        case Error():
             return f"the database says: {str(error).partition(chr(10))[0]}"
     return str(error)
 

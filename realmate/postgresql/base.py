@@ -49,6 +49,17 @@ def deadline() -> float | None:
     return _until.get()
 
 
+@contextmanager
+def not_counted() -> Iterator[None]:
+    """Put the deadline of the current `a_request` off by the time of the block, which asks no database."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        if (until := _until.get()) is not None:
+            _until.set(until + time.monotonic() - began)
+
+
 class Connection(psycopg.Connection[Any]):
     """A pooled connection. It is closed after a deadline, and when its session is read-only."""
 

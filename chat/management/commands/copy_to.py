@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import DatabaseError
+from django.db import Error
 from environs import ValidationError
 from tqdm import tqdm
 
@@ -36,7 +36,7 @@ class Command(MaintenanceCommand):
             raise CommandError("the other database is not empty; nothing was copied") from None
         except ValidationError as error:
             raise CommandError(f"not the URL of a database: {error}") from None
-        except DatabaseError as error:
+        except Error as error:
             raise CommandError(f"nothing was copied; a database says: {error}") from error
 
     def copy(self) -> None:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import DatabaseError
+from django.db import Error
 from django.db.models import Count
 from django.utils import timezone
 from environs import ValidationError
@@ -107,7 +107,7 @@ class Command(MaintenanceCommand):
             with suppress(KeyboardInterrupt):  # replays so far stay, and are not repeated
                 for result in replayed(chosen):
                     tally[result.code or result.outcome.value] += 1
-        except DatabaseError as error:
+        except Error as error:
             raise CommandError(
                 f"stopped after {tally.total()}, the database says: {error}; run this again to go on"
             ) from error
