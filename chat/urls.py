@@ -71,6 +71,8 @@ urlpatterns = [
     *ui("ui/search", inbox.search, "search"),
     *ui("ui/fragments/list", inbox.list_rows, "list-rows"),
     *ui("ui/fragments/thread/<str:id>", inbox.thread_messages, "thread-messages"),
+    *ui("ui/fragments/message/<str:id>", inbox.message_text, "message-text"),
+    *ui("ui/fragments/message/<str:id>/source", inbox.message_source, "message-source"),
     *ui("ui/<str:id>/print", inbox.print_thread, "print"),
     *ui("ui/<str:id>/dealt-with", after_closing.deal_with, "deal-with", methods=POST),
     *ui("ui/<str:id>/dealt-with/undo", after_closing.undo, "undo-dealing", methods=POST),

@@ -76,7 +76,8 @@ def stored(deliver):
     deliver(make_event("NEW_MESSAGE", id=M))
     for n in range(8):
         direction = "SENT" if n % 3 else "RECEIVED"
-        text = f"Mensagem *{n}* https://example.org/ ```mono```"
+        text = f"Mensagem *{n}* https://example.org/ ```mono```\n> citado `código`\n- a\n1. b"
+        text += " palavra" * 400 * (n in (6, 7))
         id = f"00000000-0000-4000-8000-{n + 100:012}"
         at = f"2025-02-{22 - n // 6}T11:00:{n:02}"
         deliver(make_event("NEW_MESSAGE", id=id, direction=direction, content=text, at=at))

@@ -653,7 +653,7 @@ def test_paper_says_when_it_has_not_all_messages(page, say):
     for n in range(1, 61):
         say(n)
     page.goto(f"/ui/{C}/")
-    note = page.get_by_text("Only the messages that were loaded are printed.")
+    note = page.get_by_text("Only what was loaded is printed.")
     expect(note).to_be_hidden()
     page.emulate_media(media="print")
     expect(note).to_be_visible()
@@ -737,3 +737,103 @@ def test_what_can_be_pressed_is_large_enough(browse, everything, width):
             .filter(([, {width, height}]) => width < 24 || height < 24)"""
     )
     assert small == []
+
+
+# Long and hostile texts
+
+LONG = "*Início* " + "palavra " * 1000 + "fim"
+
+
+def test_a_long_text_is_opened_in_place(page, say):
+    say(1, LONG)
+    say(2, "depois")
+    page.goto(f"/ui/{C}/")
+    text = bubble(page, 1).locator(".message-text")
+    assert "fim" not in text.inner_text()
+    scroll(page, 10)
+    bubble(page, 1).get_by_role("link", name="Read more").focus()
+    place = place_of(page, f"message-{id_of(1)}")
+    page.keyboard.press("Enter")
+    expect(text).to_have_text(LONG.replace("*", ""))
+    assert place_of(page, f"message-{id_of(1)}") == place
+    expect(text).to_be_focused()
+    expect(text.locator("strong")).to_have_text("Início")
+    expect(page).to_have_url(re.compile("/$"))
+
+
+def test_a_long_text_is_opened_without_javascript(browse, say):
+    say(1, LONG)
+    page = browse(java_script_enabled=False)
+    page.goto(f"/ui/{C}/")
+    page.get_by_role("link", name="Read more").click()
+    expect(bubble(page, 1).locator(".message-text")).to_have_text(LONG.replace("*", ""))
+    expect(page.get_by_role("link", name="Read more")).to_have_count(0)
+
+
+def test_a_print_cuts_no_text(page, say):
+    say(1, LONG)
+    page.goto(f"/ui/{C}/print/")
+    expect(bubble(page, 1).locator(".message-text")).to_have_text(LONG.replace("*", ""))
+
+
+def test_a_page_that_cuts_a_text_says_so_on_paper(page, say):
+    say(1, LONG)
+    page.goto(f"/ui/{C}/")
+    page.emulate_media(media="print")
+    expect(page.get_by_text("Only what was loaded is printed.")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [LONG, "> a\n- *b*\n1. `c`\n```d\ne```\n\u202ef\n\n  g ", "www.a.br\ne\u0301 \ufeff"],
+    ids=["long", "marks", "signs"],
+)
+def test_a_copy_is_the_source(page, say, clipboard, text):
+    say(1, text)
+    page.goto(f"/ui/{C}/")
+    bubble(page, 1).hover()
+    bubble(page, 1).get_by_role("button", name="Copy this message").click()
+    expect(page.locator(".message-copy.is-done")).to_be_visible()
+    assert clipboard() == text
+
+
+def test_a_copy_that_failed_says_so(page, say, clipboard):
+    say(1)
+    page.goto(f"/ui/{C}/")
+    page.route("**/source/", lambda route: route.fulfill(status=200, body="", headers={}))
+    page.evaluate("() => { navigator.clipboard.write = () => Promise.reject(new Error()); }")
+    bubble(page, 1).hover()
+    bubble(page, 1).get_by_role("button", name="Copy this message").click()
+    expect(page.locator("#notice-gone")).to_be_visible()
+    expect(page.locator(".message-copy.is-done")).to_have_count(0)
+
+
+def test_stacked_accents_stay_in_their_bubble(page, say):
+    say(1, "Olá")
+    say(2, ("Z" + "\u0301" * 40) * 30)
+    page.goto(f"/ui/{C}/")
+    box = bubble(page, 1).bounding_box()
+    shown = page.screenshot(clip=box)
+    page.locator(f"#message-{id_of(2)} .message-text").evaluate(
+        "text => text.style.visibility = 'hidden'"
+    )
+    assert page.screenshot(clip=box) == shown
+
+
+def test_an_override_turns_no_address_round(page, say):
+    say(1, "\u202ehttps://evil.example/gpj.otof\u202d depois")
+    page.goto(f"/ui/{C}/")
+    text = bubble(page, 1).locator(".message-text")
+    assert text.inner_text() == "https://evil.example/gpj.otof depois"
+    style = "element => getComputedStyle(element).unicodeBidi"
+    assert text.locator("a").evaluate(style) == "isolate"
+
+
+@pytest.mark.parametrize(
+    "bomb", ["\u200e\u200f" * 120_000, "a" + "\u0301" * 60_000], ids=["directions", "accents"]
+)
+def test_a_bomb_is_cut(page, say, bomb):
+    say(1, bomb)
+    page.goto(f"/ui/{C}/")
+    text = bubble(page, 1).locator(".message-text")
+    assert len(text.text_content()) <= 3000 + len("Read more")

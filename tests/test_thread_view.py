@@ -242,3 +242,30 @@ def test_what_came_early_and_was_applied_later_is_no_refusal(deliver, client):
     page = client.get(f"/ui/{C}/").content.decode()
     assert f'id="message-{M}"' in page
     assert "history-items" not in page
+
+
+# Texts
+
+
+def test_the_source_of_a_message_is_what_was_stored(client, say):
+    text = "\ufeff*a*\r\n> b\u202e `c` <i>\n "
+    say(1, content=text)
+    answer = client.get(f"/ui/fragments/message/{id_of(1)}/source/")
+    assert answer.getvalue().decode() == Message.objects.get(id=id_of(1)).content
+    assert answer["content-type"] == "text/plain; charset=utf-8"
+    assert "no-store" in answer["cache-control"]
+
+
+@pytest.mark.parametrize("part", ["", "source/"])
+def test_a_text_that_is_not_there_is_not_found(client, say, part):
+    say(1)
+    Message.objects.filter(id=id_of(1)).update(content="")  # erased
+    for id in [UNKNOWN, "no-id", id_of(1)]:
+        assert client.get(f"/ui/fragments/message/{id}/{part}").status_code == 404
+
+
+def test_a_long_text_is_whole_where_the_address_says_so(get, say):
+    say(1, content="palavra " * 1000 + "fim")
+    assert "fim<" not in get(f"/ui/{C}/")
+    assert "fim<" in get(f"/ui/{C}/?message={id_of(1)}&full={id_of(1)}")
+    assert get(f"/ui/fragments/message/{id_of(1)}/").endswith("fim")

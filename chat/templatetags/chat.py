@@ -16,12 +16,14 @@ from django.utils.translation import get_language, gettext, pgettext
 from chat.models import COUNTED_TO
 from chat.refusals import reason_of
 from chat.views.listing import Listing
-from chat.views.markup import markup, unmarked
+from chat.views.markup import beginning, is_long, markup, unmarked
 
 HUES = 12
 
 register = template.Library()
 register.filter(markup)
+register.filter(beginning)
+register.filter(is_long)
 register.filter(unmarked)
 register.filter("reason", reason_of)
 

@@ -30,6 +30,7 @@ from chat.models import (
 )
 from chat.views.after_closing import after_closing_context
 from chat.views.listing import INBOX_PAGE, Listing
+from chat.views.markup import markup
 from chat.views.page import page
 from chat.views.snippets import snippet
 from chat.views.thread import entries
@@ -92,6 +93,7 @@ def thread_pane(
     context |= {
         "selected_id": conversation.pk,
         "highlighted": parse_id(request.GET.get("message")),
+        "full": parse_id(request.GET.get("full")),
         "is_missing": found is None,
     }
     return context, found is not None
@@ -119,7 +121,8 @@ def print_thread(request: HttpRequest, id: str) -> StreamingHttpResponse:
 
 def printed(request: HttpRequest, conversation: Conversation) -> Iterator[str]:
     """Yield the page around the messages, and the messages of one query at a time in between."""
-    context = thread_context(conversation, ThreadPage([])) | after_closing_context(conversation)
+    context = thread_context(conversation, ThreadPage([])) | {"is_whole": True}
+    context |= after_closing_context(conversation)
     head, tail = rendered(request, "chat/print.html", context).split(PLACE_OF_MESSAGES)
     yield head
     above = None
@@ -211,6 +214,27 @@ def thread_messages(request: HttpRequest, id: str) -> HttpResponse:
             "entries": list(entries(thread_page.messages, below=thread_page.above)),
         }
     return render(request, "chat/messages.html", context)
+
+
+@never_cache
+def message_text(request: HttpRequest, id: str) -> HttpResponse:
+    """Answer with the whole text of a message, as the thread shows it."""
+    return HttpResponse(markup(message_or_404(id).content))
+
+
+@never_cache
+def message_source(request: HttpRequest, id: str) -> HttpResponse:
+    """Answer with the text of a message exactly as stored."""
+    return HttpResponse(message_or_404(id).content, content_type="text/plain; charset=utf-8")
+
+
+def message_or_404(id: str) -> Message:
+    """Return the message. An erased one has no text, so it is a 404 too."""
+    uuid = parse_id(id)
+    message = Message.objects.filter(id=uuid).first() if uuid else None
+    if message is None or message.is_erased:
+        raise Http404
+    return message
 
 
 # The list

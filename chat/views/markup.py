@@ -1,63 +1,202 @@
-"""A message's text as safe HTML: WhatsApp's *bold*, _italic_, ~strike~, ```mono```, and links."""
+"""A message's text as safe HTML: WhatsApp's marks, code, quotes, lists, and links.
+
+A text is read once from left to right. Code and links are found first, because nothing inside them is
+a mark. `Source.signs` is the text with code and links covered, so marks and lines are looked for there.
+"""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html import escape, unescape
+from itertools import groupby
+from unicodedata import category
 
 from django.utils.safestring import SafeString, mark_safe
 
-# Longer texts are shown plain. The sender's system takes none as text messages either.
-MAX_FORMATTED = 4_096
 # The longest text between two marks, always on one line.
 MAX_MARKED = 1_000
+# A longer text is cut. "Read more" shows the rest.
+MAX_SHOWN = 3_000
+# How far a cut looks back for a space, and for the beginning of an emoji or of a letter with accents.
+MAX_WORD = 60
+MAX_CLUSTER = 60
 
-MONO = re.compile(r"```(.+?)```", re.S)
-URL = re.compile(r"https?://[^\s<>\"`]+", re.I)
-TAG = re.compile(r"<[^>]*>")
 TAGS = {"*": "strong", "_": "em", "~": "s"}
-# A mark opens after a non-word and before a non-space, and closes the other way round.
-OPENING = re.compile(r"(?<![\w*_~])[*_~](?=\S)")
-CLOSING = {mark: re.compile(rf"(?<=\S){re.escape(mark)}(?!\w)|\n") for mark in TAGS}
-CLOSING_SIGNS = ".,;:!?'*_~…»”’"
+TAG = re.compile(r"<[^>]*>")
+# No script has combining marks elsewhere. The whole of Unicode would take ten times as long to look through.
+COMBINING = "".join(map(chr, filter(lambda c: category(chr(c))[0] == "M", range(0x300, 0x1F000))))
+ACCENTED = re.compile(rf"(?<=\w)[{re.escape(COMBINING)}]+")
+# They turn the following letters round, so an address would read as another one.
+OVERRIDES = dict.fromkeys((0x202D, 0x202E))
+
+# Two characters that are seen as one: accents, joined emoji, skin colours, keys, and Korean letters.
+JOINED = re.compile(
+    rf".[{re.escape(COMBINING)}\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\U000e0100-\U000e01ef]"
+    r"|\u200d.|\r\n|[\u1100-\u11ff\uac00-\ud7a3][\u1160-\u11ff]",
+    re.S,
+)
+
+FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
+FLAG_LETTER = re.compile(f"[{FLAG_LETTERS}]")
+
+# Runs of other lengths are as written.
+MONO = r"(?<!`)```(?!`)(?P<mono>.+?)(?<!`)```(?!`)"
+FENCE = re.compile(r"(?<!`)```(?!`)")
+CODE = r"(?<!`)`(?=[^\S\n]*[^\s`])(?P<code>[^`\n]++)`(?!`)"
+# What ends an address: spaces, quotes, the signs of Chinese and Japanese, and invisible controls.
+NO_ADDRESS = (
+    r"\s\x00-\x1f\x7f<>\"`“”„«»‹›…。，、！？；：（）「」『』【】《》〈〉．｡"
+    r"\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+)
+URL = (
+    r"(?P<url>(?:https?://(?=[^\W_]|\[[\da-f:])|(?<![^\W_])(?<![@./\-])www\.(?=[^\W_][\w\-]{0,62}\.[^\W\d_]))"
+    rf"(?:[^{NO_ADDRESS},;]|[,;](?!https?://))+)"
+)
+ATOM = re.compile(f"{MONO}|{CODE}|{URL}", re.S | re.I)
+CLOSING_SIGNS = ".,;:!?'’\u00ad\u200c\u200d"
 BRACKETS = ("()", "[]", "{}")
+
+# A mark opens after a non-word and before a non-space, and closes the other way round. Two equal signs
+# side by side are no mark, so masked numbers and lines to fill in stay as written.
+OPENS = {
+    mark: rf"(?<![^\W_])(?<!{re.escape(mark)}){re.escape(mark)}(?![\s{mark}])" for mark in TAGS
+}
+CLOSES = {mark: rf"(?<![\s{mark}]){re.escape(mark)}(?![^\W_]|{re.escape(mark)})" for mark in TAGS}
+OPENING = {mark: re.compile(opens) for mark, opens in OPENS.items()}
+ANY_OPENING = re.compile("|".join(OPENS.values()))
+CLOSING = {mark: re.compile(rf"{closes}|\n") for mark, closes in CLOSES.items()}
+LETTER = re.compile(r"[^*_~]")
+
+LINE = re.compile(r"(?P<quote>> )(?=\S)|(?P<item>[-*] )(?=\S)|(?P<number>[1-9]\d{0,2})\. (?=\S)")
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """Code or an address, from `start` to `end`. The content begins after `marks` signs."""
+
+    start: int
+    end: int
+    marks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line's kind, its content from `start` to `end`, and the attribute with its number."""
+
+    kind: str
+    start: int
+    end: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text, and its `signs`: equally long, with code and links covered.
+
+    `atoms` are the code and the links, in order. The HTML ends at the position `cut`.
+    """
+
+    text: str
+    signs: str
+    atoms: list[Atom]
+    cut: int
 
 
 def markup(text: str) -> SafeString:
     """Return the text as HTML. The text's own tags are escaped; line breaks are left to CSS."""
-    if len(text) > MAX_FORMATTED:
-        return mark_safe(escape(text))  # noqa: S308 - escaped
-    parts = MONO.split(text)  # plain, mono, plain, mono, … plain
-    return mark_safe(  # noqa: S308 - every part is escaped
-        "".join(
-            f"<code>{escape(part)}</code>" if number % 2 else with_links(part)
-            for number, part in enumerate(parts)
-        )
-    )
+    return html_of(source_of(text, len(text)))
+
+
+def is_long(text: str) -> bool:
+    """Whether a page shows only the text's beginning."""
+    return len(text) > MAX_SHOWN
+
+
+def beginning(text: str) -> SafeString:
+    """Return the HTML of a long text's beginning. It costs the same for every longer text."""
+    cut = end_of_word(text, MAX_SHOWN)
+    window = text[: cut + MAX_MARKED + 2]
+    if len(FENCE.findall(window)) % 2 and FENCE.search(text, len(window)):
+        window = f"{window.rstrip('`')} ```"  # so that the code goes on to the cut
+    return html_of(source_of(window, cut))
+
+
+def end_of_word(text: str, most: int) -> int:
+    """Return the last position up to `most` after a space, or else between two characters as people see them."""
+    spaces = [text.rfind(space, most - MAX_WORD, most) for space in " \n"]
+    if max(spaces) > 0:
+        return max(spaces) + 1
+    ends = range(most, most - MAX_CLUSTER, -1)
+    return next((end for end in ends if not is_within_cluster(text, end)), most)
+
+
+def is_within_cluster(text: str, at: int) -> bool:
+    """Whether the characters on both sides of the position are seen as one. Flags are pairs of letters."""
+    if FLAG_LETTER.match(text, at):
+        before = text[:at]
+        return (len(before) - len(before.rstrip(FLAG_LETTERS))) % 2 == 1
+    return JOINED.match(text, at - 1) is not None
 
 
 def unmarked(text: str) -> str:
-    """Return the text without the marks that `markup` turns into tags.
+    """Return the text without the marks, on one line, so the signs of lists and quotes stay.
 
-    A preview is cut and on one line, so its marks may pair differently from the full text's.
+    A preview is cut, so its marks may pair differently from the full text's.
     """
-    return unescape(TAG.sub("", markup(text)))
+    source = source_of(text, len(text))
+    return unescape(TAG.sub("", with_marks(source, 0, len(text))))
 
 
-def with_links(text: str) -> str:
-    html: list[str] = []
-    done = 0
-    for match in URL.finditer(text):
-        url = without_closing_signs(match[0])
-        html += [with_marks(text[done : match.start()]), link(url)]
-        done = match.start() + len(url)
-    return "".join([*html, with_marks(text[done:])])
+def html_of(source: Source) -> SafeString:
+    return mark_safe("".join(blocks(source)))  # noqa: S308 - every part is escaped
 
 
-def without_closing_signs(url: str) -> str:
-    """Cut the sentence's signs off an address. A closing bracket stays if the address opens the pair."""
+# Code and links
+
+
+def source_of(text: str, cut: int) -> Source:
+    """Find the code and the links, and cover them."""
+    plain = ACCENTED.sub(lambda accents: "a" * len(accents[0]), text)
+    atoms: list[Atom] = []
+    signs: list[str] = []
+    open_marks = ""
+    done, before = 0, " "
+    for match in ATOM.finditer(text):
+        start, end = match.span()
+        gap = plain[done:start]
+        open_marks = open_after(f"{before}{gap}{text[start]}", open_marks)
+        if is_address := bool(match["url"]):
+            end = start + len(without_closing_signs(match[0], open_marks))
+        before = "a" if is_address else "`"
+        atoms.append(Atom(start, end, 0 if is_address else 3 if match["mono"] else 1))
+        signs += [gap, before * (end - start)]
+        done = end
+    return Source(text, "".join([*signs, plain[done:]]), atoms, cut)
+
+
+def open_after(text: str, open_marks: str) -> str:
+    """Return the marks that stand open at the text's end, and were `open_marks` at its beginning."""
+    return "".join(mark for mark in TAGS if is_open_after(text, mark, mark in open_marks))
+
+
+def is_open_after(text: str, mark: str, is_open: bool) -> bool:
+    at = 1  # after the sign before the text
+    while sign := (CLOSING if is_open else OPENING)[mark].search(text, at):
+        is_open = not is_open
+        at = sign.end()
+    return is_open
+
+
+def without_closing_signs(url: str, open_marks: str = "") -> str:
+    """Cut the sentence's signs off an address.
+
+    A closing bracket stays if the address opens the pair. A mark stays unless it is open before the address.
+    """
+    signs = CLOSING_SIGNS + open_marks
     unopened = {pair[1]: url.count(pair[1]) - url.count(pair[0]) for pair in BRACKETS}
     end = len(url)
-    while url[end - 1] in CLOSING_SIGNS or unopened.get(url[end - 1], 0) > 0:
+    while url[end - 1] in signs or unopened.get(url[end - 1], 0) > 0:
         end -= 1
         if url[end] in unopened:
             unopened[url[end]] -= 1
@@ -65,23 +204,95 @@ def without_closing_signs(url: str) -> str:
 
 
 def link(url: str) -> str:
-    href = escape(url)
-    return f'<a href="{href}" target="_blank" rel="noopener noreferrer nofollow">{href}</a>'
+    """Return a link that reads from left to right, whatever stands around it."""
+    address = url if url[:4].lower() == "http" else f"https://{url}"
+    rel = "noopener noreferrer nofollow"
+    return f'<a href="{escape(address)}" dir="ltr" target="_blank" rel="{rel}">{escape(url)}</a>'
 
 
-def with_marks(text: str, marks: str = "*_~") -> str:
-    """Return HTML with nested marks. A mark inside its own kind is text."""
+# Quotes and lists
+
+
+def blocks(source: Source) -> Iterator[str]:
+    """Yield the HTML of neighbouring lines of one kind."""
+    grouped = [list(lines) for _, lines in groupby(lines_of(source), key=lambda line: line.kind)]
+    for lines in grouped:
+        match lines[0].kind:
+            case "quote":
+                quoted = "\n".join(with_marks(source, line.start, line.end) for line in lines)
+                yield f"<blockquote>{quoted}</blockquote>"
+            case "item":
+                yield f"<ul>{items(source, lines)}</ul>"
+            case "number":
+                yield f"<ol>{items(source, lines)}</ol>"
+            case _:
+                # A line end before a block is kept: it keeps an empty line between two blocks.
+                yield with_marks(source, lines[0].start, lines[-1].end + (lines is not grouped[-1]))
+
+
+def items(source: Source, lines: list[Line]) -> str:
+    return "".join(
+        f"<li{line.value}>{with_marks(source, line.start, line.end)}</li>" for line in lines
+    )
+
+
+def lines_of(source: Source) -> Iterator[Line]:
+    """Yield the lines before the cut. A line end in code is none."""
+    start = 0
+    for line in source.signs.split("\n"):
+        end = start + len(line)
+        if start and start >= source.cut:
+            return
+        if match := LINE.match(line):
+            value = f' value="{match["number"]}"' if match["number"] else ""
+            yield Line(str(match.lastgroup), start + match.end(), end, value)
+        else:
+            yield Line("", start, end, "")
+        start = end + 1
+
+
+# Marks
+
+
+def with_marks(source: Source, start: int, end: int, marks: str = "*_~") -> str:
+    """Return the HTML of a part with nested marks. A mark inside its own kind is text."""
     html: list[str] = []
-    done = 0
-    for start, end in marked(text):
-        mark, inner = text[start], text[start + 1 : end]
-        if mark not in marks:
+    done = start
+    for opening, closing in marked(source.signs[start:end]):
+        opening, closing = start + opening, start + closing
+        mark = source.signs[opening]
+        if mark not in marks or opening >= source.cut:
             continue
-        tag = TAGS[mark]
-        html.append(escape(text[done:start]))
-        html.append(f"<{tag}>{with_marks(inner, marks.replace(mark, ''))}</{tag}>")
-        done = end + 1
-    return "".join([*html, escape(text[done:])])
+        inner = with_marks(source, opening + 1, closing, marks.replace(mark, ""))
+        html += [plain(source, done, opening), f"<{TAGS[mark]}>{inner}</{TAGS[mark]}>"]
+        done = closing + 1
+    return "".join([*html, plain(source, done, end)])
+
+
+def plain(source: Source, start: int, end: int) -> str:
+    """Return the HTML of a part without marks, up to the cut."""
+    html: list[str] = []
+    end = min(end, source.cut)
+    first = bisect_left(source.atoms, start, key=lambda atom: atom.start)
+    last = bisect_left(source.atoms, end, key=lambda atom: atom.start)
+    for atom in source.atoms[first:last]:
+        html += [shown(source.text[start : atom.start]), atom_html(source, atom)]
+        start = atom.end
+    return "".join([*html, shown(source.text[start:end])])
+
+
+def atom_html(source: Source, atom: Atom) -> str:
+    """Return code, or a link. An address that the cut divides is no link."""
+    is_whole = atom.end <= source.cut
+    if not atom.marks:
+        url = source.text[atom.start : min(atom.end, source.cut)]
+        return link(url) if is_whole else escape(url)
+    code = source.text[atom.start + atom.marks : min(atom.end - atom.marks, source.cut)]
+    return f"<code>{shown(code)}</code>"
+
+
+def shown(text: str) -> str:
+    return escape(text.translate(OVERRIDES))
 
 
 def marked(text: str) -> Iterator[tuple[int, int]]:
@@ -91,13 +302,16 @@ def marked(text: str) -> Iterator[tuple[int, int]]:
     would cost a search through the same text.
     """
     closings: dict[str, int] = {}
-    done = 0
-    for opening in OPENING.finditer(text):
+    done = letter = 0
+    for opening in ANY_OPENING.finditer(text):
         start, mark = opening.start(), opening[0]
         if start < done:
             continue
-        if closings.get(mark, 0) < start + 2:  # a mark holds at least one character
-            closing = CLOSING[mark].search(text, start + 2)
+        if letter <= start:  # signs alone are no marked text
+            found = LETTER.search(text, start)
+            letter = found.start() if found else len(text)
+        if closings.get(mark, 0) <= letter:
+            closing = CLOSING[mark].search(text, letter)
             closings[mark] = closing.start() if closing else len(text)
         end = closings[mark]
         if text[end : end + 1] == mark and end - start <= MAX_MARKED + 1:

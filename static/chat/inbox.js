@@ -45,10 +45,17 @@ const opened = {
   },
 };
 
+// "Read more" had the focus, and is gone.
+function focusText(text) {
+  text.tabIndex = -1;
+  text.focus({ preventScroll: true });
+}
+
 // Once for all that an answer has brought: htmx tells of each element. It has set the title by then.
 document.addEventListener("htmx:afterOnLoad", ({ detail }) => {
   if (!detail.successful) return;
   opened[detail.target.id]?.(detail);
+  if (detail.target.matches(".message-text")) focusText(detail.target);
   showRead();
 });
 
