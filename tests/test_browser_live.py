@@ -221,8 +221,8 @@ def test_an_answer_from_another_address_is_a_failure_too(page, failures, start):
     page.goto("/ui/?filter=closed")
     answer_polls(page, status=302, headers={"Location": "/ui/"})  # a page with a stamp of its own
     for wait in (3, 6):
-        pass_time(page, wait)
-        page.wait_for_load_state("networkidle")
+        with page.expect_response("**/ui/"):
+            pass_time(page, wait)
     expect(page.locator("#notice-gone")).to_be_visible()
     expect(page.locator("#notice-session")).to_be_hidden()
     expect(page.get_by_text("No conversation is listed here")).to_be_visible()
@@ -332,6 +332,25 @@ def test_pause_stops_the_polls_until_it_is_pressed_again(page, start, say, polls
     expect(row_of(page, 0)).to_contain_text("Chegou na pausa")
     expect(pause).to_have_attribute("aria-pressed", "false")
     expect(page.locator("#notice-paused")).to_be_hidden()
+
+
+def test_pause_survives_a_reload_in_its_tab(page, start, say, polls):
+    start(1)
+    page.goto("/ui/")
+    page.locator("#pause").click()
+    page.reload()
+    expect(page.locator("#pause")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_text("Live updates are paused")).to_be_visible()
+    say(0, "Chegou na pausa")
+    pass_time(page, 60)
+    assert polls == []
+    other = page.context.new_page()
+    other.goto("/ui/")
+    expect(other.locator("#pause")).to_have_attribute("aria-pressed", "false")
+    page.locator("#pause").click()
+    expect(row_of(page, 0)).to_contain_text("Chegou na pausa")
+    page.reload()
+    expect(page.locator("#pause")).to_have_attribute("aria-pressed", "false")
 
 
 def test_an_answer_that_comes_after_pause_was_pressed_changes_nothing(page, start, say):

@@ -2,6 +2,7 @@
 
 import { markNews, takeList } from "./list.js";
 import { notify } from "./notify.js";
+import { keepInTab, readInTab } from "./storage.js";
 import { conversation, isAtEnd, takeNews } from "./thread.js";
 import { localise } from "./times.js";
 import { markSeen, showUnread } from "./unread.js";
@@ -9,6 +10,7 @@ import { markSeen, showUnread } from "./unread.js";
 const INTERVAL_MS = 3_000; // of hx-trigger
 const LONGEST_INTERVAL_MS = 30_000; // also of a hidden tab
 const COUNTS_INTERVAL_MS = 30_000;
+const PAUSE_KEY = "realmate.pause";
 const FAILURES_BEFORE_THE_NOTICE = 2;
 
 const get = (id) => document.getElementById(id);
@@ -16,7 +18,7 @@ const poller = get("poller");
 const pause = get("pause");
 
 let failures = 0;
-let isPaused = false;
+let isPaused = readInTab(PAUSE_KEY) === "on";
 let isOver = false;
 let isWanted = false; // a poll at once
 let isTaking = false; // an answer
@@ -108,15 +110,21 @@ export function showRead() {
 
 const showIf = (notice, wanted) => notice.hidden === !wanted || (notice.hidden = !wanted);
 
-function togglePause() {
-  isPaused = !isPaused;
+function showPause() {
   pause.setAttribute("aria-pressed", isPaused);
   showIf(get("notice-paused"), isPaused);
+}
+
+function togglePause() {
+  isPaused = !isPaused;
+  keepInTab(PAUSE_KEY, isPaused ? "on" : "off");
+  showPause();
   if (!isPaused) askNow();
 }
 
 export function startPolling() {
   pause.hidden = false;
+  showPause();
   pause.addEventListener("click", togglePause);
   document.addEventListener("visibilitychange", () => document.hidden || askNow());
   addEventListener("online", askNow);
