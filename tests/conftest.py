@@ -260,9 +260,10 @@ def page(chromium, live_server, errors):
 
 @pytest.fixture
 def failures(page, errors):
-    """For a test in which answers fail on purpose, of which every browser complains."""
+    """For a test in which answers fail on purpose: the browser complains, and htmx of those that do not come."""
     yield
-    errors[:] = [error for error in errors if not error.startswith("Failed to load resource")]
+    expected = re.compile("Failed to load resource|htmx:(sendError|afterRequest)")
+    errors[:] = [error for error in errors if not expected.match(error)]
 
 
 @pytest.fixture

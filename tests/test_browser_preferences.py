@@ -9,6 +9,11 @@ from tests.live_inbox import *
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
+REFUSE_STORAGE = """
+    const refuse = { get() { throw new DOMException("refused", "SecurityError"); } };
+    for (const kind of ["localStorage", "sessionStorage"]) Object.defineProperty(window, kind, refuse);
+"""
+
 
 def test_the_theme_is_the_systems_until_it_is_switched_and_the_switch_is_remembered(page):
     page.emulate_media(color_scheme="dark")
@@ -50,3 +55,26 @@ def test_the_language_is_switched_where_the_reader_is_and_remembered(page, start
     expect(page.locator("html")).to_have_attribute("lang", "pt-BR")
     page.get_by_role("link", name="English").click()
     expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
+def test_a_browser_that_refuses_storage_does_without_it(page, start, say):
+    page.add_init_script(REFUSE_STORAGE)
+    start(60)
+    page.goto("/ui/")
+    say(0, "Ao vivo")
+    pass_time(page)
+    expect(row_of(page, 0)).to_contain_text("Ao vivo")
+    page.locator("#more a").click()
+    expect(page.locator("#list .row")).to_have_count(60)
+    row_of(page, 0).click()
+    expect(page.locator(".message")).to_contain_text("Ao vivo")
+    page.get_by_role("button", name="Dark").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.keyboard.press("?")
+    page.get_by_label("Single keys work").uncheck()
+    page.keyboard.press("Escape")
+    page.locator("#notify").click()
+    page.locator("#pause").click()
+    expect(page.get_by_text("Live updates are paused")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("Choose a conversation")).to_be_visible()

@@ -163,6 +163,8 @@ def poll(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "selected": conversation,
         "selected_id": id,
+        "is_poll": True,
+        "arrival": news[-1].arrival if news else arrival,
         "news": entries(news),
         # There may be more news: without a stamp the next poll asks for it.
         "stamp": stamp if len(news) < MOST_NEWS else "",
@@ -246,6 +248,7 @@ def list_context(listing: Listing, *, rows: int = INBOX_PAGE) -> dict[str, Any]:
     return {
         "listing": listing,
         "page": listed,
+        "rows": rows,
         "filters": [(filter, counts[filter]) for filter in Filter],
         "sorts": Sort,
         "counts": counts_in_short(counts),

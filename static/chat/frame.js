@@ -1,5 +1,6 @@
 // What every page has: the dark switch, the other language, menus that close, and times in the reader's zone.
 
+import { keep } from "./storage.js";
 import { localise } from "./times.js";
 
 const root = document.documentElement;
@@ -11,7 +12,7 @@ const showTheme = () => dark.setAttribute("aria-pressed", isDark());
 
 function switchTheme() {
   root.dataset.theme = isDark() ? "light" : "dark";
-  localStorage.setItem("realmate.theme", root.dataset.theme);
+  keep("realmate.theme", root.dataset.theme);
   showTheme();
 }
 

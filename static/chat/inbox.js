@@ -13,6 +13,7 @@ let last; // the row before "load more"
 const wanted = {}; // by target, the request of the reader's last click
 
 const get = (id) => document.getElementById(id);
+const main = get("main"); // the polls are sent from beside it
 const hasNoFocus = () => document.activeElement === document.body;
 
 function openPane() {
@@ -52,7 +53,7 @@ function focusText(text) {
 }
 
 // Once for all that an answer has brought: htmx tells of each element. It has set the title by then.
-document.addEventListener("htmx:afterOnLoad", ({ detail }) => {
+main.addEventListener("htmx:afterOnLoad", ({ detail }) => {
   if (!detail.successful) return;
   opened[detail.target.id]?.(detail);
   if (detail.target.matches(".message-text")) focusText(detail.target);
@@ -72,7 +73,7 @@ function judge(event) {
   if (xhr.status >= 500) showFailure(event);
   else location.assign(requestConfig.elt.href);
 }
-document.addEventListener("htmx:sendError", showFailure);
+main.addEventListener("htmx:sendError", showFailure);
 
 // The link that failed may be followed again: by a click, or when it comes into view again.
 function showFailure({ detail }) {
@@ -83,7 +84,7 @@ function showFailure({ detail }) {
 
 // A list that is as long as a poll brings up to date goes on on a page of its own. The link itself is
 // listened to, because it may be gone from the document when its answer comes.
-document.addEventListener("htmx:beforeRequest", (event) => {
+main.addEventListener("htmx:beforeRequest", (event) => {
   const { xhr, target, requestConfig } = event.detail;
   wanted[target.id] = xhr;
   requestConfig.elt.addEventListener("htmx:beforeOnLoad", judge, { once: true });
@@ -93,7 +94,7 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 });
 
 // Before another list or, on a phone, a thread takes its place, and before the page goes.
-document.addEventListener("htmx:beforeSwap", ({ detail }) => detail.target.closest("main") && keepPlace());
+main.addEventListener("htmx:beforeSwap", keepPlace);
 addEventListener("pagehide", keepPlace);
 
 openList();

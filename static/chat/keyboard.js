@@ -1,13 +1,13 @@
 // Alt+J and Alt+K walk the list, Esc goes back; "/" and "?" can be turned off (WCAG 2.1.4).
 
+import { keep, read } from "./storage.js";
+
 const KEY = "realmate.single-keys";
 const help = document.getElementById("help");
 const singleKeys = document.getElementById("single-keys");
 
-singleKeys.checked = localStorage.getItem(KEY) !== "off";
-singleKeys.addEventListener("change", () =>
-  localStorage.setItem(KEY, singleKeys.checked ? "on" : "off"),
-);
+singleKeys.checked = read(KEY) !== "off";
+singleKeys.addEventListener("change", () => keep(KEY, singleKeys.checked ? "on" : "off"));
 
 const openHelp = document.getElementById("open-help");
 openHelp.hidden = false;

@@ -4,7 +4,7 @@ import { localise } from "./times.js";
 import { showUnread } from "./unread.js";
 import { counted } from "./words.js";
 
-export const MOST_ROWS = 500;
+const MOST_ROWS = 500;
 
 const get = (id) => document.getElementById(id);
 const rowsOf = (list) => [...list.querySelectorAll(".row-item")];
@@ -37,8 +37,11 @@ export function markNews(fresh) {
   for (const row of rows.slice(0, Math.max(0, end))) if (!isHere(row)) row.dataset.isNews = "true";
 }
 
-export function showList(fresh) {
-  if (!get("rows")) return replaceList(fresh);
+// A poll's list. htmx puts it in the place of one without rows.
+export function takeList(swap) {
+  if (!get("rows")) return forgetUpdated();
+  swap.shouldSwap = false;
+  const fresh = swap.fragment.firstElementChild;
   const rows = rowsOf(fresh).map(bringUpToDate);
   waiting = { list: fresh, rows, more: fresh.querySelector("#more") };
   if (!waiting.more) rowsGone().forEach(({ id }) => updated.add(id));
@@ -47,12 +50,6 @@ export function showList(fresh) {
 }
 
 const rowsGone = () => rowsOf(get("rows")).filter((row) => !waiting.rows.includes(row));
-
-function replaceList(fresh) {
-  get("list").replaceWith(fresh);
-  htmx.process(fresh);
-  forgetUpdated();
-}
 
 // The row that the page has, with what the fresh one says; the fresh one where it has none.
 function bringUpToDate(fresh) {
@@ -80,7 +77,8 @@ function forgetUpdated() {
 function putInOrder() {
   if (waiting === null) return;
   if (waiting.rows.length) moveRows(waiting);
-  else replaceList(waiting.list);
+  else get("list").replaceWith(waiting.list);
+  htmx.process(get("list"));
   forgetUpdated();
   showUnread();
 }
@@ -97,7 +95,6 @@ function moveRows({ rows, more }) {
   }
   get("more")?.remove();
   if (more) list.append(more);
-  htmx.process(list);
   if (focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
 }
 
@@ -124,6 +121,8 @@ export function lengthenList(last, { takesFocus }) {
   const rows = rowsOf(get("rows"));
   const isRepeated = (row) => get(row.id) !== row;
   rows.filter(isRepeated).forEach((row) => row.remove());
+  const asked = get("rows-asked");
+  asked.value = Math.min(Math.max(asked.value, rows.length), MOST_ROWS);
   localise(get("list"));
   if (takesFocus && document.activeElement === document.body) last.nextElementSibling?.querySelector("a").focus();
 }

@@ -1,15 +1,17 @@
 // A desktop notification when something new comes while the tab is hidden: a number, no text. Opt-in.
 
+import { keep, read } from "./storage.js";
+
 const KEY = "realmate.notify";
 const button = document.getElementById("notify");
 let told = 0;
 
-const isOn = () => localStorage.getItem(KEY) === "on" && Notification.permission === "granted";
+const isOn = () => read(KEY) === "on" && Notification.permission === "granted";
 const show = () => button.setAttribute("aria-pressed", isOn());
 
 async function toggle() {
   const wanted = !isOn() && (await Notification.requestPermission()) === "granted";
-  localStorage.setItem(KEY, wanted ? "on" : "off");
+  keep(KEY, wanted ? "on" : "off");
   show();
 }
 

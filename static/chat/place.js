@@ -1,6 +1,7 @@
 // Where the reader is in a list, for the page that Back or a reload brings anew. Numbers only, no text.
 
 import { isFull, listScroller } from "./list.js";
+import { keepInTab, readInTab } from "./storage.js";
 
 const KEY = "realmate.places";
 const MOST_KEPT = 20;
@@ -10,7 +11,7 @@ let list; // the one that is shown, as a number
 let awaited = null; // its place, until as many rows are there
 
 const rowsShown = () => document.querySelectorAll(".row-item").length;
-const read = () => JSON.parse(sessionStorage.getItem(KEY)) ?? [];
+const read = () => JSON.parse(readInTab(KEY)) ?? [];
 const numberOf = (text) => [...text].reduce((sum, letter) => (31 * sum + letter.codePointAt(0)) % 2 ** 32, 0);
 
 // Again for each list that is shown.
@@ -26,7 +27,7 @@ export function keepPlace() {
   if (isReturning() || !scroller.checkVisibility()) return;
   const others = read().filter(([other]) => other !== list);
   const places = [...others, [list, rowsShown(), scroller.scrollTop]];
-  sessionStorage.setItem(KEY, JSON.stringify(places.slice(-MOST_KEPT)));
+  keepInTab(KEY, JSON.stringify(places.slice(-MOST_KEPT)));
 }
 
 export function returnToPlace() {

@@ -1,89 +1,103 @@
-// Asks the server what has changed, one request at a time, and tells the reader when it cannot.
+// htmx sends the polls, from #poller. This decides when one is due, and what of its answer is shown.
 
-import { MOST_ROWS, markNews, showList } from "./list.js";
+import { markNews, takeList } from "./list.js";
 import { notify } from "./notify.js";
-import { conversation, isAtEnd, showHeldBack, showNews } from "./thread.js";
+import { keepInTab, readInTab } from "./storage.js";
+import { conversation, isAtEnd, takeNews } from "./thread.js";
 import { localise } from "./times.js";
 import { markSeen, showUnread } from "./unread.js";
 
-const INTERVAL_MS = 3_000;
-const HIDDEN_INTERVAL_MS = 30_000;
-const LONGEST_INTERVAL_MS = 30_000;
+const INTERVAL_MS = 3_000; // of hx-trigger
+const LONGEST_INTERVAL_MS = 30_000; // also of a hidden tab
 const COUNTS_INTERVAL_MS = 30_000;
-const TIMEOUT_MS = 10_000;
-const FEWEST_ROWS = 50;
+const PAUSE_KEY = "realmate.pause";
 const FAILURES_BEFORE_THE_NOTICE = 2;
 
 const get = (id) => document.getElementById(id);
-const { pollUrl } = get("main").dataset;
+const poller = get("poller");
 const pause = get("pause");
 
 let failures = 0;
-let isPaused = false;
+let isPaused = readInTab(PAUSE_KEY) === "on";
 let isOver = false;
-let isAsking = false;
-let timer;
-let countsAskedAt = Date.now();
+let isWanted = false; // a poll at once
+let isTaking = false; // an answer
+let asked; // what the page showed when it asked
+let endedAt = performance.now();
+let countsAskedAt = performance.now();
 
-// What the page shows, as the server needs to know it to say what is different.
-function state() {
-  const held = [...document.querySelectorAll("[data-poll]:not(:disabled)")];
-  const asked = new URLSearchParams(held.map(({ name, value }) => [name, value]));
-  const rows = document.querySelectorAll(".row-item").length;
-  if (asked.has("filter")) asked.set("rows", Math.min(Math.max(rows, FEWEST_ROWS), MOST_ROWS));
-  return asked;
+const shown = () => [...document.querySelectorAll("[data-poll]:enabled")].map(({ value }) => value).join();
+
+// When to ask
+
+const interval = () =>
+  document.hidden ? LONGEST_INTERVAL_MS : Math.min(INTERVAL_MS * 2 ** failures, LONGEST_INTERVAL_MS);
+
+// Half an interval early, because htmx counts from the begin of a poll and this from its end.
+const isDue = () => isWanted || performance.now() - endedAt > interval() - INTERVAL_MS / 2;
+
+poller.addEventListener("htmx:configRequest", ({ detail }) => {
+  const areDue = performance.now() - countsAskedAt > COUNTS_INTERVAL_MS;
+  if (areDue && get("counts")) detail.parameters.counts = get("counts").value;
+});
+
+poller.addEventListener("htmx:beforeRequest", (event) => {
+  if (isPaused || isOver || !isDue()) return event.preventDefault();
+  isWanted = false;
+  asked = shown();
+});
+
+// While a poll is under way htmx drops another, and the end of the first asks again.
+function askNow() {
+  isWanted = true;
+  htmx.trigger(poller, "poll");
 }
 
-// Whether the answer is still about this page: the reader may have gone on meanwhile.
-const isSamePage = (asked) => {
-  const now = state();
-  return (
-    ["filter", "sort", "cursor", "rows", "conversation"].every((name) => asked.get(name) === now.get(name)) &&
-    asked.has("arrival") === now.has("arrival")
-  );
-};
-
-async function ask() {
-  const asked = state();
-  const countsAreDue = Date.now() - countsAskedAt > COUNTS_INTERVAL_MS;
-  if (countsAreDue && get("counts")) asked.set("counts", get("counts").value);
-  const response = await fetch(`${pollUrl}?${asked}`, {
-    redirect: "manual",
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  });
-  if (response.type === "opaqueredirect" || response.status === 401 || response.status === 403) {
-    return endSession();
-  }
-  if (response.status !== 200 && response.status !== 204) throw new Error("not an answer");
-  if (countsAreDue) countsAskedAt = Date.now();
-  if (response.status === 200) take(await response.text(), asked);
+// What a pane that was just loaded shows, the other one may not show yet: all of it is asked again.
+export function pollAfresh() {
+  get("stamp").value = "";
+  askNow();
 }
 
-function take(html, asked) {
-  const fresh = new DOMParser().parseFromString(html, "text/html");
-  if (isPaused || !isSamePage(asked)) return;
-  markNews(fresh);
-  if (document.hidden) return notify(showUnreadOf(fresh));
-  localise(fresh.body);
-  sync(fresh);
-  const list = fresh.getElementById("list");
-  if (list) showList(list);
-  const news = fresh.querySelectorAll("#news .message");
-  if (news.length) showNews(news);
-  showHeldBack();
-  showRead();
-}
+// What came
 
-function showUnreadOf(fresh) {
-  return showUnread(fresh.getElementById("list") ? fresh : document);
-}
+// A proxy may answer with a page of its own. Only our answers have a stamp, or nothing.
+const isAnswer = ({ status, responseText }) =>
+  status === 204 || (status === 200 && responseText.includes('id="stamp"'));
 
-function sync(fresh) {
-  for (const element of fresh.querySelectorAll("[data-sync]")) {
-    const old = get(element.id);
-    if (old && !old.isEqualNode(element)) old.replaceWith(element);
-  }
-}
+poller.addEventListener("htmx:beforeOnLoad", (event) => {
+  const { xhr, requestConfig } = event.detail;
+  const { pathname } = new URL(xhr.responseURL); // of the last redirect
+  isOver = pathname === poller.dataset.login || xhr.status === 401 || xhr.status === 403;
+  isTaking = pathname === requestConfig.path && isAnswer(xhr);
+  if (!isTaking || isPaused || shown() !== asked) event.preventDefault();
+});
+
+// Each part before htmx puts it in its place. A hidden tab shows no more than its title.
+document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
+  if (!isTaking) return;
+  const { target, fragment } = detail;
+  localise(fragment);
+  if (target.id === "list") markNews(fragment);
+  if (document.hidden) {
+    detail.shouldSwap = false;
+    if (target.id === "list") notify(showUnread(fragment));
+  } else if (target.id === "list") takeList(detail);
+  else if (target.id === "messages") takeNews(fragment.querySelectorAll(".message"));
+  else detail.shouldSwap = !target.isEqualNode(fragment.firstElementChild);
+});
+
+poller.addEventListener("htmx:afterSwap", () => document.hidden || showRead());
+
+poller.addEventListener("htmx:afterRequest", ({ detail }) => {
+  failures = isTaking || isOver ? 0 : failures + 1;
+  if (isTaking && detail.requestConfig.formData.has("counts")) countsAskedAt = performance.now();
+  isTaking = false;
+  endedAt = performance.now();
+  showIf(get("notice-gone"), failures >= FAILURES_BEFORE_THE_NOTICE);
+  showIf(get("notice-session"), isOver);
+  if (isWanted) queueMicrotask(askNow); // htmx is not done with this one yet
+});
 
 // What stands at the end of an open thread has been seen.
 export function showRead() {
@@ -94,57 +108,25 @@ export function showRead() {
   notify(showUnread());
 }
 
-// When to ask
-
-async function poll() {
-  if (isAsking || isPaused || isOver) return;
-  isAsking = true;
-  try {
-    await ask();
-    failures = 0;
-  } catch {
-    failures += 1;
-  }
-  isAsking = false;
-  showIf(get("notice-gone"), failures >= FAILURES_BEFORE_THE_NOTICE);
-  schedule(interval());
-}
-
-const interval = () =>
-  document.hidden
-    ? HIDDEN_INTERVAL_MS
-    : Math.min(INTERVAL_MS * 2 ** failures, LONGEST_INTERVAL_MS);
-
-function schedule(milliseconds) {
-  clearTimeout(timer);
-  timer = setTimeout(poll, milliseconds);
-}
-
-function endSession() {
-  isOver = true;
-  get("notice-session").hidden = false;
-}
-
-// What a pane that was just loaded shows, the other one may not show yet: all of it is asked again.
-export function pollAfresh() {
-  get("stamp").value = "";
-  schedule(0);
-}
-
 const showIf = (notice, wanted) => notice.hidden === !wanted || (notice.hidden = !wanted);
+
+function showPause() {
+  pause.setAttribute("aria-pressed", isPaused);
+  showIf(get("notice-paused"), isPaused);
+}
 
 function togglePause() {
   isPaused = !isPaused;
-  pause.setAttribute("aria-pressed", isPaused);
-  showIf(get("notice-paused"), isPaused);
-  if (!isPaused) schedule(0);
+  keepInTab(PAUSE_KEY, isPaused ? "on" : "off");
+  showPause();
+  if (!isPaused) askNow();
 }
 
 export function startPolling() {
   pause.hidden = false;
+  showPause();
   pause.addEventListener("click", togglePause);
-  document.addEventListener("visibilitychange", () => schedule(document.hidden ? interval() : 0));
-  addEventListener("online", () => schedule(0));
-  get("try-now").addEventListener("click", () => schedule(0));
-  schedule(INTERVAL_MS);
+  document.addEventListener("visibilitychange", () => document.hidden || askNow());
+  addEventListener("online", askNow);
+  get("try-now").addEventListener("click", askNow);
 }

@@ -74,11 +74,13 @@ function firstInView() {
 
 // What arrived
 
-export function showNews(messages) {
+// A page that does not reach the end of its thread is only told how much has come since.
+export function takeNews(messages) {
+  const [now, atFirst] = [get("thread-state"), get("arrival")].map(({ dataset }) => Number(dataset.count));
+  if (endsEarly()) return showPill(Math.max(0, now - atFirst));
   const wasAtEnd = follows;
   const before = toEnd();
   const shown = add(messages);
-  for (const message of messages) raiseArrival(Number(message.dataset.arrival));
   if (shown.length) readOut(shown);
   if (!wasAtEnd) showPill(missed + shown.length);
   else if (toEnd() > before) goToEnd();
@@ -91,11 +93,6 @@ function add(messages) {
   dress();
   place.restore();
   return shown;
-}
-
-function raiseArrival(arrival) {
-  const held = get("arrival");
-  if (arrival > Number(held.value)) held.value = arrival;
 }
 
 // At its own time. Says whether it has a place among the loaded messages.
@@ -162,12 +159,6 @@ function keepWhatStandsBeside({ target }) {
   link.href = address;
 }
 for (const event of ["pointerdown", "click"]) document.addEventListener(event, keepWhatStandsBeside);
-
-// A page that does not reach the end of its thread is only told how much has come since.
-export function showHeldBack() {
-  if (!get("arrival")?.disabled) return;
-  showPill(Math.max(0, Number(get("thread-state").dataset.count) - Number(get("arrival").dataset.count)));
-}
 
 // Older and newer pages, which htmx brings: it swaps between these two events, and tells the second
 // of each element that it brought.

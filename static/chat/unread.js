@@ -1,6 +1,7 @@
 // What this browser has not seen yet of what customers wrote: numbers by conversation, in its own
 // storage, no text.
 
+import { keep, read } from "./storage.js";
 import { counted } from "./words.js";
 
 const KEY = "realmate.seen-of-customers";
@@ -11,13 +12,13 @@ const MOST_KEPT = 2000;
 const openedAt = Number(document.getElementById("main").dataset.now) * 1000;
 const now = () => openedAt + performance.now();
 
-let seen = new Map(read());
+let seen = new Map(readSeen());
 // What was there before this browser began to look is not unread.
-let since = Number(localStorage.getItem(SINCE_KEY)) || begin();
+let since = Number(read(SINCE_KEY)) || begin();
 
-function read() {
+function readSeen() {
   try {
-    return JSON.parse(localStorage.getItem(KEY)) ?? [];
+    return JSON.parse(read(KEY)) ?? [];
   } catch {
     return [];
   }
@@ -25,7 +26,7 @@ function read() {
 
 function begin() {
   const start = now();
-  localStorage.setItem(SINCE_KEY, start);
+  keep(SINCE_KEY, start);
   return start;
 }
 
@@ -34,7 +35,7 @@ export function markSeen(id, count) {
   seen.delete(id); // and in again at the end: the oldest are forgotten first
   seen.set(id, count);
   if (seen.size > MOST_KEPT) forgetTheOlderHalf();
-  localStorage.setItem(KEY, JSON.stringify([...seen]));
+  keep(KEY, JSON.stringify([...seen]));
 }
 
 // A conversation that was forgotten is not unread again: it counts as one from before.
@@ -87,6 +88,6 @@ function showInTitle(conversations) {
 // What another tab has seen is seen here too.
 addEventListener("storage", ({ key }) => {
   if (key !== KEY) return;
-  seen = new Map(read());
+  seen = new Map(readSeen());
   showUnread();
 });
