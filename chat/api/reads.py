@@ -14,7 +14,9 @@ from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from chat.api import examples
 from chat.api.base import JSONView
+from chat.api.described import Described, Tag, read
 from chat.api.parameters import (
     INVALID_CURSOR,
     ConversationParameters,
@@ -71,6 +73,15 @@ class Read(JSONView):
 class ConversationList(Read):
     """A page of conversations, filtered, searched and ordered."""
 
+    described = read(
+        "listConversations",
+        Tag.CONVERSATIONS,
+        examples.CONVERSATIONS,
+        codes=("bad_request", "cursor_expired"),
+        parameters=ConversationParameters,
+        has_etag=True,
+    )
+
     def get(self, request: Request) -> HttpResponse:
         parameters = ConversationParameters.read(request.query_params)
         page = page_of_generation(parameters.cursor, partial(conversations_page, parameters))
@@ -92,6 +103,14 @@ def conversations_page(parameters: ConversationParameters, cursor: str) -> Page[
 
 class ConversationDetail(Read):
     """One conversation with all its messages."""
+
+    described = read(
+        "getConversation",
+        Tag.CONVERSATIONS,
+        examples.CONVERSATION,
+        codes=("conversation_not_found", "too_many_reads"),
+        has_etag=True,
+    )
 
     def get(self, request: Request, id: str) -> HttpResponse:
         conversation = find_conversation(id)
@@ -117,6 +136,14 @@ def whole(conversation: Conversation) -> bytes:
 class MessagePage(Read):
     """A page of a conversation's messages: the newest, or the ones at a given message."""
 
+    described = read(
+        "listMessages",
+        Tag.CONVERSATIONS,
+        examples.MESSAGES,
+        codes=("bad_request", "conversation_not_found"),
+        parameters=MessageParameters,
+    )
+
     def get(self, request: Request, id: str) -> HttpResponse:
         parameters = MessageParameters.read(request.query_params)
         return Response(message_page_out(message_page(find_conversation(id), parameters)))
@@ -136,12 +163,24 @@ def message_page(conversation: Conversation, parameters: MessageParameters) -> T
 NOT_OF_THE_THREAD = "No message of this conversation has this id."
 
 
+def transcript(id: str, example: str | None, media_type: str) -> Described:
+    return read(
+        id,
+        Tag.CONVERSATIONS,
+        example,
+        codes=("conversation_not_found", "too_many_reads"),
+        media_type=media_type,
+        headers=("Content-Disposition",),
+    )
+
+
 class Transcript(Read):
     """A conversation as a text file, streamed while it is read."""
 
     write: Callable[[Conversation], Iterator[Any]] = staticmethod(text_of)
     content_type = "text/plain; charset=utf-8"
     suffix = "txt"
+    described = transcript("getTranscript", examples.TRANSCRIPT, content_type)
 
     def get(self, request: Request, id: str) -> StreamingHttpResponse:
         conversation = find_conversation(id)
@@ -160,6 +199,7 @@ class TranscriptCSV(Transcript):
     write = staticmethod(csv_of)
     content_type = "text/csv; charset=utf-8"
     suffix = "csv"
+    described = transcript("getTranscriptCsv", examples.TRANSCRIPT_CSV, content_type)
 
 
 class TranscriptXLSX(Transcript):
@@ -168,6 +208,7 @@ class TranscriptXLSX(Transcript):
     write = staticmethod(xlsx_of)
     content_type = XLSX
     suffix = "xlsx"
+    described = transcript("getTranscriptXlsx", None, content_type)
 
 
 def find_conversation(id: str) -> Conversation:
@@ -180,6 +221,15 @@ def find_conversation(id: str) -> Conversation:
 
 class DeliveryList(Read):
     """A page of the delivery log, newest first, without the bodies."""
+
+    described = read(
+        "listDeliveries",
+        Tag.DELIVERIES,
+        examples.DELIVERIES,
+        codes=("bad_request", "cursor_expired"),
+        parameters=DeliveryParameters,
+        has_etag=True,
+    )
 
     def get(self, request: Request) -> HttpResponse:
         parameters = DeliveryParameters.read(request.query_params)
@@ -225,6 +275,14 @@ def with_etag(request: Request, out: BaseModel) -> HttpResponse:
 
 class Stats(Read):
     """The figures of the statistics page."""
+
+    described = read(
+        "getStatistics",
+        Tag.FIGURES,
+        examples.STATISTICS,
+        codes=("bad_request", "too_many_reads", "period_too_long"),
+        parameters=StatsParameters,
+    )
 
     def get(self, request: Request) -> HttpResponse:
         parameters = StatsParameters.read(request.query_params)

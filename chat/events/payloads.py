@@ -155,11 +155,19 @@ def content_member(value: object) -> str:
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
+# For the JSON schemas, whose patterns have no flags.
+ID_PATTERN = f"^{ID.pattern.replace('a-f', 'a-fA-F')}$"
+
 Id = Annotated[
     UUID,
     BeforeValidator(id_member),
     WithJsonSchema(
-        {"type": "string", "format": "uuid", "description": "8-4-4-4-12, in either case."}
+        {
+            "type": "string",
+            "format": "uuid",
+            "pattern": ID_PATTERN,
+            "description": "8-4-4-4-12, in either case.",
+        }
     ),
 ]
 Timestamp = Annotated[
@@ -168,12 +176,24 @@ Timestamp = Annotated[
     WithJsonSchema(
         {
             "type": "string",
+            "pattern": f"^{TIMESTAMP.pattern}$",
             "description": "YYYY-MM-DDThh:mm:ss with up to nine decimals and an optional Z or ±hh:mm; "
             "without one, in the sender's zone that this service is set to. Years 1970 to 2999.",
         }
     ),
 ]
-Content = Annotated[str, BeforeValidator(content_member)]
+Content = Annotated[
+    str,
+    BeforeValidator(content_member),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "pattern": "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$",
+            "description": "Not blank, without NUL, and without a lone surrogate.",
+        }
+    ),
+]
 
 
 # Events
