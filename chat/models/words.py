@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 
 from chat.database.keyset import Page, cursor_of, decoded
-from chat.folding import terms_of, words_of
+from chat.folding import RULE, Every, Term, expression_of, indexed
 from chat.models.messages import Message
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from chat.database.keyset import Ordering
+    from chat.folding import Expression
     from chat.models.conversations import Conversation, ConversationQuerySet
 
 NEWEST_FIRST: Ordering = ("-arrival",)
@@ -50,7 +51,7 @@ class WordsField(TextFieldOfWords):
 
 @WordsField.register_lookup
 class Find(models.Lookup):
-    """Match all terms, the last one as a prefix. Terms are letters and digits: nothing to escape."""
+    """Match an expression of terms. Terms are letters, digits and §: nothing to escape."""
 
     lookup_name = "find"
     prepare_rhs = False
@@ -58,13 +59,25 @@ class Find(models.Lookup):
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[str]]:
         # Without positions FTS5 matches only the whole table, through the column of the same name.
         table = connection.ops.quote_name(self.lhs.target.model._meta.db_table)
-        query = " AND ".join(f'"{term}"' for term in self.rhs) + "*"
-        return f"{connection.ops.quote_name(self.lhs.alias)}.{table} MATCH %s", [query]
+        match = f"{connection.ops.quote_name(self.lhs.alias)}.{table} MATCH %s"
+        return match, [written(self.rhs, FTS5)]
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
         lhs, params = self.process_lhs(compiler, connection)
-        query = " & ".join(f"'{term}'" for term in self.rhs) + ":*"
-        return f"{lhs} @@ %s::tsquery", (*params, query)
+        return f"{lhs} @@ %s::tsquery", (*params, written(self.rhs, TSQUERY))
+
+
+# How an engine writes a term, the beginning of a term, "and" and "or".
+FTS5 = ('"{}"', '"{}" *', " AND ", " OR ")
+TSQUERY = ("'{}'", "'{}':*", " & ", " | ")
+
+
+def written(expression: Expression, syntax: tuple[str, str, str, str]) -> str:
+    term, prefix, every, either = syntax
+    if isinstance(expression, Term):
+        return (prefix if expression.is_prefix else term).format(expression.text)
+    sign = every if isinstance(expression, Every) else either
+    return f"({sign.join(written(part, syntax) for part in expression.parts)})"
 
 
 class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
@@ -72,12 +85,16 @@ class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
         """Index messages in the transaction that stores them, so the index is never behind."""
         self.bulk_create([self.model.of(message) for message in messages])
 
+    def by_this_rule(self) -> MessageWordsQuerySet:
+        """Return the rows whose terms the current RULE has made."""
+        return self.filter(words__find=Term(RULE))
+
     def search(self, query: str) -> MessageWordsQuerySet:
         """Return the hits, latest arrival first, each with its message and conversation."""
-        terms = terms_of(query)
-        if not terms:
+        expression = expression_of(query)
+        if not expression.parts:
             return self.none()
-        found = self.filter(words__find=terms).order_by("-message_id")
+        found = self.filter(words__find=expression).order_by("-message_id")
         return found.select_related("message__conversation").defer("words")
 
     def conversations(
@@ -138,4 +155,4 @@ class MessageWords(models.Model):
 
     @classmethod
     def of(cls, message: Message) -> MessageWords:
-        return cls(message_id=message.arrival, words=words_of(message.content))
+        return cls(message_id=message.arrival, words=indexed(message.content))

@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 
 from chat.database.keyset import BadCursor, page_of
 from chat.events.payloads import parse_id
-from chat.folding import terms_of
+from chat.folding import expression_of, terms_of
 from chat.models import (
     Conversation,
     Delivery,
@@ -241,7 +241,7 @@ def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
         hits = page_of(found, ("-message_id",), size=SEARCH_PAGE, cursor=cursor)
     except BadCursor:
         return {"is_search": True, "is_bad_page": True}
-    terms = terms_of(query)
+    terms = terms_of(expression_of(query))
     snippets = [(hit.message, snippet(hit.message.content, terms)) for hit in hits.rows]
     return {
         "is_search": True,
