@@ -170,12 +170,43 @@ def test_a_pasted_id_leads_to_what_it_names(lead, id, address, change):
 
 
 @pytest.mark.parametrize(
+    "dress",
+    [
+        *("{{{}}}", '"{}"', "'{}'", '"{}",', "{},", "({}).", "<{}>", "[{}]", "`{}`", "#{}", "“{}”"),
+        *("urn:uuid:{}", "URN:UUID:{}", "uuid:{}", "\u200b{}\ufeff"),
+    ],
+    ids=ascii,
+)
+def test_an_id_leads_in_any_dress(lead, dress):
+    assert lead(dress.format(C)) == f"/ui/{C}/"
+    assert lead(dress.format(M)) == f"/ui/{C}/?message={M}"
+    assert lead(dress.format(C.replace("-", ""))) == f"/ui/{C}/"
+    assert lead(dress.format(C.replace("-", "\u2013").upper())) == f"/ui/{C}/"
+
+
+@pytest.mark.parametrize("start", ["", "http://127.0.0.1:8000", "https://chat.example.com", " "])
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        (f"/ui/{C}/", f"/ui/{C}/"),
+        (f"/ui/{C}/?filter=OPEN#end", f"/ui/{C}/"),
+        (f"/ui/{C}/?q=a&message={M}", f"/ui/{C}/?message={M}"),
+        (f"/ui/{C}/?message={OTHER_C}", f"/ui/{C}/"),
+        (f"/ui/{C.upper()}/print/", f"/ui/{C}/"),
+        (f"/conversations/{C}/", f"/ui/{C}/"),
+    ],
+)
+def test_a_pasted_address_leads_to_its_conversation_or_message(lead, start, path, address):
+    assert lead(f"{start}{path}") == address
+
+
+@pytest.mark.parametrize(
     "text",
     [
-        *(OTHER_C, OTHER_C[:8], M[:8], f"{C} {M}", f"{C},", f"#{C[:8]}", f"/ui/{C}/"),
+        *(OTHER_C, OTHER_C[:8], M[:8], f"{C} {M}", f"/ui/{OTHER_C}/", f"/ui/{C}0/"),
         *(C[:-1], f"{C}0", C[:7], C[:9], C[:13], C[9:], C[-8:]),
-        *(C.replace("-", ""), C.replace("-", " "), C.replace("-", "\u2013"), f"{{{C}}}"),
-        *(f"urn:uuid:{C}", f'"{C}"', f"g{C[1:]}", f"g{C[1:8]}", "%", "________", "0" * 8, "f" * 36),
+        *(C.replace("-", " "), f"o id {C}", f"{C}0".replace("-", ""), f"urn:{C}"),
+        *(f"g{C[1:]}", f"g{C[1:8]}", "%", "________", "0" * 8, "f" * 36),
         *(C.replace("6", "\u0666"), C[:8].replace("6", "\uff16"), f"{C}\x00", f"{C[:4]} {C[4:8]}"),
     ],
     ids=ascii,

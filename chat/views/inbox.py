@@ -1,5 +1,7 @@
 """The inbox with its thread, the fragments of both, and the poll that keeps them live."""
 
+import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
@@ -252,17 +254,47 @@ def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
 
 
 def address_of(query: str) -> str | None:
-    """Return the address of the message or conversation with this id, or with this short id."""
-    if conversation := Conversation.objects.find_short(query):
-        return reverse("thread", args=[conversation.pk])
-    id = parse_id(query)
-    if id is None:
-        return None
-    if message := Message.objects.filter(id=id).only("id", "conversation_id").first():
-        return f"{reverse('thread', args=[message.conversation_id])}?message={message.id}"
-    if Conversation.objects.filter(pk=id).exists():
-        return reverse("thread", args=[id])
+    """Return the address of the message or conversation whose id, short id or address this is.
+
+    The id may be in quotes, brackets or a sentence's end, a URN, or without its hyphens.
+    """
+    ids = ids_in(query)
+    for text in ids:
+        if conversation := Conversation.objects.find_short(text):
+            return reverse("thread", args=[conversation.pk])
+        id = parse_id(text)
+        if id is None:
+            continue
+        if message := Message.objects.filter(id=id).only("id", "conversation_id").first():
+            return f"{reverse('thread', args=[message.conversation_id])}?message={message.id}"
+        if Conversation.objects.filter(pk=id).exists():
+            return reverse("thread", args=[id])
     return None
+
+
+def ids_in(query: str) -> list[str]:
+    """Return the ids that a pasted text names: of an address the message's first, else one at most."""
+    text = DASH.sub("-", "".join(char for char in query if unicodedata.category(char) != "Cf"))
+    if found := ADDRESS.search(text):
+        return [id for id in (found["message"], found["id"]) if id]
+    bare = DRESS.sub("", text)
+    if HEX.fullmatch(bare):
+        return [f"{bare[:8]}-{bare[8:12]}-{bare[12:16]}-{bare[16:20]}-{bare[20:]}"]
+    return [bare]
+
+
+# A dash that an editor has put for a hyphen, and what stands around a pasted id.
+DASH = re.compile("[\u2010-\u2015\u2212\ufe63\uff0d]")
+DRESS = re.compile(
+    r"^[\s\"'\u2018-\u201f\u00ab\u00bb`({<\[#]*(?:(?:urn:)?uuid:)?|[\s\"'\u2018-\u201f\u00ab\u00bb`)}>\].,;:!?]*$",
+    re.I,
+)
+HEX = re.compile("[0-9a-f]{32}", re.I | re.A)
+ID_IN_TEXT = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+ADDRESS = re.compile(
+    rf"^\S*/(?:ui|conversations)/(?P<id>{ID_IN_TEXT})(?![\w-])"
+    rf"(?:\S*[?&](?:message|before|after)=(?P<message>{ID_IN_TEXT})(?![\w-]))?\S*$"
+)
 
 
 # The thread
