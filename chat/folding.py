@@ -311,6 +311,27 @@ def has_words(query: str) -> bool:
     return bool(WORD.search(fold(query[:MAX_QUERY])))
 
 
+def has_signs(query: str) -> bool:
+    """Whether the query has emoji or signs such as "+" and "#", which are in no index."""
+    plain = LABEL.sub(" ", query[:MAX_QUERY])
+    return any(char in "#@&%*" or unicodedata.category(char)[0] == "S" for char in plain)
+
+
+def phrase_of(text: str) -> str:
+    """Return the folded words of a text, to look for a phrase: " nao recebi o boleto "."""
+    return f" {' '.join(WORD.findall(fold(text[:MAX_SEARCHED])))} "
+
+
+def has_phrase(text: str, phrase: str) -> bool:
+    """Whether the words of `phrase` follow each other in the text. Signs between are not compared.
+
+    In scripts without spaces the phrase may begin and end inside a run.
+    """
+    phrase = phrase_of(phrase)
+    first = phrase[1:] if is_unspaced(phrase[1:2]) else phrase
+    return (first[:-1] if is_unspaced(first[-2:-1]) else first) in phrase_of(text)
+
+
 def terms_of(expression: Expression) -> set[Term]:
     """Return all terms of an expression, to mark them in a text."""
     if isinstance(expression, Term):

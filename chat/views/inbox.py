@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -17,9 +18,9 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import override
 from django.views.decorators.cache import never_cache
 
-from chat.database.keyset import BadCursor, page_of
+from chat.database.keyset import BadCursor
 from chat.events.payloads import parse_id
-from chat.folding import expression_of, terms_of
+from chat.folding import expression_of, has_signs, has_words, terms_of
 from chat.models import (
     Conversation,
     Delivery,
@@ -32,6 +33,7 @@ from chat.models import (
 )
 from chat.views.listing import INBOX_PAGE, Listing
 from chat.views.page import page
+from chat.views.searching import SearchForm
 from chat.views.snippets import snippet
 from chat.views.thread import entries
 
@@ -236,20 +238,25 @@ def counts_in_short(counts: dict[Filter, int]) -> str:
 
 
 def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
-    """Return a page of hits with their snippets. `is_bad_page` if the cursor is invalid."""
-    found = MessageWords.objects.search(query)
+    """Return a page of hits with their snippets. `is_bad_page` if the cursor or a filter is invalid."""
+    form = SearchForm(request.GET)
+    context: dict[str, Any] = {"is_search": True, "is_bad_page": True, "search_form": form}
+    context["search_filters"] = form.given
     cursor = request.GET.get("hits_cursor", "")
     try:
-        hits = page_of(found, ("-message_id",), size=SEARCH_PAGE, cursor=cursor)
+        if not form.is_valid():
+            return context
+        hits = MessageWords.objects.hits(query, form.filters, size=SEARCH_PAGE, cursor=cursor)
     except BadCursor:
-        return {"is_search": True, "is_bad_page": True}
+        return context
     terms = terms_of(expression_of(query))
-    snippets = [(hit.message, snippet(hit.message.content, terms)) for hit in hits.rows]
-    return {
-        "is_search": True,
+    return context | {
         "is_bad_page": False,
-        "hits": snippets,
+        "hits": [(hit.message, snippet(hit.message.content, terms)) for hit in hits.rows],
         "next_hits": hits.next,
+        "next_query": urlencode({"q": query} | form.given | {"hits_cursor": hits.next}),
+        "has_words": has_words(query),
+        "has_signs": has_signs(query),
     }
 
 
