@@ -3,6 +3,7 @@
 import pytest
 from django.db import connection
 
+from chat.folding import WORD, fold, indexed
 from chat.models import MessageWords
 from tests.conftest import C, id_of, make_event
 
@@ -136,3 +137,18 @@ def test_hits_of_several_notations_are_read_without_sorting_all(finds):
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
         assert "TEMP B-TREE" not in str(cursor.fetchall())
+
+
+@pytest.mark.sqlite
+def test_the_terms_of_usual_messages_stay_within_a_budget():
+    """The notations add at most a fifth to the words of a conversation with usual numbers."""
+    texts = [
+        "Meu pedido 4312345 era pra ter chegado dia 21/02 e até agora nada",
+        "Olá! Sinto muito pelo atraso. Vou verificar o pedido agora mesmo, só um instante.",
+        "Paguei R$ 189,90 por pix às 14h30 e não caiu ainda. Saiu da minha conta!",
+        "Lamento pelo transtorno! Já estou consultando a transportadora sobre a entrega.",
+        "Obrigada, fico no aguardo",
+    ]
+    plain = sum(len(word) + 1 for text in texts for word in set(WORD.findall(fold(text))))
+    kept = sum(len(term) + 1 for text in texts for term in indexed(text))
+    assert kept <= 1.2 * plain
