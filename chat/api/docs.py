@@ -1,9 +1,6 @@
-"""The description of the JSON addresses: as OpenAPI, and as a page."""
-
-import json
+"""The description of the JSON addresses, as OpenAPI."""
 
 from django.http import HttpResponse
-from django.shortcuts import render
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,17 +16,3 @@ class OpenAPI(Read):
 
     def get(self, request: Request) -> HttpResponse:
         return Response(schema())
-
-
-class Docs(Read):
-    """The same as a page, in English like every answer to machines, and without scripts."""
-
-    described = read(
-        "getDocs", Tag.SERVICE, "<!doctype html>", media_type="text/html; charset=utf-8"
-    )
-
-    def get(self, request: Request) -> HttpResponse:
-        described = schema()
-        bodies = described["components"]["schemas"].items()
-        written = {name: json.dumps(body, indent=2, ensure_ascii=False) for name, body in bodies}
-        return render(request, "chat/docs.html", {"schema": described, "bodies": written})

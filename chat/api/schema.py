@@ -132,11 +132,12 @@ def words_of(view: View) -> Schema:
     """Return the first sentence of the docstring as summary, and all other words as description."""
     parameters = view.described.parameters
     texts = [getdoc(view) or "", (getdoc(parameters) or "") if parameters else ""]
-    summary, _, rest = "\n\n".join(filter(None, texts)).partition(".")
-    description = LINE_END.sub(" ", rest).strip() or f"{summary}."
+    summary, *rest = SENTENCE_END.split("\n\n".join(filter(None, texts)), maxsplit=1)
+    description = LINE_END.sub(" ", "".join(rest)).strip() or f"{summary}."
     return {"summary": summary, "description": description}
 
 
+SENTENCE_END = re.compile(r"\.(?=\s|$)")
 LINE_END = re.compile(r"(?<!\n)\n(?!\n)")
 
 
