@@ -8,7 +8,7 @@ from django.urls import get_resolver
 
 from chat.api.base import JSONView
 from chat.api.schema import patterns
-from chat.events.payloads import EVENTS, parse
+from chat.events.payloads import EVENTS, TIMESTAMP_PATTERN, parse, parse_timestamp
 from chat.refusals import REFUSALS
 from tests.conftest import C, M, make_event
 from tests.openapi_document import DOCUMENT, openapi_document
@@ -329,3 +329,39 @@ def test_a_503_says_when_to_try_again(schema):
             assert "Retry-After" in refusal.headers
     for _, operation in operations_of(schema):
         assert "Retry-After" in operation["responses"]["503"]["headers"]
+
+
+TIMES = [
+    "2026-02-21T10:20:41",
+    "2026-02-21T10:20:41.349308",
+    "2026-02-21T10:20:41.123456789Z",
+    "1970-01-02T00:00:00Z",
+    "2999-12-30T23:59:59+23:59",
+    "2026-02-21T07:20:45-03:00",
+    "1969-12-30T00:00:00",
+    "3000-01-02T00:00:00",
+    "0000-00-00T00:00:00",
+    "2026-13-01T00:00:00",
+    "2026-00-01T00:00:00",
+    "2026-01-32T00:00:00",
+    "2026-01-01T24:00:00",
+    "2026-01-01T00:60:00",
+    "2026-01-01T00:00:60",
+    "2026-01-01T00:00:00.",
+    "2026-01-01T00:00:00.1234567890",
+    "2026-01-01T00:00:00+24:00",
+    "2026-01-01T00:00:00+03",
+    "2026-01-01T00:00:00z",
+    "2026-01-01t00:00:00",
+    "2026-01-01",
+]
+
+
+@pytest.mark.parametrize("text", TIMES)
+def test_the_pattern_of_timestamps_says_what_is_read(text):
+    try:
+        parse_timestamp(text)
+        is_read = True
+    except ValueError:
+        is_read = False
+    assert bool(re.search(TIMESTAMP_PATTERN, text)) == is_read

@@ -398,6 +398,9 @@ def models(described: list[Described]) -> Schema:
     schemas["ProblemOut"]["properties"]["code"]["enum"] = list(REFUSALS)
     for model in in_queries:
         del schemas[model.__name__]
+    for each in schemas.values():
+        # The names of enums are not unique, and some generators take a title for the name.
+        each.pop("title", None)
     return dict(sorted(schemas.items()))
 
 
