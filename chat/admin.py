@@ -111,7 +111,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
 @admin.register(Token)
 class TokenAdmin(ReadOnlyAdmin):
-    list_display = ["name", "created_at", "last_used_at", "revoked_at"]
+    list_display = ["name", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at"]
     exclude = ["digest"]
     ordering = ["-id"]
     actions = ["revoke"]

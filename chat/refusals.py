@@ -200,6 +200,18 @@ class HttpsRequired(Refusal):
     detail = "Send a token over https only. Revoke this one, because others may have read it."
 
 
+class InsufficientScope(Refusal):
+    """A valid token, but not for this address. The challenge is RFC 6750's, section 3.1."""
+
+    code = "insufficient_scope"
+    status = HTTPStatus.FORBIDDEN
+    detail = "The token does not open this address. WWW-Authenticate names the scope that does."
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(self.code)
+        self.headers = {"WWW-Authenticate": f'Bearer error="{self.code}", scope="{scope}"'}
+
+
 class NotFound(Refusal):
     code = "not_found"
     status = HTTPStatus.NOT_FOUND
@@ -392,6 +404,7 @@ ALL: tuple[type[Refusal], ...] = (
     NotAuthenticated,
     Forbidden,
     HttpsRequired,
+    InsufficientScope,
     NotFound,
     MethodNotAllowed,
     LengthRequired,

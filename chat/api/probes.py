@@ -14,6 +14,7 @@ from chat.api.base import JSONView
 from chat.api.reads import Read
 from chat.database import readiness
 from chat.metrics import exposition
+from chat.models import Scope
 from chat.refusals import FieldError, NotReady
 
 
@@ -56,6 +57,8 @@ def faults_of_the_static_files() -> Iterator[readiness.Fault]:
 
 class Metrics(Read):
     """Counters and durations for Prometheus."""
+
+    scope = Scope.METRICS
 
     def get(self, request: Request) -> HttpResponse:
         return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)

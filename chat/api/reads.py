@@ -38,6 +38,7 @@ from chat.models import (
     Conversation,
     Delivery,
     MessageWords,
+    Scope,
     ThreadPage,
     current_generation,
 )
@@ -58,6 +59,7 @@ class Read(JSONView):
     """
 
     http_method_names = ["get", "head"]
+    scope = Scope.READ
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
@@ -180,6 +182,8 @@ def find_conversation(id: str) -> Conversation:
 
 class DeliveryList(Read):
     """A page of the delivery log, newest first, without the bodies."""
+
+    scope = Scope.DELIVERIES
 
     def get(self, request: Request) -> HttpResponse:
         parameters = DeliveryParameters.read(request.query_params)

@@ -27,6 +27,7 @@ from chat.api.serializers import (
 )
 from chat.api.spreadsheets import XLSX
 from chat.events.payloads import EVENTS
+from chat.models import Scope
 from chat.problems import MEDIA_TYPE
 from chat.refusals import REFUSALS, FieldError
 from chat.statistics import Statistics
@@ -72,6 +73,8 @@ def schema() -> Schema:
 
 
 # Paths
+
+OF_READERS = ("not_authenticated", "https_required", "insufficient_scope")
 
 
 def paths() -> Schema:
@@ -123,6 +126,7 @@ def paths() -> Schema:
                 as_json(DeliveriesOut),
                 codes=["bad_request", "cursor_expired"],
                 parameters=DeliveryParameters,
+                scope=Scope.DELIVERIES,
             )
         },
         "/stats": {
@@ -133,7 +137,9 @@ def paths() -> Schema:
                 parameters=StatsParameters,
             )
         },
-        "/metrics": {"get": read("Counters and durations, for Prometheus", METRICS)},
+        "/metrics": {
+            "get": read("Counters and durations, for Prometheus", METRICS, scope=Scope.METRICS)
+        },
         "/healthz": {"get": read("Whether the process answers", as_json(StatusOut), is_open=True)},
         "/readyz": {
             "get": read(
@@ -174,11 +180,12 @@ def read(
     codes: list[str] | None = None,
     parameters: type[Parameters] | None = None,
     is_open: bool = False,
+    scope: Scope = Scope.READ,
 ) -> Schema:
-    codes = [*(codes or []), *([] if is_open else ["not_authenticated", "https_required"])]
+    codes = [*(codes or []), *([] if is_open else OF_READERS)]
     operation: Schema = {
         "summary": summary,
-        "security": [] if is_open else [{name: []} for name in SECURITY_SCHEMES],
+        "security": [] if is_open else [{"token": [scope]}, {"session": []}],
         "responses": {"200": answer(summary, content)} | problems(codes),
     }
     if parameters:
@@ -233,7 +240,11 @@ def problem_answer(codes: list[str]) -> Schema:
 
 # A program has a token, a person's browser the session of its login.
 SECURITY_SCHEMES: Schema = {
-    "token": {"type": "http", "scheme": "bearer", "description": "Of manage.py createtoken."},
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "Of manage.py createtoken, with scopes.",
+    },
     "session": {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
 }
 
