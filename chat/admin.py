@@ -99,7 +99,7 @@ class MessageAdmin(ReadOnlyAdmin):
 class DeliveryAdmin(ReadOnlyAdmin):
     list_display = ["id", "received_at", "type", "outcome", "code", "conversation_id", "message_id"]
     list_filter = ["outcome", "type", "code"]
-    search_fields = ["=conversation_id", "=message_id", "=request_id"]
+    search_fields = ["=conversation_id", "=message_id", "=request_id", "=caller_request_id"]
     ordering = ["-id"]
     exclude = ["body"]
     readonly_fields = ["raw_body"]

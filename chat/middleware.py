@@ -28,7 +28,7 @@ from chat.database.migrated import WrongSchema, refuse_wrong_schema
 from chat.lengths import declared_length, is_chunked, read_up_to
 from chat.logins import clear_the_cache
 from chat.metrics import observe
-from chat.problems import MEDIA_TYPE, REQUEST_ID, problem, request_id
+from chat.problems import MEDIA_TYPE, REQUEST_ID, caller_request_id, problem, request_id
 from chat.refusals import (
     BadRequest,
     FormTooLarge,
@@ -107,6 +107,8 @@ def log_error(request: HttpRequest, response: HttpResponse) -> None:
         "status": response.status_code,
         "code": getattr(response, "code", refusal_for(response.status_code).code),
     }
+    if caller := caller_request_id(request):
+        line["caller_request_id"] = caller
     logger.warning("%(method)s %(path)s %(status)s %(code)s", line, extra=line)
 
 

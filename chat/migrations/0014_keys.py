@@ -17,4 +17,11 @@ class Migration(migrations.Migration):
             name="expires_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
+        migrations.AddField(
+            model_name="delivery",
+            name="caller_request_id",
+            field=models.CharField(
+                help_text="The sender's own X-Request-Id.", max_length=64, null=True
+            ),
+        ),
     ]
