@@ -304,6 +304,19 @@ class LockedOut(TooManyAttempts):
         ) % {"minutes": minutes}
 
 
+class RateLimited(Refusal):
+    """More reads within a minute than READS_PER_MINUTE_BY_TOKEN or READS_PER_MINUTE_BY_ADDRESS."""
+
+    code = "rate_limited"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    detail = "There were too many reads within a minute; Retry-After says when to go on."
+    retry = True
+
+    def __init__(self, wait: float | None) -> None:
+        super().__init__(self.code)
+        self.headers = {"Retry-After": str(math.ceil(wait or 60))}
+
+
 class TooManyLogins(Refusal):
     """Other passwords are being checked, and no turn came in time. Nothing was counted."""
 
@@ -414,6 +427,7 @@ ALL: tuple[type[Refusal], ...] = (
     UnsupportedMediaType,
     RangeNotSatisfiable,
     TooManyAttempts,
+    RateLimited,
     TooManyBodies,
     TooManyLogins,
     TooManyReads,

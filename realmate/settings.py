@@ -94,6 +94,15 @@ LOGIN_LOCKOUT_MINUTES: int = env.int(
     "LOGIN_LOCKOUT_MINUTES", 15, validate=validate.Range(min=1, max=60 * 24 * 7)
 )
 
+# JSON reads a minute of one token, and of one address without a valid token or login. More get 429.
+# Each process counts by itself, so several processes let through as many times more. 0 is no limit.
+READS_PER_MINUTE_BY_TOKEN = env.int(
+    "READS_PER_MINUTE_BY_TOKEN", 0, validate=validate.Range(min=0, max=10_000)
+)
+READS_PER_MINUTE_BY_ADDRESS = env.int(
+    "READS_PER_MINUTE_BY_ADDRESS", 0, validate=validate.Range(min=0, max=10_000)
+)
+
 # Accept deliveries without a signature. Ignored where WEBHOOK_SECRETS is set.
 WEBHOOK_ALLOW_UNSIGNED = env.bool("WEBHOOK_ALLOW_UNSIGNED", bool(DEBUG))
 
@@ -298,6 +307,14 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
     {"NAME": "chat.logins.NoNames"},
 ]
+
+# Holds only the counts of READS_PER_MINUTE. The process's own memory is the fastest, and needs no server.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "OPTIONS": {"MAX_ENTRIES": 5_000},
+    }
+}
 
 # Browsers accept __Host- cookies over https only, and from this host only.
 COOKIE_PREFIX = "__Host-" if SECURE_SSL_REDIRECT else ""

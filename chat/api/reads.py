@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from django.db.models import Model
 from django.http import HttpResponse, StreamingHttpResponse
@@ -29,6 +29,7 @@ from chat.api.serializers import (
     message_page_out,
 )
 from chat.api.spreadsheets import XLSX, xlsx_of
+from chat.api.throttles import ByAddress, ByToken
 from chat.api.transcripts import csv_of, text_of
 from chat.database.keyset import BadCursor, Page, page_of
 from chat.events.payloads import parse_id
@@ -42,7 +43,13 @@ from chat.models import (
     ThreadPage,
     current_generation,
 )
-from chat.refusals import BadParameters, ConversationNotFound, CursorExpired, FieldError
+from chat.refusals import (
+    BadParameters,
+    ConversationNotFound,
+    CursorExpired,
+    FieldError,
+    RateLimited,
+)
 from chat.statistics import statistics_of
 
 # Part of a conversation's ETag: raise it whenever the JSON of an unchanged conversation changes.
@@ -60,6 +67,18 @@ class Read(JSONView):
 
     http_method_names = ["get", "head"]
     scope = Scope.READ
+    throttle_classes = [ByToken, ByAddress]
+
+    def perform_authentication(self, request: Request) -> None:
+        """Count the read before its reader is judged, so that reads without credentials count too."""
+        super().perform_authentication(request)
+        super().check_throttles(request)
+
+    def check_throttles(self, request: Request) -> None:
+        """REST framework would count here, after the judgement."""
+
+    def throttled(self, request: Request, wait: float | None) -> NoReturn:
+        raise RateLimited(wait)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)

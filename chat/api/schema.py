@@ -74,7 +74,7 @@ def schema() -> Schema:
 
 # Paths
 
-OF_READERS = ("not_authenticated", "https_required", "insufficient_scope")
+OF_READERS = ("not_authenticated", "https_required", "insufficient_scope", "rate_limited")
 
 
 def paths() -> Schema:
