@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
+from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -129,6 +130,13 @@ class SecurityPolicy:
         response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         return response
+
+
+class CrossOriginReads(CorsMiddleware):
+    """The CORS headers of django-cors-headers, which answers an OPTIONS of them too. Off without origins."""
+
+    def is_enabled(self, request: HttpRequest) -> bool:
+        return bool(settings.CORS_ALLOWED_ORIGINS) and super().is_enabled(request)
 
 
 class HostsOfAllButProbes(CommonMiddleware):
