@@ -25,6 +25,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
 from django.utils.translation import activate, get_language, get_language_from_request, override
 
+from chat.compression import compress, is_worth_compressing
 from chat.database.migrated import WrongSchema, refuse_wrong_schema
 from chat.lengths import declared_length, is_chunked, read_up_to
 from chat.logins import clear_the_cache
@@ -150,13 +151,31 @@ class HostsOfAllButProbes(CommonMiddleware):
         )
 
 
-class CompressPages(GZipMiddleware):
-    """Compresses pages only: JSON answers are small, or streamed. Django pads pages against BREACH."""
+class CompressAnswers(GZipMiddleware):
+    """Compresses what programs read, and pages, which Django pads against BREACH.
+
+    A page with a form's token beside what the request says stays as it is: whoever chose the request
+    and saw the sizes of many answers could guess the token.
+    """
 
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
-        return super().process_response(request, response) if is_for_people(request) else response
+        if is_for_people(request):
+            is_risky = has_a_token(request) and says_something(request)
+            return response if is_risky else super().process_response(request, response)
+        if is_worth_compressing(request, response):
+            compress(response)
+        return response
+
+
+def has_a_token(request: HttpRequest) -> bool:
+    """Whether the page asked Django for the token of a form. Its middleware has set the value to False."""
+    return "CSRF_COOKIE_NEEDS_UPDATE" in request.META
+
+
+def says_something(request: HttpRequest) -> bool:
+    return bool(request.META.get("QUERY_STRING")) or request.method not in {"GET", "HEAD"}
 
 
 class Sessions(SessionMiddleware):

@@ -229,7 +229,7 @@ MIDDLEWARE = [
     "chat.middleware.SecurityPolicy",
     "chat.middleware.CrossOriginReads",
     "django.middleware.security.SecurityMiddleware",
-    "chat.middleware.CompressPages",
+    "chat.middleware.CompressAnswers",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "chat.middleware.HostsOfAllButProbes",
     "chat.middleware.Sessions",

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 
 from django.db.models import Model
 from django.http import HttpResponse, StreamingHttpResponse
-from django.utils.cache import get_conditional_response, patch_cache_control
+from django.utils.cache import get_conditional_response, patch_cache_control, patch_vary_headers
 from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -86,6 +86,7 @@ class Read(JSONView):
         has_session = response.status_code < 400 and request.user.is_authenticated
         kept = "no_store" if has_session else "no_cache"
         patch_cache_control(response, private=True, **{kept: True})
+        patch_vary_headers(response, ("Accept-Encoding",))
         return response
 
 
@@ -116,7 +117,8 @@ class ConversationDetail(Read):
 
     def get(self, request: Request, id: str) -> HttpResponse:
         conversation = find_conversation(id)
-        etag = f'"{FORMAT}-{current_generation()}-{conversation.revision}"'
+        # Weak, like every ETag of JSON: the bytes differ by Content-Encoding.
+        etag = f'W/"{FORMAT}-{current_generation()}-{conversation.revision}"'
         response = get_conditional_response(request, etag=etag)
         if response is None:
             is_head = request.method == "HEAD"
@@ -240,7 +242,7 @@ def page_of_generation(cursor: str, read: Callable[[str], Page[Row]]) -> Page[Ro
 def with_etag(request: Request, out: BaseModel) -> HttpResponse:
     """Answer with an ETag of the content, or with 304 if the reader has it already."""
     content = out.model_dump_json().encode()
-    etag = f'"{blake2b(content, digest_size=16).hexdigest()}"'
+    etag = f'W/"{blake2b(content, digest_size=16).hexdigest()}"'
     response = get_conditional_response(request, etag=etag) or Response(content)
     response["ETag"] = etag
     return response
