@@ -23,17 +23,17 @@ def is_worth_compressing(request: HttpRequest, response: HttpResponseBase) -> bo
     """Whether the answer is a text that a program reads, of a fitting length, and may be gzip."""
     media_type = response.headers.get("Content-Type", "").partition(";")[0]
     return (
-        request.method == "GET"
+        request.method in {"GET", "HEAD"}
         and response.status_code == 200
         and media_type in TEXTS
         and not response.has_header("Content-Encoding")
         and ACCEPTS.search(request.headers.get("Accept-Encoding", "")) is not None
-        and (response.streaming or SHORTEST <= length_of(response) <= LONGEST)
+        and (request.method == "GET" if response.streaming else has_fitting_length(response))
     )
 
 
-def length_of(response: HttpResponseBase) -> int:
-    return len(response.content) if isinstance(response, HttpResponse) else 0
+def has_fitting_length(response: HttpResponseBase) -> bool:
+    return isinstance(response, HttpResponse) and SHORTEST <= len(response.content) <= LONGEST
 
 
 def compress(response: HttpResponseBase) -> None:

@@ -51,6 +51,15 @@ def test_a_read_is_gzip_for_whoever_takes_it(thread, path):
         assert int(answer.get("Content-Length", len(content))) == len(content)
 
 
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+@pytest.mark.parametrize("path", WITH_ETAG)
+def test_head_tells_the_length_that_get_sends(thread, path, coding):
+    head = Client(headers={"Accept-Encoding": coding}).head(path)
+    answer = get(path, coding)
+    for name in ("Content-Length", "Content-Encoding", "ETag", "Vary"):
+        assert head.get(name) == answer.get(name)
+
+
 @pytest.mark.parametrize("path", WITH_ETAG)
 @pytest.mark.parametrize("first", ["gzip", "identity"])
 @pytest.mark.parametrize("second", ["gzip", "identity"])
