@@ -200,6 +200,18 @@ class HttpsRequired(Refusal):
     detail = "Send a token over https only. Revoke this one, because others may have read it."
 
 
+class InsufficientScope(Refusal):
+    """A valid token, but not for this address. The challenge is RFC 6750's, section 3.1."""
+
+    code = "insufficient_scope"
+    status = HTTPStatus.FORBIDDEN
+    detail = "The token does not open this address. WWW-Authenticate names the scope that does."
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(self.code)
+        self.headers = {"WWW-Authenticate": f'Bearer error="{self.code}", scope="{scope}"'}
+
+
 class NotFound(Refusal):
     code = "not_found"
     status = HTTPStatus.NOT_FOUND
@@ -290,6 +302,19 @@ class LockedOut(TooManyAttempts):
             "%(minutes)s minutes, not even with the right password.",
             minutes,
         ) % {"minutes": minutes}
+
+
+class RateLimited(Refusal):
+    """More reads within a minute than READS_PER_MINUTE_BY_TOKEN or READS_PER_MINUTE_BY_ADDRESS."""
+
+    code = "rate_limited"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    detail = "There were too many reads within a minute; Retry-After says when to go on."
+    retry = True
+
+    def __init__(self, wait: float | None) -> None:
+        super().__init__(self.code)
+        self.headers = {"Retry-After": str(math.ceil(wait or 60))}
 
 
 class TooManyLogins(Refusal):
@@ -392,6 +417,7 @@ ALL: tuple[type[Refusal], ...] = (
     NotAuthenticated,
     Forbidden,
     HttpsRequired,
+    InsufficientScope,
     NotFound,
     MethodNotAllowed,
     LengthRequired,
@@ -401,6 +427,7 @@ ALL: tuple[type[Refusal], ...] = (
     UnsupportedMediaType,
     RangeNotSatisfiable,
     TooManyAttempts,
+    RateLimited,
     TooManyBodies,
     TooManyLogins,
     TooManyReads,

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from pythonjsonlogger.json import JsonFormatter
 
 from chat.database import UNAVAILABLE
-from chat.problems import REQUEST_ID
+from chat.problems import REQUEST_ID, caller_request_id
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -19,7 +19,7 @@ FAULTS = (OSError, *UNAVAILABLE)
 
 
 class JSONLines(JsonFormatter):
-    """One JSON object a line, with the id and method of its request."""
+    """One JSON object a line, with the ids and the method of its request."""
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
@@ -29,6 +29,8 @@ class JSONLines(JsonFormatter):
         if isinstance(request, HttpRequest):
             log_data["request_id"] = str(request.META.get(REQUEST_ID, ""))
             log_data["method"] = request.method
+            if caller := caller_request_id(request):
+                log_data["caller_request_id"] = caller
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802 - logging's name
         """Return the traceback as Python writes it, without messages that may quote data.

@@ -5,6 +5,7 @@ default can let a stranger in, or name another database than the service's: the 
 message names every missing or bad variable.
 """
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # The env file whose variables were added to the environment, if there is one.
 ENV_FILE = environment.load()
 env = Env(eager=False)
+ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 env.add_parser(name="database_url", func=database_url.parse)
 
 
@@ -63,6 +65,12 @@ def addresses_or_networks(values: list[str]) -> None:
         raise ValidationError("Must be addresses or networks: 10.0.0.5, 10.0.0.0/8.") from None
 
 
+def origins(values: list[str]) -> None:
+    """Refuse whatever no browser sends as an Origin: paths, wildcards, upper case."""
+    if not all(ORIGIN.fullmatch(value) for value in values):
+        raise ValidationError("Must be origins: https://app.example, http://localhost:3000.")
+
+
 def required_unless(allowed: bool, default: Any) -> dict[str, Any]:
     """Return the keyword arguments of a variable with a default only if `allowed`."""
     return {"default": default} if allowed else {}
@@ -93,6 +101,20 @@ TRUSTED_PROXIES: list[str] = env.list(
 LOGIN_ATTEMPTS = env.int("LOGIN_ATTEMPTS", 5, validate=validate.Range(min=1, max=1000))
 LOGIN_LOCKOUT_MINUTES: int = env.int(
     "LOGIN_LOCKOUT_MINUTES", 15, validate=validate.Range(min=1, max=60 * 24 * 7)
+)
+
+# The origins of web pages that may read JSON from a browser, with a token, separated by commas.
+CORS_ALLOWED_ORIGINS: list[str] = env.list(
+    "CORS_ALLOWED_ORIGINS", [], subcast=str.strip, validate=origins
+)
+
+# JSON reads a minute of one token, and of one address without a valid token or login. More get 429.
+# Each process counts by itself, so several processes let through as many times more. 0 is no limit.
+READS_PER_MINUTE_BY_TOKEN = env.int(
+    "READS_PER_MINUTE_BY_TOKEN", 0, validate=validate.Range(min=0, max=10_000)
+)
+READS_PER_MINUTE_BY_ADDRESS = env.int(
+    "READS_PER_MINUTE_BY_ADDRESS", 0, validate=validate.Range(min=0, max=10_000)
 )
 
 # Accept deliveries without a signature. Ignored where WEBHOOK_SECRETS is set.
@@ -198,6 +220,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "realmate.staticfiles.StaticFilesApp",
     "rest_framework",
+    "corsheaders",
     "django_htmx",
     "chat",
 ]
@@ -205,8 +228,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "chat.middleware.EdgeMiddleware",
     "chat.middleware.SecurityPolicy",
+    "chat.middleware.CrossOriginReads",
     "django.middleware.security.SecurityMiddleware",
-    "chat.middleware.CompressPages",
+    "chat.middleware.CompressAnswers",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "chat.middleware.HostsOfAllButProbes",
     "chat.middleware.Sessions",
@@ -300,6 +324,14 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": "chat.logins.NoNames"},
 ]
 
+# Holds only the counts of READS_PER_MINUTE. The process's own memory is the fastest, and needs no server.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "OPTIONS": {"MAX_ENTRIES": 5_000},
+    }
+}
+
 # Browsers accept __Host- cookies over https only, and from this host only.
 COOKIE_PREFIX = "__Host-" if SECURE_SSL_REDIRECT else ""
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
@@ -338,6 +370,12 @@ CONTENT_SECURITY_POLICY = (
 CONTENT_SECURITY_POLICY_OF_DOCS = CONTENT_SECURITY_POLICY.replace(
     "style-src 'self'", "style-src 'self' 'unsafe-inline'"
 )
+
+# JSON only: not the pages, the webhook, the probes, /docs or /metrics. No cookie counts across origins.
+CORS_URLS_REGEX = r"^/(conversations|changes|deliveries|stats|schema)(/|$)"
+CORS_ALLOW_METHODS = ["GET", "HEAD"]
+CORS_ALLOW_HEADERS = ["authorization", "if-none-match", "x-request-id"]
+CORS_EXPOSE_HEADERS = ["ETag", "Link", "Retry-After", "X-Request-Id"]
 
 # XML too says its encoding.
 WHITENOISE_MIMETYPES = {".svg": "image/svg+xml; charset=utf-8"}

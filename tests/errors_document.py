@@ -40,6 +40,7 @@ WHAT_TO_DO = {
     "not_authenticated": "Log in, or send a token of `manage.py createtoken`.",
     "forbidden": "Ask the operator for the right. In a browser, load the page again.",
     "https_required": "Use https, and let the operator revoke the token.",
+    "insufficient_scope": "Ask the operator for a token with the scope.",
     "not_found": "Check the address.",
     "method_not_allowed": "Use a method that the header `Allow` names.",
     "length_required": "Send a `Content-Length`.",

@@ -36,6 +36,7 @@ MAINTENANCE = {
     "reindex": [],
     "createtoken": ["prometheus"],
     "revoketoken": ["prometheus"],
+    "listtokens": [],
     "unlock": ["ana"],
 }
 OURS = [name for name, app in get_commands().items() if app == "chat"]

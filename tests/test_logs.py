@@ -28,6 +28,10 @@ def json_lines():
     logging.getLogger().removeHandler(handler)
 
 
+def break_down(execute, sql, params, many, context):
+    raise OperationalError("the disk is full")
+
+
 def test_a_refusal_is_one_line_of_ids_and_codes(json_lines, post):
     answer = post({"type": "NEW_MESSAGE", "data": {"content": WORDS}}, path="/webhook/?q=palavras")
     (line,) = json_lines()
@@ -42,6 +46,19 @@ def test_a_refusal_is_one_line_of_ids_and_codes(json_lines, post):
         "status": 400,
         "code": "invalid_event",
     }
+
+
+def test_the_callers_request_id_stands_beside_ours(json_lines, post):
+    given = {"headers": {"X-Request-Id": "trace-1"}}
+    answer = post({"type": "NEW_MESSAGE"}, **given)
+    with connection.execute_wrapper(break_down):
+        post(make_event("NEW_CONVERSATION", id=C), **given)
+    refusal, fault, after = (
+        json_lines()
+    )  # the fault has a line of the database and one of its answer
+    assert refusal["request_id"] == answer["X-Request-Id"] != "trace-1"
+    assert {line["caller_request_id"] for line in (refusal, fault, after)} == {"trace-1"}
+    assert fault["traceback"]
 
 
 @pytest.mark.parametrize(
@@ -74,9 +91,6 @@ def test_what_went_well_leaves_no_line(json_lines, post):
 
 
 def test_a_fault_leaves_its_traceback_with_the_id_of_the_request(json_lines, post):
-    def break_down(execute, sql, params, many, context):
-        raise OperationalError("the disk is full")
-
     with connection.execute_wrapper(break_down):
         answer = post(make_event("NEW_MESSAGE", id=M, content=WORDS))
     fault, refusal = json_lines()

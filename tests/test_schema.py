@@ -68,7 +68,9 @@ def test_it_says_what_is_open_to_all_and_what_to_a_token_or_a_login(schema):
     is_open = {path for path, operation in operations.items() if operation["security"] == []}
     assert is_open == {"/webhook/", "/healthz", "/readyz"}
     for path in operations.keys() - is_open:
-        assert operations[path]["security"] == [{"token": []}, {"session": []}]
+        scope = {"/deliveries": "deliveries", "/metrics": "metrics"}.get(path, "read")
+        assert operations[path]["security"] == [{"token": [scope]}, {"session": []}]
+        assert "insufficient_scope" in codes_of(operations[path])[403]
         assert codes_of(operations[path])[401] == ["not_authenticated"]
 
 

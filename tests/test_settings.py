@@ -194,6 +194,17 @@ BAD = {
     "TRUSTED_PROXIES": [",", "localhost", "*", "10.0.0.1/8", "10.0.0.0/8,"],
     "LOGIN_ATTEMPTS": ["", "0", "many"],
     "LOGIN_LOCKOUT_MINUTES": ["", "0", "-1", "1.5"],
+    "CORS_ALLOWED_ORIGINS": [
+        *(",", "*", "null", "app.example", "https://app.example/", "https://*.example"),
+        *(
+            "https://App.example",
+            "ftp://app.example",
+            "https://a@app.example",
+            "https://a.example,",
+        ),
+    ],
+    "READS_PER_MINUTE_BY_TOKEN": ["", "-1", "1.5", "10001", "60/min"],
+    "READS_PER_MINUTE_BY_ADDRESS": ["", "-1", "1.5", "10001"],
     "WEBHOOK_ALLOW_UNSIGNED": ["", "perhaps"],
     "WEBHOOK_SCHEME": ["", "svix", "Standard"],
     "WEBHOOK_SECRETS": ["whsec_short", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw,", ",", ""],

@@ -11,7 +11,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from chat.models import Token
-from chat.refusals import HttpsRequired, InvalidSignature
+from chat.refusals import HttpsRequired, InsufficientScope, InvalidSignature
 from chat.signatures import configured
 
 
@@ -49,7 +49,7 @@ class BearerToken(BaseAuthentication):
     """A token of `manage.py createtoken`. `request.auth` is the Token; there is no user."""
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Token] | None:
-        """Return None for an unknown token, because the session may still be valid.
+        """Return None for an unknown or expired token, because the session may still be valid.
 
         Raises HttpsRequired for any token in plain text, where https is meant.
         """
@@ -58,10 +58,11 @@ class BearerToken(BaseAuthentication):
             return None
         if settings.SECURE_SSL_REDIRECT and not (request.is_secure() or is_this_machine(request)):
             raise HttpsRequired
-        token = Token.objects.of(text.strip())
+        now = timezone.now()
+        token = Token.objects.of(text.strip(), at=now)
         if token is None:
             return None
-        token.note_use(at=timezone.now())
+        token.note_use(at=now)
         return AnonymousUser(), token
 
     def authenticate_header(self, request: Request) -> str:
@@ -76,9 +77,14 @@ def is_this_machine(request: Request) -> bool:
 
 
 class IsReader(BasePermission):
-    """Whoever has a token or a login. In development everyone is a reader."""
+    """Whoever has a token with the view's `scope`, or a login. In development everyone is a reader."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        if not settings.LOGIN_REQUIRED or request.auth is not None:
+        """Raises InsufficientScope."""
+        if not settings.LOGIN_REQUIRED:
             return True
+        if isinstance(request.auth, Token):
+            if request.auth.opens(view.scope):
+                return True
+            raise InsufficientScope(view.scope)
         return bool(request.user and request.user.is_authenticated)

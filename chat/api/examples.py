@@ -147,6 +147,7 @@ DELIVERIES = DeliveriesOut(
             outcome=Delivery.Outcome.REFUSED,
             code="conversation_closed",
             request_id=REQUEST_ID,
+            caller_request_id=None,
             webhook_id="msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
             replays=None,
             replayed_by=[],

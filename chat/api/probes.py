@@ -18,6 +18,7 @@ from chat.api.described import Tag, read
 from chat.api.reads import Read
 from chat.database import readiness
 from chat.metrics import exposition
+from chat.models import Scope
 from chat.refusals import FieldError, NotReady
 
 
@@ -71,6 +72,7 @@ def faults_of_the_static_files() -> Iterator[readiness.Fault]:
 class Metrics(Read):
     """Counters and durations for Prometheus."""
 
+    scope = Scope.METRICS
     described = read("getMetrics", Tag.FIGURES, examples.METRICS, media_type=CONTENT_TYPE_LATEST)
 
     def get(self, request: Request) -> HttpResponse:

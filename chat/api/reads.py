@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from django.db.models import Model
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.cache import get_conditional_response, patch_cache_control
+from django.utils.cache import get_conditional_response, patch_cache_control, patch_vary_headers
 from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -32,6 +32,7 @@ from chat.api.serializers import (
     message_page_out,
 )
 from chat.api.spreadsheets import XLSX, xlsx_of
+from chat.api.throttles import ByAddress, ByToken
 from chat.api.transcripts import csv_of, text_of
 from chat.database.keyset import BadCursor, Page, page_of
 from chat.events.payloads import parse_id
@@ -41,10 +42,17 @@ from chat.models import (
     Conversation,
     Delivery,
     MessageWords,
+    Scope,
     ThreadPage,
     current_generation,
 )
-from chat.refusals import BadParameters, ConversationNotFound, CursorExpired, FieldError
+from chat.refusals import (
+    BadParameters,
+    ConversationNotFound,
+    CursorExpired,
+    FieldError,
+    RateLimited,
+)
 from chat.statistics import statistics_of
 
 # Part of a conversation's ETag: raise it whenever the JSON of an unchanged conversation changes.
@@ -61,6 +69,19 @@ class Read(JSONView):
     """
 
     http_method_names = ["get", "head"]
+    scope = Scope.READ
+    throttle_classes = [ByToken, ByAddress]
+
+    def perform_authentication(self, request: Request) -> None:
+        """Count the read before its reader is judged, so that reads without credentials count too."""
+        super().perform_authentication(request)
+        super().check_throttles(request)
+
+    def check_throttles(self, request: Request) -> None:
+        """REST framework would count here, after the judgement."""
+
+    def throttled(self, request: Request, wait: float | None) -> NoReturn:
+        raise RateLimited(wait)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
@@ -68,6 +89,7 @@ class Read(JSONView):
         has_session = response.status_code < 400 and request.user.is_authenticated
         kept = "no_store" if has_session else "no_cache"
         patch_cache_control(response, private=True, **{kept: True})
+        patch_vary_headers(response, ("Accept-Encoding",))
         return response
 
 
@@ -115,7 +137,8 @@ class ConversationDetail(Read):
 
     def get(self, request: Request, id: str) -> HttpResponseBase:
         conversation = find_conversation(id)
-        etag = f'"{FORMAT}-{current_generation()}-{conversation.revision}"'
+        # Weak, like every ETag of JSON: the bytes differ by Content-Encoding.
+        etag = f'W/"{FORMAT}-{current_generation()}-{conversation.revision}"'
         response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
         if response is None:
             reads_nothing = request.method == "HEAD" and has_many_messages(conversation)
@@ -223,6 +246,7 @@ def find_conversation(id: str) -> Conversation:
 class DeliveryList(Read):
     """A page of the delivery log, newest first, without the bodies."""
 
+    scope = Scope.DELIVERIES
     described = read(
         "listDeliveries",
         Tag.DELIVERIES,
@@ -268,7 +292,7 @@ def page_of_generation(cursor: str, read: Callable[[str], Page[Row]]) -> Page[Ro
 def with_etag(request: Request, out: BaseModel) -> HttpResponse:
     """Answer with an ETag of the content, or with 304 if the reader has it already."""
     content = out.model_dump_json().encode()
-    etag = f'"{blake2b(content, digest_size=16).hexdigest()}"'
+    etag = f'W/"{blake2b(content, digest_size=16).hexdigest()}"'
     response = get_conditional_response(request, etag=etag) or Response(content)
     response["ETag"] = etag
     return response

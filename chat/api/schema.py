@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from inspect import getdoc
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -146,12 +146,18 @@ def is_for_readers(view: View) -> bool:
 
 
 def security_of(view: View) -> list[Schema]:
-    """A program has a token, a person's browser the session of its login."""
-    return [{name: []} for name in SECURITY_SCHEMES] if is_for_readers(view) else []
+    """A program has a token with the scope of the view, a person's browser the session of its login."""
+    if not is_for_readers(view):
+        return []
+    return [{"token": [cast(Any, view).scope]}, {"session": []}]
 
 
 SECURITY_SCHEMES: Schema = {
-    "token": {"type": "http", "scheme": "bearer", "description": "Of manage.py createtoken."},
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "Of manage.py createtoken, with scopes.",
+    },
     "session": {
         "type": "apiKey",
         "in": "cookie",
@@ -291,7 +297,13 @@ def codes_of(view: View) -> list[str]:
     return list(dict.fromkeys(codes))
 
 
-OF_READERS = ("bad_request", "not_authenticated", "https_required")
+OF_READERS = (
+    "bad_request",
+    "not_authenticated",
+    "https_required",
+    "insufficient_scope",
+    "rate_limited",
+)
 OF_ALL = ("method_not_allowed", "try_again")
 
 
@@ -358,7 +370,7 @@ HEADERS: Schema = {
         "A program may keep the answer, and asks each time. A browser with a login keeps nothing.",
         example="private, no-cache",
     ),
-    "ETag": header("Changes whenever the answer does.", example='"1-5f0c2a91-7"'),
+    "ETag": header("Changes whenever the answer does.", example='W/"1-5f0c2a91-7"'),
     "Content-Disposition": header(
         "The name of the file.",
         example=f'attachment; filename="conversation-{examples.CONVERSATION_ID}.txt"',

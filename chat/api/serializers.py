@@ -79,6 +79,7 @@ class DeliveryOut(BaseModel):
     outcome: Delivery.Outcome
     code: str | None
     request_id: UUID
+    caller_request_id: str | None
     webhook_id: str | None
     replays: int | None
     replayed_by: list[int]
@@ -108,6 +109,7 @@ def delivery_out(delivery: Delivery) -> DeliveryOut:
         outcome=delivery.outcome,
         code=delivery.code or None,
         request_id=delivery.request_id,
+        caller_request_id=delivery.caller_request_id,
         webhook_id=delivery.webhook_id or None,
         replays=delivery.replays_id,
         replayed_by=[replay.pk for replay in delivery.replayed_by.all()],

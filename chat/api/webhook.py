@@ -22,7 +22,7 @@ from chat.events.payloads import EVENTS
 from chat.lengths import declared_length, is_chunked, read_up_to
 from chat.metrics import DELIVERIES
 from chat.models import Delivery
-from chat.problems import request_id
+from chat.problems import caller_request_id, request_id
 from chat.refusals import (
     BodyTooLarge,
     InvalidSignature,
@@ -137,6 +137,7 @@ class Webhook(JSONView):
             body_of(request),
             received_at=timezone.now(),
             request_id=request_id(request),
+            caller_request_id=caller_request_id(request),
             webhook_id=kept_id(request.META.get("HTTP_WEBHOOK_ID", "")),
         )
         if result.refusal:

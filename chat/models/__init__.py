@@ -37,7 +37,7 @@ from chat.models.messages import (
     ThreadPage,
 )
 from chat.models.seen import Seen
-from chat.models.tokens import Token
+from chat.models.tokens import Scope, Token
 from chat.models.users import User
 from chat.models.words import HitFilters, MessageWords
 
@@ -67,6 +67,7 @@ __all__ = [
     "Message",
     "MessageQuerySet",
     "MessageWords",
+    "Scope",
     "Seen",
     "Side",
     "Sort",

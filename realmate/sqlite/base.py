@@ -9,6 +9,8 @@ import fcntl
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,7 @@ opened_file: dict[Path, tuple[int, int]] = {}
 class DatabaseWrapper(base.DatabaseWrapper):
     _queue: WriterQueue | None = None
     _identity: tuple[int, int] | None = None
+    _waits = True
 
     @property
     def queries_logged(self) -> bool:
@@ -107,7 +110,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _start_transaction_under_autocommit(self) -> None:
         timeout = self.settings_dict["OPTIONS"].get("timeout", 5)
-        until = time.monotonic() + timeout
+        until = time.monotonic() + (timeout if self._waits else 0)
         self._enter(until=until)
         try:
             self._refuse_a_replaced_file()  # after the wait, because the wait may be long
@@ -118,6 +121,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.close()  # rolls back, and lets go of a replaced file
             self._leave()
             raise
+
+    @contextmanager
+    def without_waiting(self) -> Iterator[None]:
+        """Fail transactions of the block at once if another writer is at work."""
+        self._waits = False
+        try:
+            yield
+        finally:
+            self._waits = True
 
     @property
     def _path(self) -> Path:
