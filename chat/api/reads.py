@@ -45,7 +45,7 @@ from chat.refusals import BadParameters, ConversationNotFound, CursorExpired, Fi
 from chat.statistics import statistics_of
 
 # Part of a conversation's ETag: raise it whenever the JSON of an unchanged conversation changes.
-FORMAT = 1
+FORMAT = 2
 
 OF_A_GENERATION = re.compile(r"[0-9a-f]{8}\.")
 Row = TypeVar("Row", bound=Model)

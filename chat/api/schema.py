@@ -64,7 +64,8 @@ def schema() -> Schema:
             "title": "Realmate",
             "version": __version__,
             "description": "Every path works with and without a slash at its end. Every answer "
-            "has an X-Request-Id. Times are RFC 3339 in UTC.",
+            "has an X-Request-Id. Times are RFC 3339 in UTC with six digits after the second, "
+            "so their texts sort as the times do.",
         },
         "paths": paths(),
         "components": {"schemas": components(), "securitySchemes": SECURITY_SCHEMES},
