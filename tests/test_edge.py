@@ -34,6 +34,7 @@ PLACES_OF_MACHINES = {
     "/metrics": READING,
     "/healthz": READING,
     "/readyz": READING,
+    "/export/messages.jsonl": READING,
     "/deliveries": READING,
 }
 PLACES_OF_PEOPLE = {

@@ -45,7 +45,7 @@ class Parameters(BaseModel):
     def read(cls, query: QueryDict) -> Self:
         """Raises BadParameters. No parameter is ignored: a misspelt filter would list everything."""
         errors = list(cls.unknown_or_repeated(query))
-        given = {name: query[name] for name in cls.model_fields if name in query}
+        given = {name: query[name] for name in cls.names() if name in query}
         try:
             parameters = cls.model_validate(given)
         except ValidationError as error:
@@ -55,8 +55,13 @@ class Parameters(BaseModel):
         return parameters
 
     @classmethod
+    def names(cls) -> dict[str, None]:
+        """Return the names of the parameters in their order. A word of Python has an alias."""
+        return {field.alias or name: None for name, field in cls.model_fields.items()}
+
+    @classmethod
     def unknown_or_repeated(cls, query: QueryDict) -> list[FieldError]:
-        taken = cls.model_fields
+        taken = cls.names()
         errors = [
             FieldError(f"/{name}", "repeated", "Must be given once.")
             for name in taken
@@ -90,9 +95,9 @@ def wait_parameter(value: str) -> int:
 
 
 def cursor_parameter(value: str) -> str:
-    """Refuse an empty cursor, which would mean the first page again and again."""
+    """Refuse an empty cursor, which would mean the beginning again and again."""
     if not value:
-        raise PydanticCustomError("invalid_cursor", INVALID_CURSOR.detail)
+        raise PydanticCustomError("invalid_cursor", "Must not be empty.")
     return value
 
 
@@ -246,6 +251,30 @@ class ChangeParameters(Parameters):
         description="Seconds to wait if there is no change yet. The answer comes with the first "
         "change, and at once if too many others wait, or if the server stops.",
     )
+
+
+class ExportParameters(Parameters):
+    """The messages of an export, and where it goes on."""
+
+    since: Timestamp | None = Field(
+        None, alias="from", description="Only messages whose `timestamp` is this time or later."
+    )
+    until: Timestamp | None = Field(
+        None, alias="to", description="Only messages whose `timestamp` is before this time."
+    )
+    after: Cursor = Field(
+        "",
+        description="`cursor` of the last line that came, or `next` of a whole export: the messages "
+        "that arrived after it. Keep the other parameters unchanged.",
+    )
+
+    @field_validator("until")
+    @classmethod
+    def time_runs_forward(cls, value: datetime, info: ValidationInfo) -> datetime:
+        since = info.data.get("since")
+        if since and value <= since:
+            raise contradiction("Must be later than from.")
+        return value
 
 
 class StatsParameters(Parameters):

@@ -9,10 +9,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
+from chat.api.exports import JSON_LINES
 from chat.api.parameters import (
     ChangeParameters,
     ConversationParameters,
     DeliveryParameters,
+    ExportParameters,
     MessageParameters,
     Parameters,
     StatsParameters,
@@ -116,6 +118,14 @@ def paths() -> Schema:
                 as_json(ChangesOut),
                 codes=["bad_request", "cursor_expired"],
                 parameters=ChangeParameters,
+            )
+        },
+        "/export/messages.jsonl": {
+            "get": read(
+                "All messages as JSON lines, by arrival; the last line has only `next`",
+                {JSON_LINES: {"schema": {"type": "string"}}},
+                codes=["bad_request", "cursor_expired", "too_many_reads"],
+                parameters=ExportParameters,
             )
         },
         "/deliveries": {
@@ -260,6 +270,7 @@ PARAMETERS: list[type[Parameters]] = [
     ChangeParameters,
     ConversationParameters,
     DeliveryParameters,
+    ExportParameters,
     MessageParameters,
     StatsParameters,
 ]
