@@ -103,7 +103,7 @@ def test_unread_is_numbers_only(page, start, say):
     expect(page.locator(".message")).to_be_visible()
     row_of(page, 1).click()
     expect(row_of(page, 1)).to_have_attribute("aria-current", "page")
-    seen = page.evaluate("() => JSON.parse(localStorage['realmate.seen'])")
+    seen = page.evaluate("() => JSON.parse(localStorage['realmate.seen-of-customers'])")
     assert sorted(seen) == [[id_of(0), 1], [id_of(1), 0]]
     assert "Segredo" not in page.evaluate(STORED)
 
@@ -124,12 +124,14 @@ def test_a_browser_that_has_seen_thousands_forgets_without_calling_them_unread(p
     start(2)
     page.goto("/ui/")
     page.evaluate(
-        """() => localStorage.setItem("realmate.seen",
+        """() => localStorage.setItem("realmate.seen-of-customers",
             JSON.stringify(Array.from({ length: 2000 }, (_, n) => [`${n}`, 1])))"""
     )
     page.reload()
     expect(page).to_have_title("Conversations · Realmate")
-    assert page.evaluate("() => JSON.parse(localStorage['realmate.seen']).length") < 1500
+    assert (
+        page.evaluate("() => JSON.parse(localStorage['realmate.seen-of-customers']).length") < 1500
+    )
 
 
 # Notifications
