@@ -15,6 +15,7 @@ from django.db import OperationalError, connections, transaction
 from chat import heavy
 from chat.api import exports as api
 from chat.models import Message, begin_generation, exports
+from chat.models.messages import LONG_TEXT
 from chat.upkeep import erasure
 from tests.conftest import NOW, OTHER_C, C, M, id_of, make_event
 from tests.servers import assert_problem, through_wsgi
@@ -195,7 +196,7 @@ def test_a_piece_has_a_bounded_size(stored, monkeypatch):
 
 
 def test_a_long_text_has_a_query_of_its_own(stored, deliver, monkeypatch):
-    deliver(message(9, content="x" * (exports.LONG_TEXT + 1)))
+    deliver(message(9, content="x" * (LONG_TEXT + 1)))
     rows, whole = [], exports.whole
     monkeypatch.setattr(exports, "whole", lambda row: [rows.append(row), whole(row)][1])
     assert len(lines(get())[0]) == 8

@@ -25,6 +25,7 @@ from chat.api.parameters import (
 )
 from chat.api.serializers import (
     conversation_json,
+    conversation_pieces,
     conversations_out,
     deliveries_out,
     message_page_out,
@@ -47,6 +48,9 @@ from chat.statistics import statistics_of
 
 # Part of a conversation's ETag: raise it whenever the JSON of an unchanged conversation changes.
 FORMAT = 2
+
+# A longer conversation is streamed, in bounded memory.
+MOST_AT_ONCE = 10_000
 
 OF_A_GENERATION = re.compile(r"[0-9a-f]{8}\.")
 Row = TypeVar("Row", bound=Model)
@@ -96,13 +100,31 @@ class ConversationDetail(Read):
 
     def get(self, request: Request, id: str) -> HttpResponseBase:
         conversation = find_conversation(id)
-        etag = f'"{FORMAT}-{current_generation()}-{conversation.revision}"'
+        etag = etag_of(conversation)
         response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
-        if response is None:
-            reads_nothing = request.method == "HEAD" and has_many_messages(conversation)
-            response = without_a_body() if reads_nothing else Response(whole(conversation))
+        if response is None and request.method == "HEAD" and has_many_messages(conversation):
+            response = without_a_body()
+        if response is None and conversation.message_count > MOST_AT_ONCE:
+            return streamed_whole(conversation)
+        response = response or Response(whole(conversation))
         response["ETag"] = etag
         return response
+
+
+def etag_of(conversation: Conversation) -> str:
+    return f'"{FORMAT}-{current_generation()}-{conversation.revision}"'
+
+
+def streamed_whole(conversation: Conversation) -> StreamingHttpResponse:
+    """Answer with the state of one moment, however long the answer takes.
+
+    An event after that moment is left out: its message has a later arrival. Only an erasure shows.
+    """
+    now: Any = Conversation.objects.with_last_arrival().get(pk=conversation.pk)
+    pieces = conversation_pieces(now, last_arrival=now.last_arrival)
+    response = streamed(pieces, now, "application/json")
+    response["ETag"] = etag_of(now)
+    return response
 
 
 def without_a_body() -> StreamingHttpResponse:

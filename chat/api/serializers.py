@@ -1,5 +1,6 @@
 """The JSON of conversations, messages and deliveries, as pydantic models."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from chat.database.keyset import Page
 from chat.database.texts import Instant, instant_text
 from chat.events.ingest import Result
 from chat.models import Change, Conversation, Delivery, ThreadPage
+
+PIECE = 64 * 1024
 
 
 class OutcomeOut(BaseModel):
@@ -52,6 +55,19 @@ def conversation_json(conversation: Conversation) -> bytes:
     """Return the JSON of ConversationOut. The database has made every text that it needs."""
     rows = conversation.messages.in_order().as_text()
     return to_json(head_of(conversation) | {"messages": [message_out(row) for row in rows]})
+
+
+def conversation_pieces(conversation: Conversation, *, last_arrival: int) -> Iterator[bytes]:
+    """Yield the same JSON in pieces, with the messages up to that arrival."""
+    piece = bytearray(to_json(head_of(conversation))[:-1] + b',"messages":[')
+    separator = b""
+    for row in conversation.messages.filter(arrival__lte=last_arrival).each_as_text():
+        piece += separator + to_json(message_out(row))
+        separator = b","
+        if len(piece) >= PIECE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece) + b"]}"
 
 
 def head_of(conversation: Conversation) -> dict[str, Any]:

@@ -80,6 +80,12 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         found = self.filter(pk__range=(first, last))[:2]
         return found[0] if len(found) == 1 else None
 
+    def with_last_arrival(self) -> ConversationQuerySet:
+        """Add `last_arrival` of the messages, in the statement that reads the row: one snapshot."""
+        own = Message.objects.filter(conversation=models.OuterRef("pk")).order_by()
+        last = own.values("conversation").annotate(last=models.Max("arrival")).values("last")
+        return self.annotate(last_arrival=models.Subquery(last))
+
     def filtered(self, filter: Filter, sort: Sort = Sort.LATEST) -> ConversationQuerySet:
         """Return the filter's rows, with a WHERE clause that matches the index of the sort order.
 

@@ -8,17 +8,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import OperationalError, connection
-from django.db.models import Case, F, When
-from django.db.models.functions import Length
-from django.db.models.lookups import LessThanOrEqual
 
 from chat.database.texts import IdText, InstantText
-from chat.models.messages import Message, MessageQuerySet
+from chat.models.messages import SHORT_CONTENT, Message, MessageQuerySet, content_of
 
 # Arrivals that one query looks at, so that each query is short, whatever the filter.
 WINDOW = 1_000
-# Characters. A longer text has a query of its own, because WINDOW of them may be gigabytes.
-LONG_TEXT = 8 * 1024
 SECONDS_FOR_WRITERS = 3
 SECONDS_BETWEEN_LOOKS = 0.02
 
@@ -64,16 +59,11 @@ def in_windows(
         yield map(whole, columns.filter(arrival__gt=start, arrival__lte=stop))
 
 
-SHORT_CONTENT = Case(When(LessThanOrEqual(Length("content"), LONG_TEXT), then=F("content")))
-
-
 def whole(row: tuple[Any, ...]) -> MessageText:
-    """Read the text of a row that came without it."""
     message = MessageText._make(row)
-    if message.content is not None:
+    if message.content is not None:  # nearly always: `_replace` takes as long as the rest
         return message
-    text = Message.objects.values_list("content", flat=True).get(arrival=message.arrival)
-    return message._replace(content=text)
+    return message._replace(content=content_of(message.arrival, None))
 
 
 def settled_arrival() -> int:
