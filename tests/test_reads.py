@@ -911,3 +911,44 @@ def test_who_waits_in_the_last_second_of_all_times_waits_too(client, deliver, fr
     answer = client.get("/conversations?needs_reply=false")
     assert bool(answer.json()["conversations"]) != waits
     assert waits
+
+
+# Links and parameters
+
+
+@pytest.mark.parametrize("path", ["/conversations", "/deliveries"])
+def test_the_next_page_has_an_address_in_a_header(conversations, path):
+    answer = get(path, limit=10)
+    assert (
+        answer["Link"]
+        == f'<http://localhost{path}?{next_query(limit=10, answer=answer)}>; rel="next"'
+    )
+    seen = []
+    while link := answer["Link"]:
+        seen += answer.json()[path[1:]]
+        answer = through_wsgi("GET", link[len("<http://localhost") : -len('>; rel="next"')])
+        assert answer.status_code == 200
+    seen += answer.json()[path[1:]]
+    assert len({row["id"] for row in seen}) == len(seen) > 20
+    assert answer.json()["next"] is None
+
+
+def next_query(*, answer, **parameters):
+    return urlencode(parameters | {"cursor": answer.json()["next"]})
+
+
+def test_changes_always_have_a_next_address(conversations):
+    answer = get("/changes", limit=2)
+    assert (
+        answer["Link"]
+        == f'<http://localhost/changes?limit=2&after={answer.json()["next"]}>; rel="next"'
+    )
+    last = get("/changes", after="now")
+    assert last["Link"].endswith(f'?after={last.json()["next"]}>; rel="next"')
+
+
+@pytest.mark.parametrize("path", ["", "/transcript.txt", "/transcript.csv", "/transcript.xlsx"])
+def test_an_address_without_parameters_refuses_all(conversations, path):
+    answer = get(f"/conversations/{id_of(1)}{path}", limit=5)
+    assert errors_of(answer) == [("", "unknown_parameter")]
+    assert answer.json()["errors"][0]["detail"] == "This address takes no parameters."

@@ -118,7 +118,12 @@ def test_every_problem_is_described_where_it_can_come(schema):
 
 
 PARAMETERS = {
-    "/conversations": ["limit", "cursor", "state", "needs_reply", "q", "updated_since", "ordering"],
+    "/conversations": [
+        *("limit", "cursor", "state", "needs_reply", "wrote_after_closing", "q", "updated_since"),
+        *("opened_from", "opened_to", "closed_from", "closed_to", "active_from", "active_to"),
+        *("waiting_from", "waiting_to", "ordering", "count"),
+    ],
+    "/export/messages.jsonl": ["from", "to", "after"],
     "/conversations/{id}/messages": ["limit", "before", "after", "around"],
 }
 
@@ -156,6 +161,7 @@ def assert_fits(value, expected, schema):
 ANSWERS = [
     ("/conversations", "/conversations", 200),
     ("/conversations?q=ola", "/conversations", 200),
+    ("/conversations?count=true", "/conversations", 200),
     ("/conversations?limit=0&x=y", "/conversations", 400),
     (f"/conversations/{C}", "/conversations/{id}", 200),
     (f"/conversations/{M}", "/conversations/{id}", 404),

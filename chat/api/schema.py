@@ -94,7 +94,9 @@ def paths() -> Schema:
         "/conversations/{id}": one
         | {
             "get": read(
-                "A conversation with all its messages", as_json(ConversationOut), codes=[unknown]
+                "A conversation with all its messages",
+                as_json(ConversationOut),
+                codes=["bad_request", unknown],
             )
         },
         "/conversations/{id}/messages": one
@@ -107,11 +109,23 @@ def paths() -> Schema:
             )
         },
         "/conversations/{id}/transcript.txt": one
-        | {"get": read("A conversation as text", as_text("text/plain"), codes=[unknown])},
+        | {
+            "get": read(
+                "A conversation as text", as_text("text/plain"), codes=["bad_request", unknown]
+            )
+        },
         "/conversations/{id}/transcript.csv": one
-        | {"get": read("A conversation as a table", as_text("text/csv"), codes=[unknown])},
+        | {
+            "get": read(
+                "A conversation as a table", as_text("text/csv"), codes=["bad_request", unknown]
+            )
+        },
         "/conversations/{id}/transcript.xlsx": one
-        | {"get": read("A conversation as a table of Excel", {XLSX: {}}, codes=[unknown])},
+        | {
+            "get": read(
+                "A conversation as a table of Excel", {XLSX: {}}, codes=["bad_request", unknown]
+            )
+        },
         "/changes": {
             "get": read(
                 "What happened to conversations, in one order",

@@ -201,10 +201,15 @@ class ConversationRowOut(BaseModel):
 
 
 class ConversationListOut(BaseModel):
-    """A page of conversations. `next` is the cursor of the following page, null on the last page."""
+    """A page of conversations. `next` is the cursor of the following page, null on the last page.
+
+    `count` and `more` are there if `count=true` asks for them.
+    """
 
     conversations: list[ConversationRowOut]
     next: str | None
+    count: int | None = None
+    more: bool | None = None
 
 
 class ThreadMessageOut(MessageOut):
@@ -222,9 +227,14 @@ class MessagePageOut(BaseModel):
     has_newer: bool
 
 
-def conversations_out(page: Page[Conversation]) -> ConversationListOut:
+def conversations_out(
+    page: Page[Conversation], counted: tuple[int, bool] | None = None
+) -> ConversationListOut:
     rows = [row_of(conversation) for conversation in page.rows]
-    return ConversationListOut(conversations=rows, next=page.next or None)
+    listed = ConversationListOut(conversations=rows, next=page.next or None)
+    if counted:
+        listed.count, listed.more = counted
+    return listed
 
 
 def row_of(conversation: Conversation) -> ConversationRowOut:
