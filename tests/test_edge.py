@@ -35,6 +35,7 @@ PLACES_OF_MACHINES = {
     "/healthz": READING,
     "/readyz": READING,
     "/export/messages.jsonl": READING,
+    "/deliveries/1/replay": "POST",
     "/deliveries": READING,
 }
 PLACES_OF_PEOPLE = {

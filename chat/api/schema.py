@@ -24,6 +24,7 @@ from chat.api.serializers import (
     ConversationListOut,
     ConversationOut,
     DeliveriesOut,
+    DeliveryDetailOut,
     MessagePageOut,
     OutcomeOut,
 )
@@ -80,6 +81,7 @@ def schema() -> Schema:
 def paths() -> Schema:
     id_of_conversation = parameter("id", {"type": "string", "format": "uuid"}, place="path")
     one = {"parameters": [id_of_conversation]}
+    numbered = {"parameters": [parameter("id", {"type": "integer"}, place="path")]}
     unknown = "conversation_not_found"
     return {
         "/webhook/": {"post": webhook()},
@@ -150,6 +152,15 @@ def paths() -> Schema:
                 parameters=DeliveryParameters,
             )
         },
+        "/deliveries/{id}": numbered
+        | {
+            "get": read(
+                "A delivery with the errors of an invalid event; staff also get its body",
+                as_json(DeliveryDetailOut),
+                codes=["bad_request", "not_found"],
+            )
+        },
+        "/deliveries/{id}/replay": numbered | {"post": replay()},
         "/stats": {
             "get": read(
                 "Figures of the last days",
@@ -184,6 +195,22 @@ def webhook() -> Schema:
         "of a problem says what is wrong.",
         "security": [],
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {
+            "200": answer("A closing applied, or a duplicate of what is stored", OUTCOME),
+            "201": answer("A conversation or a message applied", OUTCOME),
+        }
+        | problems(codes.split()),
+    }
+
+
+def replay() -> Schema:
+    codes = """bad_request not_authenticated forbidden https_required not_found replay_cannot_help invalid_json
+        invalid_event conversation_closed conversation_not_found id_conflict"""
+    return {
+        "summary": "Apply a refused delivery again",
+        "description": "For staff with a session, and its X-CSRFToken. The answer is that of the "
+        "webhook to this event, with its original time of arrival.",
+        "security": [{"session": []}],
         "responses": {
             "200": answer("A closing applied, or a duplicate of what is stored", OUTCOME),
             "201": answer("A conversation or a message applied", OUTCOME),
@@ -295,6 +322,7 @@ GIVEN: list[type[BaseModel]] = [
     ConversationListOut,
     ConversationOut,
     DeliveriesOut,
+    DeliveryDetailOut,
     MessagePageOut,
     ProblemOut,
     Statistics,

@@ -1,5 +1,6 @@
 """The JSON of conversations, messages and deliveries, as pydantic models."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any, Literal
 from uuid import UUID
@@ -11,7 +12,9 @@ from typing_extensions import TypedDict
 from chat.database.keyset import Page
 from chat.database.texts import Instant, instant_text
 from chat.events.ingest import Result
+from chat.events.payloads import parse
 from chat.models import Change, Conversation, Delivery, ThreadPage
+from chat.refusals import FieldError, InvalidEvent, InvalidPayload
 
 PIECE = 64 * 1024
 
@@ -102,6 +105,19 @@ class DeliveryOut(BaseModel):
     replayed_by: list[int]
 
 
+class DeliveryDetailOut(DeliveryOut):
+    """A delivery. `errors` has the wrong members of an invalid event, by the rules of now, unless its
+    body was cut or erased.
+
+    Staff get `body`, or `body_base64` if it is not UTF-8. For others, and if it was erased, both are null.
+    """
+
+    errors: list[FieldError]
+    can_be_replayed: bool
+    body: str | None
+    body_base64: str | None
+
+
 class DeliveriesOut(BaseModel):
     """A page of deliveries. `next` is the cursor of the following page, null on the last page."""
 
@@ -130,6 +146,34 @@ def delivery_out(delivery: Delivery) -> DeliveryOut:
         replays=delivery.replays_id,
         replayed_by=[replay.pk for replay in delivery.replayed_by.all()],
     )
+
+
+def delivery_detail_out(delivery: Delivery, *, with_body: bool) -> DeliveryDetailOut:
+    body = bytes(delivery.body)
+    return DeliveryDetailOut(
+        **delivery_out(delivery).model_dump(),
+        errors=errors_in(body) if delivery.code == InvalidEvent.code else [],
+        can_be_replayed=delivery.is_worth_applying_again,
+        **body_out(body if with_body else b""),
+    )
+
+
+def errors_in(body: bytes) -> list[FieldError]:
+    """Return what is wrong with the body of an invalid event. The log does not keep it."""
+    try:
+        parse(body)
+    except InvalidEvent as refusal:
+        return list(refusal.errors)
+    except InvalidPayload:  # cut, or erased
+        return []
+    return []
+
+
+def body_out(body: bytes) -> dict[str, str | None]:
+    try:
+        return {"body": body.decode() or None, "body_base64": None}
+    except UnicodeDecodeError:
+        return {"body": None, "body_base64": b64encode(body).decode()}
 
 
 class ChangeOut(BaseModel):
