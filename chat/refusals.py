@@ -97,6 +97,15 @@ class IdConflict(Refusal):
     reason = _("The id already stands for something else; the first stays.")
 
 
+class ReplayCannotHelp(Refusal):
+    """The delivery was not refused, is settled, or is refused for a reason that stays."""
+
+    code = "replay_cannot_help"
+    status = HTTPStatus.CONFLICT
+    detail = "Applying this delivery again cannot help: it is applied, erased, or refused for good."
+    reason = _("Nothing was done: applying this again cannot help.")
+
+
 class ConversationNotFound(Refusal):
     """No conversation has this id."""
 
@@ -413,6 +422,7 @@ OF_EVENTS: tuple[type[Refusal], ...] = (
 ALL: tuple[type[Refusal], ...] = (
     *OF_EVENTS,
     BadRequest,
+    ReplayCannotHelp,
     InvalidSignature,
     NotAuthenticated,
     Forbidden,

@@ -31,6 +31,8 @@ MAINTENANCE = {
     "replay": [],
     "erase_conversation": [C],
     "export_conversation": [C],
+    "export_messages": [],
+    "import_events": ["events.jsonl"],
     "copy_to": ["sqlite:///copy.sqlite3"],
     "upkeep": [],
     "reindex": [],

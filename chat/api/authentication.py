@@ -76,6 +76,11 @@ def is_this_machine(request: Request) -> bool:
         return False
 
 
+def is_staff(request: Request) -> bool:
+    """Whether this is the session of staff. A token has no user, so it is never staff."""
+    return bool(request.user and request.user.is_staff)
+
+
 class IsReader(BasePermission):
     """Whoever has a token with the view's `scope`, or a login. In development everyone is a reader."""
 

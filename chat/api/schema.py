@@ -9,10 +9,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
+from chat.api.exports import JSON_LINES
 from chat.api.parameters import (
     ChangeParameters,
     ConversationParameters,
     DeliveryParameters,
+    ExportParameters,
     MessageParameters,
     Parameters,
     StatsParameters,
@@ -22,6 +24,7 @@ from chat.api.serializers import (
     ConversationListOut,
     ConversationOut,
     DeliveriesOut,
+    DeliveryDetailOut,
     MessagePageOut,
     OutcomeOut,
 )
@@ -65,7 +68,8 @@ def schema() -> Schema:
             "title": "Realmate",
             "version": __version__,
             "description": "Every path works with and without a slash at its end. Every answer "
-            "has an X-Request-Id. Times are RFC 3339 in UTC.",
+            "has an X-Request-Id. Times are RFC 3339 in UTC with six digits after the second, "
+            "so their texts sort as the times do.",
         },
         "paths": paths(),
         "components": {"schemas": components(), "securitySchemes": SECURITY_SCHEMES},
@@ -80,6 +84,7 @@ OF_READERS = ("not_authenticated", "https_required", "insufficient_scope", "rate
 def paths() -> Schema:
     id_of_conversation = parameter("id", {"type": "string", "format": "uuid"}, place="path")
     one = {"parameters": [id_of_conversation]}
+    numbered = {"parameters": [parameter("id", {"type": "integer"}, place="path")]}
     unknown = "conversation_not_found"
     return {
         "/webhook/": {"post": webhook()},
@@ -94,7 +99,9 @@ def paths() -> Schema:
         "/conversations/{id}": one
         | {
             "get": read(
-                "A conversation with all its messages", as_json(ConversationOut), codes=[unknown]
+                "A conversation with all its messages",
+                as_json(ConversationOut),
+                codes=["bad_request", unknown],
             )
         },
         "/conversations/{id}/messages": one
@@ -107,17 +114,37 @@ def paths() -> Schema:
             )
         },
         "/conversations/{id}/transcript.txt": one
-        | {"get": read("A conversation as text", as_text("text/plain"), codes=[unknown])},
+        | {
+            "get": read(
+                "A conversation as text", as_text("text/plain"), codes=["bad_request", unknown]
+            )
+        },
         "/conversations/{id}/transcript.csv": one
-        | {"get": read("A conversation as a table", as_text("text/csv"), codes=[unknown])},
+        | {
+            "get": read(
+                "A conversation as a table", as_text("text/csv"), codes=["bad_request", unknown]
+            )
+        },
         "/conversations/{id}/transcript.xlsx": one
-        | {"get": read("A conversation as a table of Excel", {XLSX: {}}, codes=[unknown])},
+        | {
+            "get": read(
+                "A conversation as a table of Excel", {XLSX: {}}, codes=["bad_request", unknown]
+            )
+        },
         "/changes": {
             "get": read(
                 "What happened to conversations, in one order",
                 as_json(ChangesOut),
                 codes=["bad_request", "cursor_expired"],
                 parameters=ChangeParameters,
+            )
+        },
+        "/export/messages.jsonl": {
+            "get": read(
+                "All messages as JSON lines, by arrival; the last line has only `next`",
+                {JSON_LINES: {"schema": {"type": "string"}}},
+                codes=["bad_request", "cursor_expired", "too_many_reads"],
+                parameters=ExportParameters,
             )
         },
         "/deliveries": {
@@ -129,6 +156,16 @@ def paths() -> Schema:
                 scope=Scope.DELIVERIES,
             )
         },
+        "/deliveries/{id}": numbered
+        | {
+            "get": read(
+                "A delivery with the errors of an invalid event; staff also get its body",
+                as_json(DeliveryDetailOut),
+                codes=["bad_request", "not_found"],
+                scope=Scope.DELIVERIES,
+            )
+        },
+        "/deliveries/{id}/replay": numbered | {"post": replay()},
         "/stats": {
             "get": read(
                 "Figures of the last days",
@@ -165,6 +202,24 @@ def webhook() -> Schema:
         "of a problem says what is wrong.",
         "security": [],
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {
+            "200": answer("A closing applied, or a duplicate of what is stored", OUTCOME),
+            "201": answer("A conversation or a message applied", OUTCOME),
+        }
+        | problems(codes.split()),
+    }
+
+
+def replay() -> Schema:
+    codes = """bad_request not_authenticated forbidden https_required insufficient_scope not_found
+        replay_cannot_help invalid_json
+        invalid_event conversation_closed conversation_not_found id_conflict"""
+    return {
+        "summary": "Apply a refused delivery again",
+        "description": "For a token with the scope replay, and for staff with a session and its "
+        "X-CSRFToken. The answer is that of the webhook to this event, with its original time of "
+        "arrival.",
+        "security": [{"token": [Scope.REPLAY]}, {"session": []}],
         "responses": {
             "200": answer("A closing applied, or a duplicate of what is stored", OUTCOME),
             "201": answer("A conversation or a message applied", OUTCOME),
@@ -270,6 +325,7 @@ PARAMETERS: list[type[Parameters]] = [
     ChangeParameters,
     ConversationParameters,
     DeliveryParameters,
+    ExportParameters,
     MessageParameters,
     StatsParameters,
 ]
@@ -280,6 +336,7 @@ GIVEN: list[type[BaseModel]] = [
     ConversationListOut,
     ConversationOut,
     DeliveriesOut,
+    DeliveryDetailOut,
     MessagePageOut,
     ProblemOut,
     Statistics,

@@ -14,6 +14,7 @@ from chat.models.conversations import (
     ConversationQuerySet,
     Filter,
     Sort,
+    Within,
     ordering_of,
 )
 from chat.models.dealings import Dealing
@@ -74,6 +75,7 @@ __all__ = [
     "ThreadPage",
     "Token",
     "User",
+    "Within",
     "begin_generation",
     "current_generation",
     "ids_in",
