@@ -5,7 +5,6 @@ default can let a stranger in, or name another database than the service's: the 
 message names every missing or bad variable.
 """
 
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -14,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from chat.signatures import SCHEMES, Standard
-from realmate import database_url, environment
+from realmate import database_url, environment, forwarded
 from realmate.postgresql.base import Connection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -56,10 +55,11 @@ def secrets_of_the_scheme(values: list[str]) -> None:
 def addresses_or_networks(values: list[str]) -> None:
     """Refuse host names: granian accepts them, and then never matches them."""
     try:
-        for value in values:
-            ip_network(value)
+        forwarded.networks_of(values)
     except ValueError:
-        raise ValidationError("Must be addresses or networks: 10.0.0.5, 10.0.0.0/8.") from None
+        raise ValidationError(
+            "Must be addresses, networks or unix: 10.0.0.5, 10.0.0.0/8."
+        ) from None
 
 
 def required_unless(allowed: bool, default: Any) -> dict[str, Any]:
@@ -84,6 +84,7 @@ ALLOWED_HOSTS = env.list(
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", not DEBUG)
 
 # Addresses or networks of trusted proxies, separated by commas. Only their X-Forwarded headers count.
+# The word `unix` trusts whoever may connect to the Unix socket of GRANIAN_UDS.
 TRUSTED_PROXIES: list[str] = env.list(
     "TRUSTED_PROXIES", [], subcast=str.strip, validate=addresses_or_networks
 )
