@@ -32,6 +32,9 @@ OF_DEVELOPMENT = {
     INITIAL,
 }
 HELP = {"-h", "--help", "--version"}
+# The folder of the counters that the server's processes share, and the mark of these processes.
+COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
+SERVES = "REALMATE_SERVES"
 # The path of the file that set_the_file_aside found.
 set_aside: Path | None = None
 
@@ -42,12 +45,14 @@ def load() -> Path | None:
     Raises ImproperlyConfigured if the file cannot be read.
     """
     path = find_file()
-    if path is None:
-        return None
-    file = Env()
-    names = list(names_in(path))
-    file.read_env(path, recurse=False)
-    os.environ.update({name: file.str(name) for name in names})
+    if path is not None:
+        file = Env()
+        names = list(names_in(path))
+        file.read_env(path, recurse=False)
+        os.environ.update({name: file.str(name) for name in names})
+    if SERVES not in os.environ:
+        # A command would leave counters of its own in the server's folder, or fail where it may not write.
+        os.environ.pop(COUNTERS, None)
     return path
 
 
