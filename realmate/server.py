@@ -100,6 +100,7 @@ def faults_of(application: str) -> "list[Fault]":
 
 def read_the_env_file() -> None:
     """Read it before the workers do, because it may have GRANIAN_* variables. Exit if it is unreadable."""
+    os.environ[environment.SERVES] = "true"
     try:
         environment.load()
     except ImproperlyConfigured as error:

@@ -6,7 +6,6 @@ message names every missing or bad variable.
 """
 
 import re
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -15,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from chat.signatures import SCHEMES, Standard
-from realmate import database_url, environment
+from realmate import database_url, environment, forwarded
 from realmate.postgresql.base import Connection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -58,10 +57,11 @@ def secrets_of_the_scheme(values: list[str]) -> None:
 def addresses_or_networks(values: list[str]) -> None:
     """Refuse host names: granian accepts them, and then never matches them."""
     try:
-        for value in values:
-            ip_network(value)
+        forwarded.networks_of(values)
     except ValueError:
-        raise ValidationError("Must be addresses or networks: 10.0.0.5, 10.0.0.0/8.") from None
+        raise ValidationError(
+            "Must be addresses, networks or unix: 10.0.0.5, 10.0.0.0/8."
+        ) from None
 
 
 def origins(values: list[str]) -> None:
@@ -92,6 +92,7 @@ ALLOWED_HOSTS = env.list(
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", not DEBUG)
 
 # Addresses or networks of trusted proxies, separated by commas. Only their X-Forwarded headers count.
+# The word `unix` trusts whoever may connect to the Unix socket of GRANIAN_UDS.
 TRUSTED_PROXIES: list[str] = env.list(
     "TRUSTED_PROXIES", [], subcast=str.strip, validate=addresses_or_networks
 )

@@ -14,8 +14,9 @@ EXAMPLE = ROOT / ".env.example"
 SETTINGS = ROOT / "realmate" / "settings.py"
 SERVER = ROOT / "realmate" / "server.py"
 HEADING = """\
-# The settings of a production service. Copy this file to .env beside manage.py, or to a file that
-# REALMATE_ENV_FILE names, such as /etc/realmate/env. Fill in the lines that are not commented out.
+# The settings of a production service. `manage.py init_env` makes an env file of this one, with new
+# secrets. Or copy it to .env beside manage.py, or to a file that REALMATE_ENV_FILE names, such as
+# /etc/realmate/env, and fill in the lines that are not commented out.
 # The other lines show the defaults. A variable of the environment wins over the file.
 #
 # Let only the service's user read the file: chmod 600 .env

@@ -191,7 +191,7 @@ BAD = {
     "SECRET_KEY": ["", "short", "x" * 60, "django-insecure-" + "long-random-secret-" * 4],
     "ALLOWED_HOSTS": ["", ",", "a.example,,b.example"],
     "SECURE_SSL_REDIRECT": ["", "sometimes"],
-    "TRUSTED_PROXIES": [",", "localhost", "*", "10.0.0.1/8", "10.0.0.0/8,"],
+    "TRUSTED_PROXIES": [",", "localhost", "*", "unix:", "Unix", "10.0.0.1/8", "10.0.0.0/8,"],
     "LOGIN_ATTEMPTS": ["", "0", "many"],
     "LOGIN_LOCKOUT_MINUTES": ["", "0", "-1", "1.5"],
     "CORS_ALLOWED_ORIGINS": [

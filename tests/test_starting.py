@@ -8,13 +8,14 @@ import sys
 import time
 from contextlib import ExitStack, closing, suppress
 from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 from subprocess import PIPE
 
 import pytest
 
 from realmate import server as production
-from tests.servers import ROOT, Server, free_port, running, set_up, wait_for
+from tests.servers import ROOT, Server, answer_of, free_port, running, set_up, wait_for
 
 pytestmark = pytest.mark.sqlite
 
@@ -239,6 +240,26 @@ def test_a_path_where_no_socket_can_be_is_named_and_left(folder, path):
 def test_an_empty_name_of_a_socket_is_none(environ):
     with running("granian", environ | {"GRANIAN_UDS": ""}) as server:
         assert server.ask("GET", "/healthz").status_code == 200
+
+
+def test_a_proxy_on_the_socket_is_believed_by_the_word_unix(on_a_socket):
+    with running_on(on_a_socket | {"SECURE_SSL_REDIRECT": "true", "TRUSTED_PROXIES": "unix"}):
+        assert inbox_by_https(on_a_socket["GRANIAN_UDS"]).status_code == 200
+
+
+def test_without_the_word_unix_pages_lead_to_https(on_a_socket):
+    with running_on(on_a_socket | {"SECURE_SSL_REDIRECT": "true"}):
+        assert inbox_by_https(on_a_socket["GRANIAN_UDS"])["Location"] == "https://127.0.0.1/ui/"
+
+
+def inbox_by_https(path):
+    """The answer to a proxy that asks on a Unix socket for a client that came by https."""
+    with closing(HTTPConnection("127.0.0.1")) as connection:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(path)
+        forwarded = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+        connection.request("GET", "/ui/", headers=forwarded)
+        return answer_of(connection.getresponse())
 
 
 # Counters
