@@ -22,6 +22,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # The env file whose variables were added to the environment, if there is one.
 ENV_FILE = environment.load()
 env = Env(eager=False)
+SHORTEST_TOKEN = 32
 env.add_parser(name="database_url", func=database_url.parse)
 
 
@@ -42,6 +43,11 @@ def hard_to_guess(value: str) -> None:
         return
     if len(value) < 50 or len(set(value)) < 5 or value.startswith("django-insecure-"):
         raise ValidationError("Must be at least 50 random characters.")
+
+
+def long_enough(value: str) -> None:
+    if value and len(value) < SHORTEST_TOKEN:
+        raise ValidationError(f"Must be at least {SHORTEST_TOKEN} random characters.")
 
 
 def secrets_of_the_scheme(values: list[str]) -> None:
@@ -122,6 +128,10 @@ DATABASE = env.database_url(
     **required_unless(DEBUG, f"sqlite:///{BASE_DIR / 'db.sqlite3'}"),
     is_pooled=POOLED,
 )
+
+# A token for /metrics that needs no database: 32 or more random characters. Others read with a login
+# or a token of `manage.py createtoken`.
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", "", validate=long_enough)
 
 # The time zone of event timestamps without an offset. Nothing is shown in this zone.
 EVENT_TIME_ZONE = env.str("EVENT_TIME_ZONE", "UTC", validate=known_zone)

@@ -197,6 +197,7 @@ BAD = {
     "WEBHOOK_ALLOW_UNSIGNED": ["", "perhaps"],
     "WEBHOOK_SCHEME": ["", "svix", "Standard"],
     "WEBHOOK_SECRETS": ["whsec_short", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw,", ",", ""],
+    "METRICS_TOKEN": ["short", "x" * 31],
     "DATABASE_URL": ["", "nonsense", "mongodb://localhost/x", "/var/lib/realmate.sqlite3"],
     "EVENT_TIME_ZONE": ["", "Mars/Olympus", "UTC+3", "../../../etc/passwd", "america/sao_paulo"],
     "DISPLAY_TIME_ZONE": ["", "Mars/Olympus", "BRT "],

@@ -1,12 +1,14 @@
 """`POST /webhook/`: one event a request, answered after its durable commit."""
 
 from contextlib import ExitStack
+from datetime import datetime
 from io import BufferedIOBase
 from typing import Any, NoReturn
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
+from rest_framework.exceptions import APIException
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,14 +19,17 @@ from chat.api.bodies import ROOM, SMALL
 from chat.api.serializers import outcome_out
 from chat.events.ingest import Result, ingest
 from chat.lengths import declared_length, is_chunked, read_up_to
-from chat.metrics import DELIVERIES
+from chat.metrics import DELIVERIES, EVENT_LAG
 from chat.models import Delivery
 from chat.problems import request_id
 from chat.refusals import (
+    REFUSALS,
     BodyTooLarge,
     InvalidSignature,
     Refusal,
+    TryAgain,
     UnsupportedMediaType,
+    refusal_for,
 )
 from chat.signatures import kept_id
 
@@ -98,24 +103,43 @@ class Webhook(JSONView):
         super().perform_authentication(request)
 
     def post(self, request: Request) -> HttpResponse:
+        received_at = timezone.now()
         result = ingest(
             body_of(request),
-            received_at=timezone.now(),
+            received_at=received_at,
             request_id=request_id(request),
             webhook_id=kept_id(request.META.get("HTTP_WEBHOOK_ID", "")),
         )
         if result.refusal:
             raise result.refusal
-        DELIVERIES.labels(result.outcome).inc()
+        count(result, received_at)
         return Response(outcome_out(result), status=201 if has_created(result) else 200)
 
     def handle_exception(self, exc: Exception) -> Any:
-        if isinstance(exc, Refusal):
-            DELIVERIES.labels(exc.code).inc()
+        DELIVERIES.labels(code_of(exc)).inc()
         return super().handle_exception(exc)
 
     def permission_denied(self, request: Request, *args: Any, **kwargs: Any) -> NoReturn:
         raise InvalidSignature
+
+
+# Each begins at 0, because an alarm on the increase would miss the first one otherwise.
+for code in (Delivery.Outcome.APPLIED, Delivery.Outcome.DUPLICATE, *REFUSALS):
+    DELIVERIES.labels(code)
+
+
+def count(result: Result, received_at: datetime) -> None:
+    DELIVERIES.labels(result.outcome).inc()
+    if result.outcome == Delivery.Outcome.APPLIED and result.subject.timestamp:
+        EVENT_LAG.observe(max(0, (received_at - result.subject.timestamp).total_seconds()))
+
+
+def code_of(exception: Exception) -> str:
+    """Return the code of the answer that the exception becomes."""
+    if isinstance(exception, Refusal):
+        return exception.code
+    is_answered = isinstance(exception, APIException)
+    return refusal_for(exception.status_code).code if is_answered else TryAgain.code  # type: ignore[attr-defined]
 
 
 def refuse_unreadable(request: HttpRequest) -> None:
