@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from chat.commits import commit
 from chat.database.limits import TooSlow, at_most
 from chat.database.statements import execute
-from chat.models import EARLY, Change, Conversation, Delivery, Filter, LoginAttempts, Sort
+from chat.models import EARLY, Backup, Change, Conversation, Delivery, Filter, LoginAttempts, Sort
 from realmate import __version__
 from realmate.postgresql.base import a_request
 from realmate.sqlite.base import identity_of
@@ -148,6 +148,12 @@ def overdue_deliveries(now: datetime) -> float:
     return beyond(oldest, days=settings.DELIVERY_RETENTION_DAYS, now=now)
 
 
+def last_backup(now: datetime) -> float:
+    """Without any backup it is 0, so that an alarm on its age rings."""
+    at = Backup.objects.last_at()
+    return at.timestamp() if at else 0
+
+
 def overdue_changes(now: datetime) -> float:
     """The newest change is always kept, so it is never overdue."""
     first = Change.objects.order_by("id")[:2]
@@ -217,6 +223,9 @@ VITALS: dict[str, Vital] = {
     ),
     "changes_overdue_seconds": Vital(
         "How far the oldest change is beyond CHANGE_RETENTION_DAYS.", overdue_changes
+    ),
+    "last_backup_timestamp_seconds": Vital(
+        "When the last verified backup ended; 0 if there was none.", last_backup
     ),
     "database_bytes": Vital("Size of the database.", database_bytes),
     "database_reusable_bytes": Vital(
