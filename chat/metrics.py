@@ -13,6 +13,11 @@ DELIVERIES = Counter(
     "Bodies posted to the webhook, by answer: applied, duplicate, or the code of the refusal.",
     ["code"],
 )
+SIGNATURES_REFUSED = Counter(
+    "realmate_signatures_refused",
+    "Deliveries refused for their signature, by what is wrong.",
+    ["why"],
+)
 LOGINS = Counter("realmate_logins", "Attempts to log in, by outcome.", ["outcome"])
 LOGIN_OUTCOMES = ("logged_in", "wrong_password", "locked_out", "too_many_logins")
 # Restarts of workers are starts beyond the number of workers: a start of the server empties this.

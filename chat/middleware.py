@@ -106,6 +106,7 @@ def log_error(request: HttpRequest, response: HttpResponse) -> None:
         "path": escape_uri_path(request.path)[:LONGEST_PATH],
         "status": response.status_code,
         "code": getattr(response, "code", refusal_for(response.status_code).code),
+        **getattr(response, "logged", {}),
     }
     logger.warning("%(method)s %(path)s %(status)s %(code)s", line, extra=line)
 

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from chat.models import Token
 from chat.models.tokens import digest_of
 from chat.refusals import HttpsRequired, InvalidSignature
-from chat.signatures import configured
+from chat.signatures import WRONG, configured
 from realmate.postgresql.base import a_request
 
 
@@ -36,11 +36,16 @@ class SenderSignature(BaseAuthentication):
         scheme = configured()
         if scheme is None:
             return None
-        if not scheme.accepts_headers(request.headers):
-            raise InvalidSignature
+        if fault := scheme.fault_of_headers(request.headers):
+            raise InvalidSignature(*fault, address=address_of(request))
         if not scheme.accepts(body_of(request), request.headers):
-            raise InvalidSignature
+            raise InvalidSignature(WRONG, address=address_of(request))
         return AnonymousUser(), scheme
+
+
+def address_of(request: Request) -> str:
+    """Return the client's address as trusted proxies report it, or ""."""
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 class IsSender(BasePermission):
@@ -107,7 +112,7 @@ SECONDS_REMEMBERED = 3600
 
 def is_this_machine(request: Request) -> bool:
     try:
-        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+        return ip_address(address_of(request)).is_loopback
     except ValueError:  # a proxy gave no address
         return False
 

@@ -13,13 +13,13 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chat.api.authentication import IsSender, SenderSignature, body_of
+from chat.api.authentication import IsSender, SenderSignature, address_of, body_of
 from chat.api.base import JSONView
 from chat.api.bodies import ROOM, SMALL
 from chat.api.serializers import outcome_out
 from chat.events.ingest import Result, ingest
 from chat.lengths import declared_length, is_chunked, read_up_to
-from chat.metrics import DELIVERIES, EVENT_LAG
+from chat.metrics import DELIVERIES, EVENT_LAG, SIGNATURES_REFUSED
 from chat.models import Delivery
 from chat.problems import request_id
 from chat.refusals import (
@@ -31,7 +31,7 @@ from chat.refusals import (
     UnsupportedMediaType,
     refusal_for,
 )
-from chat.signatures import kept_id
+from chat.signatures import FAULTS, NO_HEADERS, kept_id
 
 
 class RawBody(BaseParser):
@@ -117,15 +117,19 @@ class Webhook(JSONView):
 
     def handle_exception(self, exc: Exception) -> Any:
         DELIVERIES.labels(code_of(exc)).inc()
+        if isinstance(exc, InvalidSignature):
+            SIGNATURES_REFUSED.labels(exc.why).inc()
         return super().handle_exception(exc)
 
     def permission_denied(self, request: Request, *args: Any, **kwargs: Any) -> NoReturn:
-        raise InvalidSignature
+        raise InvalidSignature(NO_HEADERS, address=address_of(request))
 
 
 # Each begins at 0, because an alarm on the increase would miss the first one otherwise.
 for code in (Delivery.Outcome.APPLIED, Delivery.Outcome.DUPLICATE, *REFUSALS):
     DELIVERIES.labels(code)
+for why in FAULTS:
+    SIGNATURES_REFUSED.labels(why)
 
 
 def count(result: Result, received_at: datetime) -> None:
