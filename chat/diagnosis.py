@@ -3,7 +3,7 @@
 `manage.py doctor` and `/ui/status/` tell it. Each check yields a Finding for each fault.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
 from stat import S_IMODE
@@ -13,6 +13,8 @@ from django.conf import settings
 from django.core import checks
 from django.db import Error, connection
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from chat.database import readiness
 from chat.database.limits import TooSlow, at_most
@@ -31,7 +33,7 @@ GROUP_AND_OTHERS = 0o077
 
 
 class Finding(NamedTuple):
-    """One fault. `mend` is what to type or to change; `anchor` a heading of docs/faults.md."""
+    """One fault, in the reader's language. `mend` is what to type; `anchor` a heading of docs/faults.md."""
 
     part: str
     detail: str
@@ -42,9 +44,9 @@ class Finding(NamedTuple):
 Check = Callable[[], Iterator[Finding]]
 
 
-def diagnose() -> dict[str, list[Finding]]:
+def diagnose(*, apart_from: Collection[str] = ()) -> dict[str, list[Finding]]:
     """Return the findings of each part, in the order of CHECKS. A part without any is sound."""
-    return {part: found_by(part) for part in CHECKS}
+    return {part: found_by(part) for part in CHECKS if part not in apart_from}
 
 
 def found_by(part: str) -> list[Finding]:
@@ -53,12 +55,11 @@ def found_by(part: str) -> list[Finding]:
         with a_request(seconds=SECONDS_A_CHECK):
             found.extend(CHECKS[part]())
     except TooSlow:
-        found.append(
-            Finding(part, "This could not be judged in time.", "try again at a quiet hour")
-        )
+        found.append(Finding(part, _("This could not be judged in time."), "manage.py doctor"))
     except (Error, OSError) as error:
         said = str(error).partition("\n")[0] or type(error).__name__
-        found.append(Finding(part, f"This could not be judged: {said}.", "see the part `database`"))
+        detail = _("This could not be judged: %(error)s.") % {"error": said}
+        found.append(Finding(part, detail, "curl -s http://127.0.0.1:8000/readyz"))
     return found
 
 
@@ -67,9 +68,7 @@ def found_by(part: str) -> list[Finding]:
 
 def judge_settings() -> Iterator[Finding]:
     if settings.DEBUG:
-        yield Finding(
-            "settings", "DEBUG is on: nobody needs a login.", "remove DEBUG from the env file"
-        )
+        yield Finding("settings", _("DEBUG is on: nobody needs a login."), "DEBUG=false")
         return
     for message in checks.run_checks(include_deployment_checks=True):
         yield Finding("settings", str(message.msg), str(message.hint or "manage.py check --deploy"))
@@ -77,27 +76,39 @@ def judge_settings() -> Iterator[Finding]:
 
 def judge_proxy() -> Iterator[Finding]:
     if settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXIES:
-        detail = (
+        detail = _(
             "No proxy is trusted, so https behind one is not seen, and pages redirect for ever."
         )
-        mend = "set TRUSTED_PROXIES=127.0.0.1, or the proxy's address, and restart"
-        yield Finding("proxy", detail, mend, "people-cannot-work")
+        yield Finding("proxy", detail, "TRUSTED_PROXIES=127.0.0.1", "people-cannot-work")
 
 
 def judge_database() -> Iterator[Finding]:
     for fault in readiness.faults():
-        mend = MENDS.get(fault.code, "see docs/faults.md")
-        yield Finding("database", f"{fault.code}: {fault.detail}", mend, "senders-get-errors")
+        words, mend = OF_READINESS.get(fault.code, (fault.detail, "manage.py doctor"))
+        detail = f"{words} ({fault.code})"
+        yield Finding("database", detail, mend, "senders-get-errors")
 
 
-MENDS = {
-    "wrong_schema": "manage.py migrate; if the code is older: docs/upgrading.md",
-    "database_unreachable": "pg_isready -h HOST, or ls -l of SQLite's file",
-    "database_replaced": "stop the server, put the right file back, or: manage.py restore FILE",
-    "disk_full": "df -h; move old backups away",
-    "database_read_only": "ls -l of the database's files; chown and mount",
-    "database_in_recovery": "name the primary server in DATABASE_URL",
-    "write_failed": "read the log of the server",
+OF_READINESS = {
+    "wrong_schema": (
+        gettext_lazy("The code and the database are of different versions."),
+        "manage.py migrate",
+    ),
+    "database_unreachable": (gettext_lazy("The database does not answer."), "pg_isready -h HOST"),
+    "database_replaced": (
+        gettext_lazy("The database file is gone, or another one."),
+        "manage.py restore FILE",
+    ),
+    "disk_full": (gettext_lazy("The disk of the database has almost no space left."), "df -h"),
+    "database_read_only": (gettext_lazy("The database takes no writes."), "mount"),
+    "database_in_recovery": (
+        gettext_lazy("The database is a standby, or recovers."),
+        "DATABASE_URL=postgres://…?target_session_attrs=read-write",
+    ),
+    "write_failed": (
+        gettext_lazy("The last write failed just now."),
+        "journalctl -u realmate -n 50",
+    ),
 }
 
 
@@ -112,10 +123,15 @@ def judge_files() -> Iterator[Finding]:
             continue
         found = path.stat()
         if S_IMODE(found.st_mode) & GROUP_AND_OTHERS:
-            yield Finding("files", f"Others than its owner may open {path}.", f"chmod 600 {path}")
+            yield Finding(
+                "files",
+                _("Others than its owner may open %(file)s.") % {"file": path},
+                f"chmod 600 {path}",
+            )
         if found.st_uid != owner:
             mend = f"chown --reference={database.parent} {path}"
-            yield Finding("files", f"{path} belongs to another user than its folder.", mend)
+            detail = _("%(file)s belongs to another user than its folder.") % {"file": path}
+            yield Finding("files", detail, mend)
 
 
 def judge_clock() -> Iterator[Finding]:
@@ -125,12 +141,12 @@ def judge_clock() -> Iterator[Finding]:
         return
     ahead = newest.received_at - timezone.now()
     if ahead > timedelta(seconds=CLOCK_SECONDS):
-        yield Finding("clock", "The newest delivery came in the future.", "timedatectl")
+        yield Finding("clock", _("The newest delivery came in the future."), "timedatectl")
     if newest.timestamp and newest.timestamp - newest.received_at > timedelta(
         seconds=CLOCK_SECONDS
     ):
-        detail = (
-            "The newest event happened after its arrival: our clock is slow, or its sender's fast."
+        detail = _(
+            "The newest event happened after its arrival: our clock is slow, or its sender’s fast."
         )
         yield Finding("clock", detail, "timedatectl")
 
@@ -143,7 +159,10 @@ def judge_search() -> Iterator[Finding]:
     with at_most(SECONDS_A_CHECK):
         missing = Message.objects.filter(pk__in=newest, words=None).count()
     if missing:
-        detail = f"Search does not find {missing} of the newest {COMPARED} messages."
+        detail = _("Search misses %(number)s of the newest %(of)s messages.") % {
+            "number": missing,
+            "of": COMPARED,
+        }
         yield Finding("search", detail, "manage.py reindex", "people-cannot-work")
 
 
@@ -158,9 +177,10 @@ def judge_log() -> Iterator[Finding]:
         stored += Message.objects.filter(id__in=messages).count()
     lost = len(conversations) + len(messages) - stored
     if lost:
-        detail = (
-            f"{lost} conversations or messages are not stored, of the newest {COMPARED} events."
-        )
+        detail = _("Of the newest %(of)s events, %(number)s effects are not stored.") % {
+            "number": lost,
+            "of": COMPARED,
+        }
         yield Finding("log", detail, "manage.py replay --check")
 
 
@@ -170,21 +190,26 @@ def judge_log() -> Iterator[Finding]:
 def judge_backup() -> Iterator[Finding]:
     at = Backup.objects.last_at()
     if at is None:
-        yield Finding("backup", "There was no backup yet.", "manage.py backup FILE, once a night")
+        yield Finding("backup", _("There was no backup yet."), "manage.py backup FILE")
     elif timezone.now() - at > timedelta(hours=BACKUP_HOURS):
         hours = int((timezone.now() - at).total_seconds() // 3600)
-        detail = f"The last good backup is {hours} hours old."
-        yield Finding("backup", detail, "manage.py backup FILE; look at its cron line")
+        detail = _("The last good backup is %(hours)s hours old.") % {"hours": hours}
+        yield Finding("backup", detail, "manage.py backup FILE")
 
 
 def judge_upkeep() -> Iterator[Finding]:
     found = vitals() or {}
     limit = timedelta(days=OVERDUE_DAYS).total_seconds()
-    for rows in ("deliveries", "changes"):
+    for table, rows in (("chat_delivery", "deliveries"), ("chat_change", "changes")):
         overdue = found.get(f"{rows}_overdue_seconds", 0)
         if overdue > limit:
-            detail = f"Old {rows} were not deleted for {int(overdue // 86400)} days."
-            yield Finding("upkeep", detail, "manage.py upkeep; look at its cron line")
+            days = int(overdue // 86400)
+            said = ngettext(
+                "The oldest rows of %(table)s should have been deleted %(days)s day ago.",
+                "The oldest rows of %(table)s should have been deleted %(days)s days ago.",
+                days,
+            )
+            yield Finding("upkeep", said % {"table": table, "days": days}, "manage.py upkeep")
 
 
 CHECKS: dict[str, Check] = {

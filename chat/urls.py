@@ -11,7 +11,7 @@ from chat.api import docs, probes, reads
 from chat.api.changes import Changes
 from chat.api.webhook import Webhook
 from chat.problems import nothing_here
-from chat.views import account, after_closing, deliveries, inbox, page, stats
+from chat.views import account, after_closing, deliveries, inbox, page, stats, status
 
 View = Callable[..., HttpResponseBase]
 
@@ -81,6 +81,7 @@ urlpatterns = [
     *api("stats", reads.Stats.as_view()),
     *api("metrics", probes.Metrics.as_view()),
     *ui("ui/stats", stats.stats, "stats"),
+    *ui("ui/status", status.status, "status"),
     *ui("ui/deliveries", deliveries.deliveries, "deliveries"),
     *ui("ui/deliveries/<str:number>", deliveries.delivery, "delivery"),
     *ui("ui/deliveries/<str:number>/apply", deliveries.apply_again, "apply-again", methods=POST),

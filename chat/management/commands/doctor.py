@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import override
 
 from chat.api.probes import faults_of_the_static_files
 from chat.diagnosis import Finding, diagnose
@@ -22,7 +23,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object instead")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        parts = diagnose() | {"static_files": static_files()}
+        with override("en"):
+            parts = diagnose() | {"static_files": static_files()}
         if options["json"]:
             self.stdout.write(json.dumps({"parts": [as_json(*part) for part in parts.items()]}))
         else:
@@ -33,7 +35,7 @@ class Command(BaseCommand):
 
 
 def static_files() -> list[Finding]:
-    mend = "manage.py collectstatic --noinput, then restart"
+    mend = "manage.py collectstatic --noinput"
     return [Finding("static_files", f.detail, mend) for f in faults_of_the_static_files()]
 
 
