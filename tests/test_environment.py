@@ -33,6 +33,7 @@ MAINTENANCE = {
     "export_conversation": [C],
     "copy_to": ["sqlite:///copy.sqlite3"],
     "upkeep": [],
+    "doctor": [],
     "reindex": [],
     "createtoken": ["prometheus"],
     "revoketoken": ["prometheus"],

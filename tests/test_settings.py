@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from realmate.environment import SECRETS
+
 ROOT = Path(__file__).resolve().parent.parent
 REFUSAL = "ImproperlyConfigured: "
 COMPLETE = {
@@ -131,6 +133,68 @@ def test_the_folder_of_the_static_files_is_a_setting(given, folder):
 def test_each_of_them_is_missed_alone(name):
     without = {key: value for key, value in COMPLETE.items() if key != name}
     assert refused(read_settings(**without)) == {name}
+
+
+# Secrets in files
+
+
+@pytest.fixture
+def secret_files(tmp_path):
+    """Each secret of COMPLETE in a file, and the variables that name the files."""
+
+    def write(name):
+        file = tmp_path / name.lower()
+        file.write_text(f"{COMPLETE[name]}\n")
+        return str(file)
+
+    return {f"{name}_FILE": write(name) for name in SECRETS if name in COMPLETE}
+
+
+WITHOUT_SECRETS = {name: value for name, value in COMPLETE.items() if name not in SECRETS}
+
+
+def test_each_secret_may_be_in_a_file(secret_files):
+    shown = run("-c", SHOW_SECRETS, **WITHOUT_SECRETS, **secret_files)
+    assert shown.stdout.split() == [
+        COMPLETE["SECRET_KEY"],
+        COMPLETE["WEBHOOK_SECRETS"],
+        "/srv/realmate/db.sqlite3",
+    ], shown.stderr
+
+
+SHOW_SECRETS = """
+import realmate.environment, realmate.settings as s
+realmate.environment.load()  # as the server does before its workers
+print(s.SECRET_KEY, *s.WEBHOOK_SECRETS, s.DATABASE["NAME"])
+"""
+
+
+def test_a_secret_is_either_in_the_environment_or_in_a_file(secret_files):
+    started = read_settings(**COMPLETE, SECRET_KEY_FILE=secret_files["SECRET_KEY_FILE"])
+    assert "Set SECRET_KEY or SECRET_KEY_FILE, not both." in started.stderr
+
+
+def test_the_environment_wins_over_the_env_file_in_either_form(secret_files, tmp_path):
+    file = tmp_path / "env"
+    file.write_text(f"DATABASE_URL_FILE={secret_files['DATABASE_URL_FILE']}\nSECRET_KEY=weak\n")
+    named = {"REALMATE_ENV_FILE": str(file), "SECRET_KEY_FILE": secret_files["SECRET_KEY_FILE"]}
+    given = COMPLETE | {"DATABASE_URL": "sqlite:////elsewhere/db.sqlite3"} | named
+    shown = run("-c", SHOW_SECRETS, **{k: v for k, v in given.items() if k != "SECRET_KEY"})
+    assert COMPLETE["SECRET_KEY"] in shown.stdout, shown.stderr
+    assert "/elsewhere/db.sqlite3" in shown.stdout
+
+
+def test_a_file_that_is_missing_is_named(secret_files, tmp_path):
+    missing = {"METRICS_TOKEN_FILE": str(tmp_path / "none")}
+    started = read_settings(**COMPLETE | missing)
+    assert started.returncode != 0
+    assert f"METRICS_TOKEN_FILE: {tmp_path}/none cannot be read: No such file" in started.stderr
+
+
+def test_a_clone_whose_secrets_are_in_files_is_a_service(secret_files):
+    started = manage("check", DATABASE_URL_FILE=secret_files["DATABASE_URL_FILE"])
+    assert "SECRET_KEY" in started.stderr
+    assert started.returncode != 0
 
 
 # Who may send

@@ -3,14 +3,17 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import override
 
 from chat.api.probes import faults_of_the_static_files
 from chat.diagnosis import Finding, diagnose
+from chat.management.maintenance import MaintenanceCommand
 
 
-class Command(BaseCommand):
+class Command(MaintenanceCommand):
+    needs_the_schema = False
+
     help = (
         "Look at settings, proxy, database, files, clock, search, log, backup, upkeep and static "
         "files. Print one line for each part, with what is wrong and the command that mends it. The "
