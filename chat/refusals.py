@@ -200,6 +200,16 @@ class Forbidden(Refusal):
     )
 
 
+class SenderNotAllowed(Forbidden):
+    """A delivery from an address outside WEBHOOK_ALLOWED_NETWORKS. Refused unread."""
+
+    detail = "Events are not accepted from this address."
+
+    def __init__(self, *, address: str) -> None:
+        super().__init__(self.code)
+        self.logged = {"address": address}
+
+
 class HttpsRequired(Refusal):
     """A token in plain text, where https is meant (SECURE_SSL_REDIRECT)."""
 

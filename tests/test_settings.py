@@ -248,6 +248,37 @@ def test_a_secret_key_in_development_may_be_short():
     assert manage("check", DEBUG="true", SECRET_KEY="short").returncode == 0
 
 
+# What a site may choose
+
+
+CHOSEN = {
+    "SECRET_KEY_FALLBACKS": "another-random-secret-" * 4,
+    "CSRF_TRUSTED_ORIGINS": "https://other.example",
+    "FRAME_ANCESTORS": "https://crm.example,https://*.example:8443",
+    "SESSION_HOURS": "8",
+    "LOG_LEVEL": "WARNING",
+}
+SHOW_CHOSEN = """
+from realmate import settings as s
+print(s.SECRET_KEY_FALLBACKS == ["another-random-secret-" * 4], s.CSRF_TRUSTED_ORIGINS)
+print(s.CONTENT_SECURITY_POLICY.rpartition("; ")[2])
+print(s.SESSION_COOKIE_AGE, s.LOGGING["root"]["level"], s.LOGGING["loggers"]["django"]["level"])
+"""
+
+
+def test_a_site_chooses_keys_origins_hours_and_the_level_of_the_log():
+    assert run("-c", SHOW_CHOSEN, **COMPLETE | CHOSEN).stdout.splitlines() == [
+        "True ['https://other.example']",
+        "frame-ancestors https://crm.example https://*.example:8443",
+        "28800 WARNING WARNING",
+    ]
+
+
+def test_without_a_choice_no_page_may_frame_ours():
+    shown = run("-c", SHOW_CHOSEN, **COMPLETE).stdout.splitlines()
+    assert shown[1:] == ["frame-ancestors 'none'", "43200 INFO INFO"]
+
+
 # Bad values
 
 BAD = {
@@ -261,6 +292,12 @@ BAD = {
     "WEBHOOK_ALLOW_UNSIGNED": ["", "perhaps"],
     "WEBHOOK_SCHEME": ["", "svix", "Standard"],
     "WEBHOOK_SECRETS": ["whsec_short", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw,", ",", ""],
+    "SECRET_KEY_FALLBACKS": ["short", "long-random-secret-" * 4 + ","],
+    "CSRF_TRUSTED_ORIGINS": ["other.example", "https://other.example/", ","],
+    "FRAME_ANCESTORS": ["'self'; script-src *", "other.example", ","],
+    "SESSION_HOURS": ["", "0", "721"],
+    "WEBHOOK_ALLOWED_NETWORKS": ["sender.example", "10.0.0.1/8", ","],
+    "LOG_LEVEL": ["", "info", "ALL"],
     "METRICS_TOKEN": ["short", "x" * 31],
     "DATABASE_URL": ["", "nonsense", "mongodb://localhost/x", "/var/lib/realmate.sqlite3"],
     "EVENT_TIME_ZONE": ["", "Mars/Olympus", "UTC+3", "../../../etc/passwd", "america/sao_paulo"],

@@ -15,7 +15,7 @@ from chat.models import Delivery, Message
 from chat.refusals import InvalidSignature
 from chat.signatures import Hub, Standard
 from tests.conftest import C, M, make_event
-from tests.servers import assert_problem
+from tests.servers import assert_problem, through_wsgi
 
 # Published examples: standardwebhooks.com, and GitHub's documentation of its webhooks.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -336,6 +336,33 @@ def test_the_operator_learns_why_a_signature_was_refused(
 def test_the_operator_learns_it_of_a_hub_too(hub, post, caplog, signature, why):
     headers = {"X-Hub-Signature-256": signature} if signature else {}
     assert refused_why(caplog, post(BODY, headers=headers))["why"] == why
+
+
+# From where
+
+
+def test_events_are_taken_from_allowed_networks_only(settings, standard, post, caplog):
+    settings.WEBHOOK_ALLOWED_NETWORKS = ["192.0.2.0/24", "2001:db8::7"]
+    for address, status in (("192.0.2.7", 201), ("2001:db8::7", 200)):
+        assert post(BODY, headers=standard_headers(), REMOTE_ADDR=address).status_code == status
+    for address in ("198.51.100.7", "2001:db8::8", ""):
+        answer = post(BODY, headers=standard_headers(), REMOTE_ADDR=address)
+        assert_problem(answer, 403, "forbidden")
+        assert caplog.records[-1].address == address
+    assert Delivery.objects.count() == 2
+
+
+def test_a_stranger_is_refused_before_the_body_is_read(settings, db):
+    class Unread:
+        def read(self, *size):
+            raise AssertionError("it was read")
+
+        readline = read
+
+    settings.WEBHOOK_ALLOWED_NETWORKS = ["192.0.2.0/24"]
+    environ = {"REMOTE_ADDR": "198.51.100.7", "CONTENT_LENGTH": str(5 * 1024 * 1024)}
+    answer = through_wsgi("POST", "/webhook/", **environ, **{"wsgi.input": Unread()})
+    assert_problem(answer, 403, "forbidden")
 
 
 # Signing by hand

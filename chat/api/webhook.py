@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from datetime import datetime
 from io import BufferedIOBase
+from ipaddress import ip_address, ip_network
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -27,6 +28,7 @@ from chat.refusals import (
     BodyTooLarge,
     InvalidSignature,
     Refusal,
+    SenderNotAllowed,
     TryAgain,
     UnsupportedMediaType,
     refusal_for,
@@ -98,7 +100,8 @@ class Webhook(JSONView):
         )
 
     def perform_authentication(self, request: Request) -> None:
-        """Judge the headers of the body first: the signature is computed over a body that was read."""
+        """Judge the address and the headers first: the signature is computed over a body that was read."""
+        refuse_strangers(address_of(request))
         refuse_unreadable(request._request)
         super().perform_authentication(request)
 
@@ -144,6 +147,15 @@ def code_of(exception: Exception) -> str:
         return exception.code
     is_answered = isinstance(exception, APIException)
     return refusal_for(exception.status_code).code if is_answered else TryAgain.code  # type: ignore[attr-defined]
+
+
+def refuse_strangers(address: str) -> None:
+    """Raises SenderNotAllowed outside WEBHOOK_ALLOWED_NETWORKS, and for an address that no proxy knows."""
+    allowed = settings.WEBHOOK_ALLOWED_NETWORKS
+    if allowed and not (
+        address and any(ip_address(address) in ip_network(network) for network in allowed)
+    ):
+        raise SenderNotAllowed(address=address)
 
 
 def refuse_unreadable(request: HttpRequest) -> None:
