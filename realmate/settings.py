@@ -171,6 +171,9 @@ LOG_LEVEL: str = env.str(
     "LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
 )
 
+# Log each request, with the client's address, and not only refused and failed ones.
+ACCESS_LOG: bool = env.bool("ACCESS_LOG", False)
+
 # The time zone of event timestamps without an offset. Nothing is shown in this zone.
 EVENT_TIME_ZONE = env.str("EVENT_TIME_ZONE", "UTC", validate=known_zone)
 
@@ -432,15 +435,22 @@ LOGGING = {
         "tracebacks": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: bool(record.exc_info),
-        }
+        },
+        "one_a_second": {"()": "realmate.logs.OneASecond"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "text" if DEBUG else "json"}
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "text" if DEBUG else "json",
+            "filters": [] if DEBUG else ["one_a_second"],
+        },
+        "access": {"class": "logging.StreamHandler", "formatter": "text" if DEBUG else "json"},
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # No handlers of its own: Django's would mail the admins, and log twice.
     "loggers": {
         "django": {"handlers": [], "level": LOG_LEVEL},
+        "realmate.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
         # EdgeMiddleware logs refusals, with their codes.
         "django.request": {"filters": ["tracebacks"]},
         # Scanners ask for foreign hosts all day. The code of the answer says enough.
