@@ -55,6 +55,7 @@ class Refusal(Exception):
     retry: ClassVar[bool] = False  # whether the same request can succeed later
     headers: Mapping[str, str] = {}
     errors: tuple[FieldError, ...] = ()
+    logged: Mapping[str, object] = {}  # for the log only
 
 
 # The events: recorded in the delivery log
@@ -183,6 +184,13 @@ class InvalidSignature(Refusal):
     detail = "The signature is missing or wrong, or its time is more than five minutes off."
     headers = {"WWW-Authenticate": "Webhook-Signature"}
 
+    def __init__(self, why: str, seconds_off: int | None = None, *, address: str = "") -> None:
+        super().__init__(self.code)
+        self.why = why
+        self.logged = {"why": why, "address": address}
+        if seconds_off is not None:
+            self.logged = {**self.logged, "seconds_off": seconds_off}
+
 
 class NotAuthenticated(Refusal):
     code = "not_authenticated"
@@ -199,6 +207,16 @@ class Forbidden(Refusal):
     reason = _(
         "You may not do this, or the page was open for too long. Go back, reload it, and try again."
     )
+
+
+class SenderNotAllowed(Forbidden):
+    """A delivery from an address outside WEBHOOK_ALLOWED_NETWORKS. Refused unread."""
+
+    detail = "Events are not accepted from this address."
+
+    def __init__(self, *, address: str) -> None:
+        super().__init__(self.code)
+        self.logged = {"address": address}
 
 
 class HttpsRequired(Refusal):

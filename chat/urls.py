@@ -13,7 +13,7 @@ from chat.api.deliveries import DeliveryDetail, Replay
 from chat.api.exports import MessageExport
 from chat.api.webhook import Webhook
 from chat.problems import nothing_here
-from chat.views import account, after_closing, deliveries, inbox, page, stats
+from chat.views import account, after_closing, deliveries, inbox, page, stats, status
 
 View = Callable[..., HttpResponseBase]
 
@@ -86,6 +86,7 @@ urlpatterns = [
     *api("stats", reads.Stats.as_view()),
     *api("metrics", probes.Metrics.as_view()),
     *ui("ui/stats", stats.stats, "stats"),
+    *ui("ui/status", status.status, "status"),
     *ui("ui/deliveries", deliveries.deliveries, "deliveries"),
     *ui("ui/deliveries/<str:number>", deliveries.delivery, "delivery"),
     *ui("ui/deliveries/<str:number>/apply", deliveries.apply_again, "apply-again", methods=POST),

@@ -24,6 +24,9 @@ HEADING = """\
 # Put single quotes around a value with a space, #, $, a quote or a backslash: NAME='a $ and a #'
 # Write comments on lines of their own. Nothing is expanded: a line with ${NAME} is refused.
 #
+# SECRET_KEY, WEBHOOK_SECRETS, DATABASE_URL and METRICS_TOKEN may each be in a file of its own, without
+# other text. The variable with _FILE behind its name then has the path of the file.
+#
 # `make env-example` writes this file from realmate/settings.py and realmate/server.py."""
 # What defaults are computed from.
 KNOWN = {"DEBUG": False, "BASE_DIR": PurePosixPath("/srv/realmate")}

@@ -36,6 +36,7 @@ MAINTENANCE = {
     "import_events": ["events.jsonl"],
     "copy_to": ["sqlite:///copy.sqlite3"],
     "upkeep": [],
+    "doctor": [],
     "reindex": [],
     "createtoken": ["prometheus"],
     "revoketoken": ["prometheus"],

@@ -1,5 +1,6 @@
 """A production server starts only where no other one listens, and takes nothing from one that runs."""
 
+import json
 import os
 import socket
 import stat
@@ -15,7 +16,17 @@ from subprocess import PIPE
 import pytest
 
 from realmate import server as production
-from tests.servers import ROOT, Server, answer_of, free_port, running, set_up, wait_for
+from tests.servers import (
+    ROOT,
+    Server,
+    answer_of,
+    free_port,
+    running,
+    serving,
+    set_up,
+    wait_for,
+)
+from tests.test_settings import run
 
 pytestmark = pytest.mark.sqlite
 
@@ -313,3 +324,21 @@ def test_a_folder_of_another_user_is_refused(tmp_path):
     tmp_path.chmod(0o700)
     with pytest.raises(SystemExit, match="of this user"):
         production.make_folder_of_our_own(tmp_path)
+
+
+def test_a_missing_setting_is_one_line():
+    """And no traceback of each worker, again and again."""
+    ended = run("-m", "realmate.server", GRANIAN_PORT=str(free_port()))
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("Not started. ")
+    for name in ("SECRET_KEY", "ALLOWED_HOSTS", "WEBHOOK_SECRETS", "DATABASE_URL"):
+        assert name in line
+
+
+def test_every_line_of_the_server_is_json(tmp_path):
+    with serving("granian", tmp_path):
+        pass
+    said = [json.loads(line) for line in (tmp_path / "granian.log").read_text().splitlines()]
+    assert "_granian" in {line["logger"] for line in said}
+    assert all(line["time"].endswith("+00:00") for line in said)

@@ -194,7 +194,7 @@ def webhook() -> Schema:
     events = [{"$ref": ref(model)} for model in EVENTS.values()]
     types = {type: ref(model) for type, model in EVENTS.items()}
     body = {"oneOf": events, "discriminator": {"propertyName": "type", "mapping": types}}
-    codes = """bad_request invalid_signature invalid_json invalid_event conversation_closed conversation_not_found
+    codes = """bad_request invalid_signature forbidden invalid_json invalid_event conversation_closed conversation_not_found
         id_conflict length_required body_too_large unsupported_media_type too_many_bodies"""
     return {
         "summary": "Deliver one event",
