@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: help demo run serve migrate test proofs coverage lint lock env-example licences errors openapi bench clean
+.PHONY: help demo run serve migrate test proofs deploy-test coverage lint lock env-example licences errors openapi bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: .venv/dev ## every test; ARGS="-k close" for some
 
 proofs: .venv/dev ## what is too long for every landing: kills, random events, hostile input, proxies; an hour
 	TEST_PROCESSES=0 $(BIN)/python -m tests --proofs long -m 'proof or by_hand' --timeout 0 -s $(ARGS)
+
+deploy-test: ## the commands of docs/install.md in a new Debian; needs root, debootstrap and a mirror
+	deploy/test
 
 coverage: .venv/dev ## branch coverage of every test on SQLite; half as long again as make test
 	rm -f .coverage

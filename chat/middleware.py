@@ -41,6 +41,7 @@ from chat.refusals import (
 )
 
 logger = logging.getLogger(__name__)
+access_logger = logging.getLogger("realmate.access")
 
 LONGEST_PATH = 200
 PLACES_OF_PEOPLE = ("/ui/", "/admin/")
@@ -85,7 +86,10 @@ class EdgeMiddleware:
         response["X-Request-Id"] = str(request_id(request))
         if response.status_code >= 400:
             log_error(request, response)
-        observe(request, response, perf_counter() - began)
+        seconds = perf_counter() - began
+        observe(request, response, seconds)
+        if settings.ACCESS_LOG:
+            log_access(request, response, seconds)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -102,16 +106,31 @@ def refused(refusal: Refusal) -> HttpResponse:
 
 def log_error(request: HttpRequest, response: HttpResponse) -> None:
     """Log one line for each refused or failed request: codes and ids, never its body or query."""
+    line = line_of(request, response) | {
+        "code": getattr(response, "code", refusal_for(response.status_code).code),
+        **getattr(response, "logged", {}),
+    }
+    logger.warning("%(method)s %(path)s %(status)s %(code)s", line, extra=line)
+
+
+def log_access(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+    line = line_of(request, response) | {
+        "milliseconds": round(seconds * 1000, 1),
+        "address": request.META.get("REMOTE_ADDR", ""),
+    }
+    access_logger.info("%(method)s %(path)s %(status)s", line, extra=line)
+
+
+def line_of(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
     line = {
         "request_id": str(request_id(request)),
         "method": request.method,
         "path": escape_uri_path(request.path)[:LONGEST_PATH],
         "status": response.status_code,
-        "code": getattr(response, "code", refusal_for(response.status_code).code),
     }
     if caller := caller_request_id(request):
         line["caller_request_id"] = caller
-    logger.warning("%(method)s %(path)s %(status)s %(code)s", line, extra=line)
+    return line
 
 
 def drop_cookies_with_nul(request: HttpRequest) -> None:

@@ -36,6 +36,7 @@ def problem(request: HttpRequest, refusal: Refusal | type[Refusal]) -> HttpRespo
         members, status=refusal.status, content_type=MEDIA_TYPE, headers=dict(refusal.headers)
     )
     response.code = refusal.code  # type: ignore[attr-defined]
+    response.logged = refusal.logged  # type: ignore[attr-defined]
     return response
 
 

@@ -55,6 +55,7 @@ class Refusal(Exception):
     retry: ClassVar[bool] = False  # whether the same request can succeed later
     headers: Mapping[str, str] = {}
     errors: tuple[FieldError, ...] = ()
+    logged: Mapping[str, object] = {}  # for the log only
 
 
 # The events: recorded in the delivery log
@@ -95,6 +96,15 @@ class IdConflict(Refusal):
     status = HTTPStatus.CONFLICT
     detail = "This id already stands for something else; the first stays as it is."
     reason = _("The id already stands for something else; the first stays.")
+
+
+class ReplayCannotHelp(Refusal):
+    """The delivery was not refused, is settled, or is refused for a reason that stays."""
+
+    code = "replay_cannot_help"
+    status = HTTPStatus.CONFLICT
+    detail = "Applying this delivery again cannot help: it is applied, erased, or refused for good."
+    reason = _("Nothing was done: applying this again cannot help.")
 
 
 class ConversationNotFound(Refusal):
@@ -174,6 +184,13 @@ class InvalidSignature(Refusal):
     detail = "The signature is missing or wrong, or its time is more than five minutes off."
     headers = {"WWW-Authenticate": "Webhook-Signature"}
 
+    def __init__(self, why: str, seconds_off: int | None = None, *, address: str = "") -> None:
+        super().__init__(self.code)
+        self.why = why
+        self.logged = {"why": why, "address": address}
+        if seconds_off is not None:
+            self.logged = {**self.logged, "seconds_off": seconds_off}
+
 
 class NotAuthenticated(Refusal):
     code = "not_authenticated"
@@ -190,6 +207,16 @@ class Forbidden(Refusal):
     reason = _(
         "You may not do this, or the page was open for too long. Go back, reload it, and try again."
     )
+
+
+class SenderNotAllowed(Forbidden):
+    """A delivery from an address outside WEBHOOK_ALLOWED_NETWORKS. Refused unread."""
+
+    detail = "Events are not accepted from this address."
+
+    def __init__(self, *, address: str) -> None:
+        super().__init__(self.code)
+        self.logged = {"address": address}
 
 
 class HttpsRequired(Refusal):
@@ -413,6 +440,7 @@ OF_EVENTS: tuple[type[Refusal], ...] = (
 ALL: tuple[type[Refusal], ...] = (
     *OF_EVENTS,
     BadRequest,
+    ReplayCannotHelp,
     InvalidSignature,
     NotAuthenticated,
     Forbidden,

@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from chat.signatures import SCHEMES, Standard
-from realmate import database_url, environment
+from realmate import database_url, environment, forwarded
 from realmate.postgresql.base import Connection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -24,6 +24,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # The env file whose variables were added to the environment, if there is one.
 ENV_FILE = environment.load()
 env = Env(eager=False)
+SHORTEST_TOKEN = 32
 ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 env.add_parser(name="database_url", func=database_url.parse)
 
@@ -47,6 +48,16 @@ def hard_to_guess(value: str) -> None:
         raise ValidationError("Must be at least 50 random characters.")
 
 
+def each_hard_to_guess(values: list[str]) -> None:
+    for value in values:
+        hard_to_guess(value)
+
+
+def long_enough(value: str) -> None:
+    if value and len(value) < SHORTEST_TOKEN:
+        raise ValidationError(f"Must be at least {SHORTEST_TOKEN} random characters.")
+
+
 def secrets_of_the_scheme(values: list[str]) -> None:
     """Name bad entries by their position, because even a malformed secret is secret."""
     filled(values)
@@ -59,6 +70,15 @@ def secrets_of_the_scheme(values: list[str]) -> None:
 def addresses_or_networks(values: list[str]) -> None:
     """Refuse host names: granian accepts them, and then never matches them."""
     try:
+        forwarded.networks_of(values)
+    except ValueError:
+        raise ValidationError(
+            "Must be addresses, networks or unix: 10.0.0.5, 10.0.0.0/8."
+        ) from None
+
+
+def networks(values: list[str]) -> None:
+    try:
         for value in values:
             ip_network(value)
     except ValueError:
@@ -69,6 +89,11 @@ def origins(values: list[str]) -> None:
     """Refuse whatever no browser sends as an Origin: paths, wildcards, upper case."""
     if not all(ORIGIN.fullmatch(value) for value in values):
         raise ValidationError("Must be origins: https://app.example, http://localhost:3000.")
+
+
+def origins_or_patterns(values: list[str]) -> None:
+    """Origins, where `*.` at the beginning of a host stands for any subdomain."""
+    origins([value.replace("://*.", "://", 1) for value in values])
 
 
 def required_unless(allowed: bool, default: Any) -> dict[str, Any]:
@@ -84,6 +109,11 @@ SECRET_KEY = env.str(
     "SECRET_KEY", validate=hard_to_guess, **required_unless(DEBUG, "only for development")
 )
 
+# Older SECRET_KEYs, separated by commas, whose sessions stay valid while the key is replaced.
+SECRET_KEY_FALLBACKS: list[str] = env.list(
+    "SECRET_KEY_FALLBACKS", [], subcast=str.strip, validate=each_hard_to_guess
+)
+
 # The host names of this service, separated by commas.
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", validate=filled, **required_unless(DEBUG, ["localhost", "127.0.0.1", "[::1]"])
@@ -93,9 +123,23 @@ ALLOWED_HOSTS = env.list(
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", not DEBUG)
 
 # Addresses or networks of trusted proxies, separated by commas. Only their X-Forwarded headers count.
+# The word `unix` trusts whoever may connect to the Unix socket of GRANIAN_UDS.
 TRUSTED_PROXIES: list[str] = env.list(
     "TRUSTED_PROXIES", [], subcast=str.strip, validate=addresses_or_networks
 )
+
+# Origins of pages whose forms are accepted, beside this service's own: https://other.example.
+CSRF_TRUSTED_ORIGINS: list[str] = env.list(
+    "CSRF_TRUSTED_ORIGINS", [], subcast=str.strip, validate=origins_or_patterns
+)
+
+# Origins whose pages may show ours in a frame. By default no page may.
+FRAME_ANCESTORS: list[str] = env.list(
+    "FRAME_ANCESTORS", [], subcast=str.strip, validate=origins_or_patterns
+)
+
+# Hours after its login when a session ends, used or not.
+SESSION_HOURS = env.int("SESSION_HOURS", 12, validate=validate.Range(min=1, max=24 * 30))
 
 # Wrong passwords for one name from one address before a lockout, and the minutes of the lockout.
 LOGIN_ATTEMPTS = env.int("LOGIN_ATTEMPTS", 5, validate=validate.Range(min=1, max=1000))
@@ -131,6 +175,11 @@ WEBHOOK_SECRETS = env.list(
     **required_unless(WEBHOOK_ALLOW_UNSIGNED, []),
 )
 
+# Addresses or networks from which events are accepted, separated by commas. By default all are.
+WEBHOOK_ALLOWED_NETWORKS: list[str] = env.list(
+    "WEBHOOK_ALLOWED_NETWORKS", [], subcast=str.strip, validate=networks
+)
+
 # `transaction` behind PgBouncer in transaction mode: the service then keeps nothing in its sessions.
 DATABASE_POOLER = env.str(
     "DATABASE_POOLER", "none", validate=validate.OneOf(["none", "transaction"])
@@ -145,6 +194,18 @@ DATABASE = env.database_url(
     **required_unless(DEBUG, f"sqlite:///{BASE_DIR / 'db.sqlite3'}"),
     is_pooled=POOLED,
 )
+
+# A token for /metrics that needs no database: 32 or more random characters. Others read with a login
+# or a token of `manage.py createtoken`.
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", "", validate=long_enough)
+
+# The least severe lines of the log: DEBUG, INFO, WARNING or ERROR.
+LOG_LEVEL: str = env.str(
+    "LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
+)
+
+# Log each request, with the client's address, and not only refused and failed ones.
+ACCESS_LOG: bool = env.bool("ACCESS_LOG", False)
 
 # The time zone of event timestamps without an offset. Nothing is shown in this zone.
 EVENT_TIME_ZONE = env.str("EVENT_TIME_ZONE", "UTC", validate=known_zone)
@@ -339,8 +400,8 @@ CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 CSRF_COOKIE_HTTPONLY = True
 SESSION_ENGINE = "chat.logins"
-# A working day. Polls do not extend a session.
-SESSION_COOKIE_AGE = 12 * 3600
+# Polls do not extend a session.
+SESSION_COOKIE_AGE = SESSION_HOURS * 3600
 
 # Machines are never redirected: a client that follows with a GET loses its request.
 SECURE_REDIRECT_EXEMPT = [r"^(?!(ui|admin)(/|$))"]
@@ -361,10 +422,12 @@ LANGUAGE_COOKIE_NAME = f"{COOKIE_PREFIX}language"
 LANGUAGE_COOKIE_SECURE = SECURE_SSL_REDIRECT
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 
+NOBODY = ["'none'"]
 # Only files of this host, and no inline script or style.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    f"frame-ancestors {' '.join(FRAME_ANCESTORS or NOBODY)}"
 )
 # Swagger UI writes styles into its elements.
 CONTENT_SECURITY_POLICY_OF_DOCS = CONTENT_SECURITY_POLICY.replace(
@@ -427,15 +490,22 @@ LOGGING = {
         "tracebacks": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: bool(record.exc_info),
-        }
+        },
+        "one_a_second": {"()": "realmate.logs.OneASecond"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "text" if DEBUG else "json"}
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "text" if DEBUG else "json",
+            "filters": [] if DEBUG else ["one_a_second"],
+        },
+        "access": {"class": "logging.StreamHandler", "formatter": "text" if DEBUG else "json"},
     },
-    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # No handlers of its own: Django's would mail the admins, and log twice.
     "loggers": {
-        "django": {"handlers": [], "level": "INFO"},
+        "django": {"handlers": [], "level": LOG_LEVEL},
+        "realmate.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
         # EdgeMiddleware logs refusals, with their codes.
         "django.request": {"filters": ["tracebacks"]},
         # Scanners ask for foreign hosts all day. The code of the answer says enough.

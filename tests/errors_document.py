@@ -28,6 +28,7 @@ Every answer from 400 on is `application/problem+json`
 """
 # What to do, where "do not send it again" would not help.
 WHAT_TO_DO = {
+    "replay_cannot_help": "Nothing. `can_be_replayed` in `GET /deliveries/{id}` says which can.",
     "invalid_json": "Mend the program that writes the body.",
     "invalid_event": "Mend what `errors` names. Staff can apply the delivery again after an upgrade.",
     "id_conflict": "Give each conversation and each message an id of its own.",

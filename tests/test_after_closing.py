@@ -266,7 +266,7 @@ def test_the_json_of_the_list_knows_the_mark(written, agent):
         return agent.get("/conversations").json()["conversations"][0]
 
     assert (listed()["wrote_after_closing_at"], listed()["dealt_with_at"]) == (
-        "2025-02-21T11:00:00Z",
+        "2025-02-21T11:00:00.000000Z",
         None,
     )
     mark(agent)

@@ -265,7 +265,7 @@ def test_a_delivery_as_json_has_all_but_its_body(get, every):
     rows = {row["id"]: row for row in get("/deliveries").json()["deliveries"]}
     assert rows[replay.pk] == {
         "id": replay.pk,
-        "received_at": "2025-02-21T12:00:00Z",
+        "received_at": "2025-02-21T12:00:00.000000Z",
         "type": "NEW_MESSAGE",
         "conversation_id": C,
         "message_id": M,

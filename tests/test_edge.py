@@ -34,6 +34,8 @@ PLACES_OF_MACHINES = {
     "/metrics": READING,
     "/healthz": READING,
     "/readyz": READING,
+    "/export/messages.jsonl": READING,
+    "/deliveries/1/replay": "POST",
     "/deliveries": READING,
 }
 PLACES_OF_PEOPLE = {

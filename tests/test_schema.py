@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from django.urls import get_resolver
@@ -9,8 +10,9 @@ from django.urls import get_resolver
 from chat.api.base import JSONView
 from chat.api.schema import patterns
 from chat.events.payloads import EVENTS, TIMESTAMP_PATTERN, parse, parse_timestamp
+from chat.models import Delivery, Scope, Token
 from chat.refusals import REFUSALS
-from tests.conftest import C, M, make_event
+from tests.conftest import NOW, C, M, make_event
 from tests.openapi_document import DOCUMENT, openapi_document
 from tests.servers import through_wsgi
 
@@ -51,7 +53,7 @@ def routes_of_machines():
     (ours,) = [r for r in get_resolver().url_patterns if "chat.urls" in str(r)]
     routes = {str(pattern.pattern).rstrip("/") for pattern in ours.url_patterns}
     return {
-        "/" + route.replace("<str:id>", "{id}")
+        "/" + re.sub("<str:[a-z]+>", "{id}", route)
         for route in routes
         if route and not route.startswith(("^", "ui", "docs"))
     }
@@ -68,7 +70,13 @@ def test_it_says_what_is_open_to_all_and_what_to_a_token_or_a_login(schema):
     is_open = {path for path, operation in operations.items() if operation["security"] == []}
     assert is_open == {"/webhook/", "/healthz", "/readyz"}
     for path in operations.keys() - is_open:
-        scope = {"/deliveries": "deliveries", "/metrics": "metrics"}.get(path, "read")
+        scopes = {
+            "/deliveries": "deliveries",
+            "/deliveries/{id}": "deliveries",
+            "/deliveries/{id}/replay": "replay",
+            "/metrics": "metrics",
+        }
+        scope = scopes.get(path, "read")
         assert operations[path]["security"] == [{"token": [scope]}, {"session": []}]
         assert "insufficient_scope" in codes_of(operations[path])[403]
         assert codes_of(operations[path])[401] == ["not_authenticated"]
@@ -113,7 +121,12 @@ def test_every_problem_is_described_where_it_can_come(schema):
 
 
 PARAMETERS = {
-    "/conversations": ["limit", "cursor", "state", "needs_reply", "q", "updated_since", "ordering"],
+    "/conversations": [
+        *("limit", "cursor", "state", "needs_reply", "wrote_after_closing", "q", "updated_since"),
+        *("opened_from", "opened_to", "closed_from", "closed_to", "active_from", "active_to"),
+        *("waiting_from", "waiting_to", "ordering", "count"),
+    ],
+    "/export/messages.jsonl": ["from", "to", "after"],
     "/conversations/{id}/messages": ["limit", "before", "after", "around"],
 }
 
@@ -162,12 +175,15 @@ def assert_fits(value, expected, schema):
 ANSWERS = [
     ("/conversations", "/conversations", 200),
     ("/conversations?q=ola", "/conversations", 200),
+    ("/conversations?count=true", "/conversations", 200),
     ("/conversations?limit=0&x=y", "/conversations", 400),
     (f"/conversations/{C}", "/conversations/{id}", 200),
     (f"/conversations/{M}", "/conversations/{id}", 404),
     (f"/conversations/{C}/messages", "/conversations/{id}/messages", 200),
     (f"/conversations/{C}/messages?before=x", "/conversations/{id}/messages", 400),
     (f"/conversations/{M}/transcript.txt", "/conversations/{id}/transcript.txt", 404),
+    ("/deliveries/0", "/deliveries/{id}", 404),
+    ("/deliveries/{number}", "/deliveries/{id}", 200),
     ("/healthz", "/healthz", 200),
     ("/readyz", "/readyz", 200),
 ]
@@ -177,7 +193,8 @@ ANSWERS = [
 def test_answers_are_as_described(deliver, schema, target, path, status):
     deliver(make_event("NEW_CONVERSATION", id=C))
     deliver(make_event("NEW_MESSAGE", id=M))
-    answer = through_wsgi("GET", target)
+    number = Delivery.objects.latest("id").pk
+    answer = through_wsgi("GET", target.replace("{number}", str(number)))
     assert answer.status_code == status
     described = schema["paths"][path]["get"]["responses"][str(status)]["content"]
     expected = described[answer["Content-Type"]]["schema"]
@@ -204,10 +221,70 @@ def test_answers_of_the_webhook_are_as_described(post, schema):
             assert answer.json()["code"] in codes_of(described)[answer.status_code]
 
 
+SOMETIMES = {"Link", "Content-Encoding"}
+
+
 def assert_has_headers(answer, operation):
     named = operation["responses"][str(answer.status_code)]["headers"]
     assert "X-Request-Id" in named
-    assert set(named) <= set(answer.headers)
+    assert set(named) - SOMETIMES <= set(answer.headers)
+    assert SOMETIMES & set(answer.headers) <= set(named)
+
+
+def test_only_headers_that_come_sometimes_are_not_required(schema):
+    headers = schema["components"]["headers"].items()
+    assert {name for name, header in headers if not header["required"]} == SOMETIMES
+
+
+PAGES = ["/conversations", "/deliveries", "/changes"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_describes_the_address_of_the_next_one(deliver, schema, path):
+    for id in (C, M):
+        deliver(make_event("NEW_CONVERSATION", id=id))
+    answer = through_wsgi("GET", f"{path}?limit=1")
+    assert answer["Link"].endswith('rel="next"')
+    assert_has_headers(answer, schema["paths"][path]["get"])
+
+
+def test_only_pages_describe_a_next_one(schema):
+    described = {
+        path
+        for path, methods in schema["paths"].items()
+        if "Link" in methods.get("get", methods.get("post"))["responses"]["200"]["headers"]
+    }
+    assert described == set(PAGES)
+
+
+def test_an_export_that_is_packed_describes_it(deliver, schema):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    path = "/export/messages.jsonl"
+    answer = through_wsgi("GET", path, HTTP_ACCEPT_ENCODING="gzip")
+    assert answer["Content-Encoding"] == "gzip"
+    assert_has_headers(answer, schema["paths"][path]["get"])
+
+
+def test_answers_of_a_replay_are_as_described(deliver, schema):
+    described = schema["paths"]["/deliveries/{id}/replay"]["post"]
+    deliver(make_event("NEW_MESSAGE", id=M))
+    deliver(make_event("NEW_CONVERSATION", id=C), after=timedelta(days=30))
+    early = Delivery.objects.earliest("id").pk
+    token = f"Bearer {Token.objects.issue(name='support', at=NOW, scopes=[Scope.REPLAY])}"
+    for target, status in (
+        (f"/deliveries/{early}/replay?x=y", 400),
+        (f"/deliveries/{early}/replay", 201),
+        (f"/deliveries/{early}/replay", 409),
+        ("/deliveries/0/replay", 404),
+    ):
+        answer = through_wsgi("POST", target, HTTP_AUTHORIZATION=token)
+        assert answer.status_code == status
+        assert_has_headers(answer, described)
+        content = described["responses"][str(status)]["content"][answer["Content-Type"]]
+        expected = content["schema"]
+        assert_fits(answer.json(), expected.get("allOf", [expected])[0], schema)
+        if status >= 400:
+            assert answer.json()["code"] in codes_of(described)[status]
 
 
 def operations_of(schema):
@@ -233,8 +310,8 @@ def test_every_method_of_a_view_is_an_operation_with_a_name_of_its_own(schema):
     names = [operation["operationId"] for _, operation in operations]
     assert len(set(names)) == len(names)
     for path, methods in schema["paths"].items():
-        if path != "/webhook/":
-            assert methods.keys() >= {"get", "head"}, path
+        read_or_post = {"get", "head"} if "get" in methods else {"post"}
+        assert methods.keys() - {"parameters"} == read_or_post, path
     for method, operation in operations:
         assert operation["summary"]
         assert operation["description"]
@@ -307,8 +384,9 @@ def test_only_addresses_with_an_etag_describe_304(schema):
 
 def test_every_address_sends_the_headers_that_are_described(deliver, schema, settings):
     deliver(make_event("NEW_CONVERSATION", id=C))
+    number = str(Delivery.objects.get().pk)
     for path, methods in schema["paths"].items():
-        target = path.replace("{id}", C)
+        target = path.replace("{id}", number if path.startswith("/deliveries") else C)
         operation = methods.get("get") or methods["post"]
         assert_has_headers(through_wsgi("DELETE", target), operation)
         if "get" in methods:
@@ -319,10 +397,11 @@ def test_every_address_sends_the_headers_that_are_described(deliver, schema, set
             assert_has_headers(through_wsgi("HEAD", target), methods["head"])
     settings.LOGIN_REQUIRED = True
     for path, methods in schema["paths"].items():
-        if "get" in methods and methods["get"]["security"]:
-            answer = through_wsgi("GET", path.replace("{id}", C))
+        method = "get" if "get" in methods else "post"
+        if methods[method]["security"]:
+            answer = through_wsgi(method.upper(), path.replace("{id}", C))
             assert answer.status_code == 401
-            assert_has_headers(answer, methods["get"])
+            assert_has_headers(answer, methods[method])
 
 
 def test_a_503_says_when_to_try_again(schema):

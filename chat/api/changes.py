@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from chat.api import examples
 from chat.api.described import Tag, read
 from chat.api.parameters import ChangeParameters
-from chat.api.reads import Read
+from chat.api.reads import Read, with_next
 from chat.api.serializers import changes_out
 from chat.database import UNAVAILABLE
 from chat.models import Change, current_generation
@@ -44,6 +44,7 @@ class Changes(Read):
         examples.CHANGES,
         codes=("bad_request", "cursor_expired"),
         parameters=ChangeParameters,
+        headers=("Link",),
     )
 
     def get(self, request: Request) -> HttpResponse:
@@ -56,7 +57,8 @@ class Changes(Read):
         if not found and parameters.wait and request.method == "GET":
             found = wait_for_changes(start, parameters.limit, seconds=parameters.wait)
         last = found[-1].place if found else max(0, start - 1)
-        return Response(changes_out(found, next=f"{generation}-{last}"))
+        next = f"{generation}-{last}"
+        return with_next(request, Response(changes_out(found, next=next)), after=next)
 
 
 def start_of(after: str, generation: str) -> int:

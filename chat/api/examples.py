@@ -11,6 +11,7 @@ from chat.api.serializers import (
     ConversationOut,
     ConversationRowOut,
     DeliveriesOut,
+    DeliveryDetailOut,
     DeliveryOut,
     LastMessageOut,
     MessagePageOut,
@@ -135,25 +136,39 @@ CHANGES = ChangesOut(
     next="5f0c2a91-1482",
 )
 
-DELIVERIES = DeliveriesOut(
-    deliveries=[
-        DeliveryOut(
-            id=1207,
-            received_at=WRITTEN + timedelta(seconds=1),
-            type=Delivery.Type.NEW_MESSAGE,
-            conversation_id=CONVERSATION_ID,
-            message_id=MESSAGE_ID,
-            timestamp=WRITTEN,
-            outcome=Delivery.Outcome.REFUSED,
-            code="conversation_closed",
-            request_id=REQUEST_ID,
-            caller_request_id=None,
-            webhook_id="msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
-            replays=None,
-            replayed_by=[],
-        )
-    ],
-    next=None,
+DELIVERY = DeliveryOut(
+    id=1207,
+    received_at=WRITTEN + timedelta(seconds=1),
+    type=Delivery.Type.NEW_MESSAGE,
+    conversation_id=CONVERSATION_ID,
+    message_id=MESSAGE_ID,
+    timestamp=WRITTEN,
+    outcome=Delivery.Outcome.REFUSED,
+    code="conversation_closed",
+    request_id=REQUEST_ID,
+    caller_request_id=None,
+    webhook_id="msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
+    replays=None,
+    replayed_by=[],
+)
+
+DELIVERIES = DeliveriesOut(deliveries=[DELIVERY], next=None)
+
+INVALID_ID = FieldError("/data/id", "invalid_id", "Must be a UUID in the form 8-4-4-4-12.")
+DELIVERY_DETAIL = DeliveryDetailOut(
+    **DELIVERY.model_dump()
+    | {"type": "NEW_CONVERSATION", "conversation_id": None, "message_id": None}
+    | {"timestamp": OPENED, "code": "invalid_event"},
+    errors=[INVALID_ID],
+    can_be_replayed=True,
+    body=None,
+    body_base64=None,
+)
+
+EXPORT = (
+    f'{{"cursor":"5f0c2a91-1481","id":"{MESSAGE_ID}","conversation_id":"{CONVERSATION_ID}",'
+    f'"direction":"RECEIVED","content":"{TEXT}","timestamp":"2026-02-21T10:20:42.349308Z",'
+    '"received_at":"2026-02-21T10:20:43.349308Z"}\n{"next":"5f0c2a91-1481"}\n'
 )
 
 SECONDS = Durations(count=1, median_seconds=42.5)
@@ -191,9 +206,7 @@ METRICS = 'realmate_deliveries_total{outcome="applied"} 1482.0\n'
 # Problems
 
 REFUSED: dict[str, Refusal | type[Refusal]] = REFUSALS | {
-    "invalid_event": InvalidEvent(
-        (FieldError("/data/id", "invalid_id", "Must be a UUID in the form 8-4-4-4-12."),), Subject()
-    ),
+    "invalid_event": InvalidEvent((INVALID_ID,), Subject()),
     "bad_parameters": BadParameters(
         FieldError("/limit", "invalid_limit", "Must be a number from 1 to 100.")
     ),

@@ -8,11 +8,13 @@ from django.core.files.storage import storages
 from django.http import HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from chat.api import examples
+from chat.api.authentication import ScrapeToken
 from chat.api.base import JSONView
 from chat.api.described import Tag, read
 from chat.api.reads import Read
@@ -20,6 +22,7 @@ from chat.database import readiness
 from chat.metrics import exposition
 from chat.models import Scope
 from chat.refusals import FieldError, NotReady
+from chat.vitals import Gauges
 
 
 class Probe(JSONView):
@@ -70,10 +73,12 @@ def faults_of_the_static_files() -> Iterator[readiness.Fault]:
 
 
 class Metrics(Read):
-    """Counters and durations for Prometheus."""
+    """Counters and durations for Prometheus, also while the database is away."""
+
+    authentication_classes = [ScrapeToken, SessionAuthentication]
 
     scope = Scope.METRICS
     described = read("getMetrics", Tag.FIGURES, examples.METRICS, media_type=CONTENT_TYPE_LATEST)
 
     def get(self, request: Request) -> HttpResponse:
-        return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
+        return HttpResponse(exposition(Gauges()), content_type=CONTENT_TYPE_LATEST)

@@ -19,14 +19,17 @@ from chat.api import examples
 from chat.api.base import JSONView
 from chat.api.described import Described, Tag, read
 from chat.api.parameters import (
+    COUNTED_UP_TO,
     INVALID_CURSOR,
     ConversationParameters,
     DeliveryParameters,
     MessageParameters,
+    NoParameters,
     StatsParameters,
 )
 from chat.api.serializers import (
     conversation_json,
+    conversation_pieces,
     conversations_out,
     deliveries_out,
     message_page_out,
@@ -34,12 +37,13 @@ from chat.api.serializers import (
 from chat.api.spreadsheets import XLSX, xlsx_of
 from chat.api.throttles import ByAddress, ByToken
 from chat.api.transcripts import csv_of, text_of
-from chat.database.keyset import BadCursor, Page, page_of
+from chat.database.keyset import BadCursor, Ordering, Page, page_of
 from chat.events.payloads import parse_id
 from chat.heavy import has_many_messages, streamed, turn_to_read_all_of
 from chat.models import (
     SIDES,
     Conversation,
+    ConversationQuerySet,
     Delivery,
     MessageWords,
     Scope,
@@ -56,7 +60,10 @@ from chat.refusals import (
 from chat.statistics import statistics_of
 
 # Part of a conversation's ETag: raise it whenever the JSON of an unchanged conversation changes.
-FORMAT = 1
+FORMAT = 2
+
+# A longer conversation is streamed, in bounded memory.
+MOST_AT_ONCE = 10_000
 
 OF_A_GENERATION = re.compile(r"[0-9a-f]{8}\.")
 Row = TypeVar("Row", bound=Model)
@@ -102,22 +109,35 @@ class ConversationList(Read):
         examples.CONVERSATIONS,
         codes=("bad_request", "cursor_expired"),
         parameters=ConversationParameters,
+        headers=("Link",),
         has_etag=True,
     )
 
     def get(self, request: Request) -> HttpResponse:
         parameters = ConversationParameters.read(request.query_params)
-        page = page_of_generation(parameters.cursor, partial(conversations_page, parameters))
-        return with_etag(request, conversations_out(page))
+        rows, ordering = listed_by(parameters)
+        page = page_of_generation(
+            parameters.cursor, partial(conversations_page, parameters, rows, ordering)
+        )
+        counted = rows.count_up_to(COUNTED_UP_TO) if parameters.count else None
+        response = with_etag(request, conversations_out(page, counted))
+        return with_next(request, response, cursor=page.next)
 
 
-def conversations_page(parameters: ConversationParameters, cursor: str) -> Page[Conversation]:
-    rows, ordering = Conversation.objects.filtered_by(
+def listed_by(parameters: ConversationParameters) -> tuple[ConversationQuerySet, Ordering]:
+    return Conversation.objects.filtered_by(
         state=parameters.state,
         needs_reply=parameters.needs_reply,
-        sort=parameters.ordering,
+        sort=parameters.sort,
         updated_since=parameters.updated_since,
+        wrote_after_closing=bool(parameters.wrote_after_closing),
+        within=parameters.within,
     )
+
+
+def conversations_page(
+    parameters: ConversationParameters, rows: ConversationQuerySet, ordering: Ordering, cursor: str
+) -> Page[Conversation]:
     bounds: Any = {"size": parameters.limit, "cursor": cursor}
     if parameters.q:
         return MessageWords.objects.conversations(parameters.q, among=rows, **bounds)
@@ -136,15 +156,34 @@ class ConversationDetail(Read):
     )
 
     def get(self, request: Request, id: str) -> HttpResponseBase:
+        NoParameters.read(request.query_params)
         conversation = find_conversation(id)
-        # Weak, like every ETag of JSON: the bytes differ by Content-Encoding.
-        etag = f'W/"{FORMAT}-{current_generation()}-{conversation.revision}"'
+        etag = etag_of(conversation)
         response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
-        if response is None:
-            reads_nothing = request.method == "HEAD" and has_many_messages(conversation)
-            response = without_a_body() if reads_nothing else Response(whole(conversation))
+        if response is None and request.method == "HEAD" and has_many_messages(conversation):
+            response = without_a_body()
+        if response is None and conversation.message_count > MOST_AT_ONCE:
+            return streamed_whole(conversation)
+        response = response or Response(whole(conversation))
         response["ETag"] = etag
         return response
+
+
+def etag_of(conversation: Conversation) -> str:
+    """Weak, like every ETag of JSON: the bytes differ by Content-Encoding."""
+    return f'W/"{FORMAT}-{current_generation()}-{conversation.revision}"'
+
+
+def streamed_whole(conversation: Conversation) -> StreamingHttpResponse:
+    """Answer with the state of one moment, however long the answer takes.
+
+    An event after that moment is left out: its message has a later arrival. Only an erasure shows.
+    """
+    now: Any = Conversation.objects.with_last_arrival().get(pk=conversation.pk)
+    pieces = conversation_pieces(now, last_arrival=now.last_arrival)
+    response = streamed(pieces, now, "application/json")
+    response["ETag"] = etag_of(now)
+    return response
 
 
 def without_a_body() -> StreamingHttpResponse:
@@ -207,6 +246,7 @@ class Transcript(Read):
     described = transcript("getTranscript", examples.TRANSCRIPT, content_type)
 
     def get(self, request: Request, id: str) -> StreamingHttpResponse:
+        NoParameters.read(request.query_params)
         conversation = find_conversation(id)
         if request.method == "HEAD":
             response = StreamingHttpResponse((), content_type=self.content_type)
@@ -253,13 +293,14 @@ class DeliveryList(Read):
         examples.DELIVERIES,
         codes=("bad_request", "cursor_expired"),
         parameters=DeliveryParameters,
+        headers=("Link",),
         has_etag=True,
     )
 
     def get(self, request: Request) -> HttpResponse:
         parameters = DeliveryParameters.read(request.query_params)
         page = page_of_generation(parameters.cursor, partial(deliveries_page, parameters))
-        return with_etag(request, deliveries_out(page))
+        return with_next(request, with_etag(request, deliveries_out(page)), cursor=page.next)
 
 
 def deliveries_page(parameters: DeliveryParameters, cursor: str) -> Page[Delivery]:
@@ -291,10 +332,22 @@ def page_of_generation(cursor: str, read: Callable[[str], Page[Row]]) -> Page[Ro
 
 def with_etag(request: Request, out: BaseModel) -> HttpResponse:
     """Answer with an ETag of the content, or with 304 if the reader has it already."""
-    content = out.model_dump_json().encode()
+    content = out.model_dump_json(exclude_unset=True).encode()
+    # Weak, like every ETag of JSON: the bytes differ by Content-Encoding.
     etag = f'W/"{blake2b(content, digest_size=16).hexdigest()}"'
     response = get_conditional_response(request, etag=etag) or Response(content)
     response["ETag"] = etag
+    return response
+
+
+def with_next(request: Request, response: HttpResponse, **parameter: str) -> HttpResponse:
+    """Give the address of the next page in a `Link` header (RFC 8288), unless this page is the last."""
+    [(name, next)] = parameter.items()
+    if next:
+        query = request.query_params.copy()
+        query[name] = next
+        address = request.build_absolute_uri(f"?{query.urlencode()}")
+        response["Link"] = f'<{address}>; rel="next"'
     return response
 
 

@@ -18,6 +18,7 @@ from chat.api.authentication import IsReader
 from chat.api.base import JSONView
 from chat.api.described import Answer, Described, Tag
 from chat.api.parameters import Parameters
+from chat.api.reads import Read
 from chat.events.payloads import ID_PATTERN
 from chat.problems import MEDIA_TYPE, members_of
 from chat.refusals import REFUSALS, FieldError
@@ -67,7 +68,8 @@ INFO: Schema = {
     "version": __version__,
     "summary": "Events of a customer service in, conversations out.",
     "description": "Every path works with and without a slash at its end. Every answer "
-    "has an X-Request-Id. Times are RFC 3339 in UTC.",
+    "has an X-Request-Id. Times are RFC 3339 in UTC with six digits after the second, "
+    "so their texts sort as the times do.",
     "license": {"name": "MIT", "identifier": "MIT"},
 }
 TAGS = {
@@ -88,7 +90,7 @@ def addresses() -> Iterator[tuple[str, View]]:
         view: View | None = getattr(pattern.callback, "cls", None)
         route = str(pattern.pattern)
         if view and issubclass(view, JSONView) and route.endswith("/") == view.described.has_slash:
-            yield "/" + re.sub(r"<\w+:(\w+)>", r"{\1}", route), view
+            yield "/" + re.sub(r"<\w+:\w+>", "{id}", route), view
 
 
 def patterns(found: Iterable[Any]) -> Iterator[URLPattern]:
@@ -101,8 +103,8 @@ def patterns(found: Iterable[Any]) -> Iterator[URLPattern]:
 
 def path_item(path: str, view: View) -> Schema:
     """Describe every method that the view takes."""
-    named = [in_path(name) for name in re.findall(r"{(\w+)}", path)]
-    common: Schema = {"parameters": named} if named else {}
+    id = parameter("id", dict(IDS[view.described.tag]), place="path") if "{id}" in path else None
+    common: Schema = {"parameters": [id]} if id else {}
     return common | {method: operation(view, method) for method in view.http_method_names}
 
 
@@ -156,7 +158,7 @@ SECURITY_SCHEMES: Schema = {
     "token": {
         "type": "http",
         "scheme": "bearer",
-        "description": "Of manage.py createtoken, with scopes.",
+        "description": "Of manage.py createtoken, with scopes. /metrics also takes METRICS_TOKEN.",
     },
     "session": {
         "type": "apiKey",
@@ -182,18 +184,21 @@ def body_of(by_type: dict[str, type[BaseModel]]) -> Schema:
     }
 
 
-def in_path(name: str) -> Schema:
-    return parameter(name, dict(OF_PATHS[name]), place="path")
-
-
-OF_PATHS: dict[str, Schema] = {
-    "id": {
+# By the group of the address.
+IDS: dict[Tag, Schema] = {
+    Tag.CONVERSATIONS: {
         "type": "string",
         "format": "uuid",
         "pattern": ID_PATTERN,
         "description": "The id of a conversation, in either case.",
         "examples": [str(examples.CONVERSATION_ID)],
-    }
+    },
+    Tag.DELIVERIES: {
+        "type": "integer",
+        "minimum": 1,
+        "description": "The number of a delivery.",
+        "examples": [examples.DELIVERY.id],
+    },
 }
 
 
@@ -222,6 +227,10 @@ OF_REQUESTS: dict[str, Schema] = {
     "If-Match": {
         "type": "string",
         "description": "The ETag of an earlier answer: 412 if it is no longer true.",
+    },
+    "X-CSRFToken": {
+        "type": "string",
+        "description": "With a session only: the value of the cookie csrftoken.",
     },
     ID_HEADER: of_scheme(
         Standard.ID.pattern, f"{IF_SIGNED}: the id of the delivery, the same in each repetition."
@@ -257,7 +266,7 @@ def parameter(name: str, field: Schema, *, place: str = "query") -> Schema:
 def answers_of(view: View) -> Schema:
     described = view.described
     summary = words_of(view)["summary"]
-    cached = ["Cache-Control"] if is_for_readers(view) else []
+    cached = ["Cache-Control"] if issubclass(view, Read) else []
     answers = {
         str(status): answer(
             of.description or summary,
@@ -284,7 +293,7 @@ def content_of(answer: Answer) -> Schema:
         return {answer.media_type: {"schema": {"type": "string", "format": "binary"}}}
     if isinstance(example, BaseModel):
         expected: Schema = {"$ref": ref(type(example))}
-        example = example.model_dump(mode="json")
+        example = example.model_dump(mode="json", exclude_unset=True)
     else:
         expected = {"type": "string" if isinstance(example, str) else "object"}
     return {answer.media_type: {"schema": expected, "example": example}}
@@ -293,7 +302,8 @@ def content_of(answer: Answer) -> Schema:
 def codes_of(view: View) -> list[str]:
     """Return the codes of an address, with those of every address like it."""
     of_readers = OF_READERS if is_for_readers(view) else ()
-    codes = [*view.described.codes, *of_readers, *OF_ALL]
+    of_reads = OF_READS if issubclass(view, Read) else ()
+    codes = [*view.described.codes, *of_readers, *of_reads, *OF_ALL]
     return list(dict.fromkeys(codes))
 
 
@@ -302,8 +312,8 @@ OF_READERS = (
     "not_authenticated",
     "https_required",
     "insufficient_scope",
-    "rate_limited",
 )
+OF_READS = ("rate_limited",)
 OF_ALL = ("method_not_allowed", "try_again")
 
 
@@ -352,10 +362,12 @@ def problem_examples(views: Iterable[View]) -> Schema:
     }
 
 
-def header(description: str, *, example: str, type: str = "string") -> Schema:
+def header(
+    description: str, *, example: str, type: str = "string", required: bool = True
+) -> Schema:
     return {
         "description": description,
-        "required": True,
+        "required": required,
         "schema": {"type": type},
         "example": example if type == "string" else int(example),
     }
@@ -370,7 +382,15 @@ HEADERS: Schema = {
         "A program may keep the answer, and asks each time. A browser with a login keeps nothing.",
         example="private, no-cache",
     ),
-    "ETag": header("Changes whenever the answer does.", example='W/"1-5f0c2a91-7"'),
+    "ETag": header("Changes whenever the answer does.", example='W/"2-5f0c2a91-7"'),
+    "Link": header(
+        "The address of the next page (RFC 8288). The last page has none.",
+        example='<https://support.example/conversations?cursor=5f0c2a91.MTQ4Mg>; rel="next"',
+        required=False,
+    ),
+    "Content-Encoding": header(
+        "Only where Accept-Encoding takes gzip.", example="gzip", required=False
+    ),
     "Content-Disposition": header(
         "The name of the file.",
         example=f'attachment; filename="conversation-{examples.CONVERSATION_ID}.txt"',

@@ -4,6 +4,7 @@ Only chat/events writes conversations and messages. chat/upkeep/erasure.py empti
 """
 
 from chat.models.attempts import LoginAttempts
+from chat.models.backups import Backup
 from chat.models.changes import Change, Generation, begin_generation, current_generation
 from chat.models.conversations import (
     CHANGED_BY_A_MESSAGE,
@@ -14,6 +15,7 @@ from chat.models.conversations import (
     ConversationQuerySet,
     Filter,
     Sort,
+    Within,
     ordering_of,
 )
 from chat.models.dealings import Dealing
@@ -53,6 +55,7 @@ __all__ = [
     "MAY_CHANGE",
     "SHOWN_OF_BODY",
     "SIDES",
+    "Backup",
     "Change",
     "Conversation",
     "ConversationQuerySet",
@@ -74,6 +77,7 @@ __all__ = [
     "ThreadPage",
     "Token",
     "User",
+    "Within",
     "begin_generation",
     "current_generation",
     "ids_in",
