@@ -15,6 +15,7 @@ from chat.models.conversations import (
     Filter,
     Sort,
     ordering_of,
+    short_id_of,
 )
 from chat.models.dealings import Dealing
 from chat.models.deliveries import (
@@ -76,4 +77,5 @@ __all__ = [
     "current_generation",
     "ids_in",
     "ordering_of",
+    "short_id_of",
 ]
