@@ -1,34 +1,432 @@
-"""Text without accents and case, cut into words for the search index."""
+"""Text without accents and case, cut into the terms of the search index.
+
+A text has one term for each run of letters and each run of digits. Numbers, words with hyphens and
+scripts without spaces have further terms, so that another notation finds them. A query is an
+expression of terms, see `expression_of`. A term of RULE is in every row that this rule has written.
+"""
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
 # Bounds on one message's part of the index. Only hostile texts reach them.
 MAX_SEARCHED = 100_000
 MAX_WORD = 64
 MAX_QUERY = 1_000
 MAX_TERMS = 32
+# PostgreSQL takes 1,048,575 bytes in a row.
+MAX_BYTES = 1_000_000
 
+# No query has this sign, because it is neither a letter nor a digit.
+MARK = "§"
+# Raise the number with each change of the terms of a text: `manage.py reindex` is due then.
+RULE = f"{MARK}2"
+
+# Thai, Lao, Tibetan, Myanmar, Khmer, Tai, kana, bopomofo and Han are written without spaces.
+UNSPACED = (
+    "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\ua9e0-\ua9ff\uaa60-\uaadf"
+    "\u3005-\u3007\u3021-\u3029\u3031-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+)
+DASHES = "\\-\u2010-\u2015\u2212"
+APOSTROPHES = "'\u2018\u2019\u02bc"
+LETTER = r"[^\W\d_]"
 WORD = re.compile(r"[^\W_]+")
+ATOM = re.compile(rf"(?:(?![\W_])[{UNSPACED}])+|\d+|(?:(?![\W\d_{UNSPACED}]).)+")
+IN_GROUPS = re.compile(r"(\d+)([^\d]*)")
+UNIT = re.compile(
+    # A time, numbers with their separators, and words with hyphens or as U.S.A. and S/A.
+    rf"(?<![^\W_])(?:(?P<time>(?P<hour>\d\d?)(?::(?P<minute>\d\d)|h(?P<minutes>\d\d)?(?:min|m)?)(?!\w))"
+    rf"|(?P<numbers>\d++(?:[ .,/(){DASHES}{APOSTROPHES}]{{1,3}}\d++)*(?!{LETTER}))"
+    rf"|(?P<chain>[^\W_]++(?:[{DASHES}{APOSTROPHES}][^\W_]++)++|{LETTER}(?:[./]{LETTER})+(?![^\W_])))"
+    r"|(?P<word>[^\W_]+)"
+)
+NEEDS_UNITS = re.compile(rf"[\d{UNSPACED}]|[{DASHES}{APOSTROPHES}./](?=[^\W_])")
+STARTS_UNSPACED = re.compile(f"[{UNSPACED}]")
+THOUSANDS = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:([., {APOSTROPHES}])\d{{3}})(?:\1\d{{3}})*(?!\d)")
+TIGHT = re.compile(rf"[.{DASHES}]")
+BREAKS = re.compile(rf"[,{APOSTROPHES}]")
+# The most letters' and digits' runs of a query, and the most pairs of scripts without spaces.
+MAX_ATOMS = 4 * MAX_TERMS
+# A code with more changes between letters and digits is kept whole, as are hashes.
+MOST_ATOMS = 5
+MOST_GROUPS = 12
+JOINED = range(8, 21)
+# Signs and labels before a number, which other texts leave out.
+LABEL = re.compile(
+    r"(?:№|\b(?:n[º°]|cpf|cnpj|cep)|(?:\b(?:r|us))?[$€£¥])[\s.:]*(?=[\d(+])", re.IGNORECASE
+)
+NATIONAL = re.compile(r"[1-9][1-9](?:9\d{8}|[2-5]\d{7})")
+LOCAL = re.compile(r"9\d{8}|[2-5]\d{7}")
+
+
+# Folding
+
+# Letters that Unicode does not decompose. Others of this kind are found by their names.
+LETTERS = {"æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "ŋ": "n", "ı": "i", "ȷ": "j", "ĸ": "k"}
+LIKE_ANOTHER = re.compile("LATIN SMALL LETTER ([A-Z]) WITH ")
+HIDDEN = "\u0640\u115f\u1160\u17b4\u17b5\u2800"
+
+
+def letters() -> Iterator[tuple[int, str]]:
+    """Yield the code of each letter such as "ł", and its basic letter."""
+    for letter, basic in LETTERS.items():
+        yield ord(letter), basic
+    for code in (*range(0x80, 0x2B0), *range(0x1D00, 0x1F00), *range(0x2C60, 0x2C80)):
+        if found := LIKE_ANOTHER.match(unicodedata.name(chr(code), "")):
+            yield code, found[1].lower()
+    for code in range(0xA720, 0xA800):
+        if found := LIKE_ANOTHER.match(unicodedata.name(chr(code), "")):
+            yield code, found[1].lower()
+
+
+class Folded(dict[int, str]):
+    """What becomes of each decomposed character in lower case, computed once."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        category = unicodedata.category(char)
+        if category[0] == "M" or category == "Cf" or char in HIDDEN:
+            folded = ""
+        elif category == "Nd":
+            folded = str(unicodedata.decimal(char))
+        else:
+            folded = char
+        self[code] = folded
+        return folded
+
+
+FOLDED = Folded(letters())
 
 
 def fold(text: str) -> str:
     """Return the text decomposed, in lower case and without marks: "Não" and "NAO" become "nao".
 
-    Works character by character, so that a position in the result leads back to the original.
+    Hidden signs such as soft hyphens go, and digits of all scripts become 0 to 9. Works character
+    by character, so that a position in the result leads back to the original.
     """
     if text.isascii():
         return text.lower()
-    folded = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(char for char in folded if unicodedata.category(char) != "Mn")
+    return unicodedata.normalize("NFKD", text).casefold().translate(FOLDED)
+
+
+# Texts
+
+
+def indexed(text: str) -> list[str]:
+    """Return what the index keeps of a text: its terms, and RULE."""
+    return [RULE, *words_of(text)]
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text for the search index, each once, in the order of the text."""
-    found = WORD.findall(fold(text[:MAX_SEARCHED])[:MAX_SEARCHED])  # one "㌖" becomes six
-    return list(dict.fromkeys(word[:MAX_WORD] for word in found))
+    """Return the terms of a text for the search index, each once, in the order of the text."""
+    folded = fold(text[:MAX_SEARCHED])[:MAX_SEARCHED]  # one "㌖" becomes six
+    if not NEEDS_UNITS.search(folded):
+        return list(dict.fromkeys(word[:MAX_WORD] for word in WORD.findall(folded)))
+    terms = list(dict.fromkeys(term for term, _, _ in places_of(folded)))
+    return terms if len(folded) < MAX_BYTES // 100 else list(within(MAX_BYTES, terms))
 
 
-def terms_of(query: str) -> list[str]:
-    """Return the terms of a query: a hit has all of them, the last one as a prefix."""
-    return words_of(query[:MAX_QUERY])[:MAX_TERMS]
+def within(bound: int, terms: Iterable[str]) -> Iterator[str]:
+    for term in terms:
+        bound -= len(term.encode(errors="replace"))
+        if bound < 0:
+            return
+        yield term
+
+
+def places_of(folded: str) -> Iterator[tuple[str, int, int]]:
+    """Yield each term of a folded text with its start and end."""
+    for unit in UNIT.finditer(folded):
+        start, end = unit.span()
+        if unit["numbers"]:
+            yield from places_of_numbers(unit[0], start)
+            continue
+        if unit["word"]:
+            yield from places_of_word(unit[0], start)
+            continue
+        for word in WORD.finditer(unit[0]):
+            yield from places_of_word(word[0], start + word.start())
+        if unit["chain"] and (joined := joined_chain(unit[0])):
+            yield joined, start, end
+
+
+def places_of_word(word: str, start: int) -> Iterator[tuple[str, int, int]]:
+    if (word.isascii() and word.isalpha()) or is_code(word):
+        yield word[:MAX_WORD], start, start + len(word)
+        return
+    for atom in ATOM.finditer(word):
+        first, last = start + atom.start(), start + atom.end()
+        if is_unspaced(atom[0]):
+            for number, pair in enumerate(pairs_of(atom[0])):
+                yield pair, first + number, first + number + len(pair)
+        else:
+            for term in forms_of(atom[0][:MAX_WORD]):
+                yield term, first, last
+
+
+def places_of_numbers(text: str, start: int) -> Iterator[tuple[str, int, int]]:
+    """Yield the terms of numbers with separators: each group, and the groups that may be one number."""
+    if text.isdecimal():
+        bare = [MARK + text] if LOCAL.fullmatch(text) else []
+        for term in (*forms_of(text[:MAX_WORD]), *bare):
+            yield term, start, start + len(text)
+        return
+    for run_start, groups in runs_of(text):
+        places = [(start + run_start + group.start(1), group[1]) for group in groups]
+        for place, digits in places:
+            for term in forms_of(digits[:MAX_WORD]):
+                yield term, place + max(0, len(digits[:MAX_WORD]) - len(term)), place + len(digits)
+        for first, last in joins_of(groups):
+            end = places[last - 1][0] + len(places[last - 1][1])
+            for term in forms_of("".join(digits for _, digits in places[first:last])):
+                yield term, start_of_last(len(term), places[first:last]), end
+        number = "".join(digits for _, digits in places[: MOST_GROUPS + 1])
+        if LOCAL.fullmatch(number):
+            yield MARK + number, places[0][0], places[-1][0] + len(places[-1][1])
+    for found in THOUSANDS.finditer(text):
+        yield digits_of(found[0])[:MAX_WORD], start + found.start(), start + found.end()
+
+
+def start_of_last(size: int, places: list[tuple[int, str]]) -> int:
+    """Return where the last digits begin, as many as `size`, of these groups."""
+    for place, digits in reversed(places):
+        if size <= len(digits):
+            return place + len(digits) - size
+        size -= len(digits)
+    return places[0][0]
+
+
+def runs_of(text: str) -> Iterator[tuple[int, list[re.Match[str]]]]:
+    """Yield the runs that may be one number, as their start and groups: commas end a run."""
+    start = 0
+    for run in (*BREAKS.finditer(text), None):
+        end = run.start() if run else len(text)
+        if groups := list(IN_GROUPS.finditer(text[start:end])):
+            yield start, groups
+        start = run.end() if run else end
+
+
+def joins_of(groups: list[re.Match[str]]) -> Iterator[tuple[int, int]]:
+    """Yield the first and last (excluded) group of what may be one number, such as a phone's."""
+    if len(groups) > MOST_GROUPS:
+        return
+    for first in range(len(groups)):
+        size = len(groups[first][1])
+        is_tight = True
+        for last in range(first + 1, len(groups)):
+            size += len(groups[last][1])
+            is_tight = is_tight and bool(TIGHT.fullmatch(groups[last - 1][2]))
+            is_whole = first == 0 and last == len(groups) - 1
+            if size in JOINED or (is_tight and is_whole and size < JOINED.start):
+                yield first, last + 1
+
+
+def forms_of(atom: str) -> Iterator[str]:
+    """Yield an atom, and of a number also the form without zeros, country and area in front."""
+    yield atom
+    if not atom.isdecimal() or (len(atom) < 10 and atom[0] != "0"):
+        return
+    number = atom.lstrip("0")
+    if number and number != atom:
+        yield number
+    if len(number) in (12, 13) and number.startswith("55") and NATIONAL.fullmatch(number[2:]):
+        number = number[2:]
+        yield number
+    if len(number) in (10, 11) and NATIONAL.fullmatch(number):
+        yield number[2:]
+
+
+def pairs_of(run: str) -> Iterator[str]:
+    """Yield each two neighbours, and the last character, of a script without spaces."""
+    yield from (first + second for first, second in pairwise(run))
+    yield run[-1]
+
+
+def joined_chain(text: str) -> str:
+    """Return "email" of "e-mail", and "" for a chain whose parts are found without being joined."""
+    joined = "".join(WORD.findall(text))[:MAX_WORD]
+    return joined if joined.isalpha() or is_code(joined) else ""
+
+
+def is_code(word: str) -> bool:
+    return word.isascii() and not word.isalpha() and len(ATOM.findall(word)) > MOST_ATOMS
+
+
+def is_unspaced(atom: str) -> bool:
+    return not atom.isascii() and bool(STARTS_UNSPACED.match(atom))
+
+
+def digits_of(text: str) -> str:
+    return "".join(re.findall(r"\d", text))
+
+
+# Queries
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A term to be found, or the beginning of one."""
+
+    text: str
+    is_prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    parts: "tuple[Expression, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    parts: "tuple[Expression, ...]"
+
+
+Expression = Term | Every | Either
+
+
+def expression_of(query: str) -> Every:
+    """Return what a hit has: every word of the query in some notation, the last one as a prefix.
+
+    Empty if the query has no word.
+    """
+    folded = bounded(fold(LABEL.sub(" ", query[:MAX_QUERY])))
+    units = list({unit[0]: unit for unit in UNIT.finditer(folded)}.values())[:MAX_TERMS]
+    return Every(tuple(part_of(unit, is_last=unit is units[-1]) for unit in units))
+
+
+def bounded(folded: str) -> str:
+    """Return the beginning of a folded query, up to MAX_ATOMS."""
+    atoms = 0
+    for atom in ATOM.finditer(folded):
+        atoms += len(atom[0]) if is_unspaced(atom[0]) else 1
+        if atoms > MAX_ATOMS:
+            return folded[: atom.start()]
+    return folded
+
+
+def has_words(query: str) -> bool:
+    return bool(WORD.search(fold(query[:MAX_QUERY])))
+
+
+def has_signs(query: str) -> bool:
+    """Whether the query has emoji or signs such as "+" and "#", which are in no index."""
+    plain = LABEL.sub(" ", query[:MAX_QUERY])
+    return any(char in "#@&%*" or unicodedata.category(char)[0] == "S" for char in plain)
+
+
+def phrase_of(text: str) -> str:
+    """Return the folded words of a text, to look for a phrase: " nao recebi o boleto "."""
+    return f" {' '.join(WORD.findall(fold(text[:MAX_SEARCHED])))} "
+
+
+def has_phrase(text: str, phrase: str) -> bool:
+    """Whether the words of `phrase` follow each other in the text. Signs between are not compared.
+
+    In scripts without spaces the phrase may begin and end inside a run.
+    """
+    phrase = phrase_of(phrase)
+    first = phrase[1:] if is_unspaced(phrase[1:2]) else phrase
+    return (first[:-1] if is_unspaced(first[-2:-1]) else first) in phrase_of(text)
+
+
+def terms_of(expression: Expression) -> set[Term]:
+    """Return all terms of an expression, to mark them in a text."""
+    if isinstance(expression, Term):
+        return {expression}
+    return {term for part in expression.parts for term in terms_of(part)}
+
+
+def part_of(unit: re.Match[str], *, is_last: bool) -> Expression:
+    if unit["numbers"]:
+        return numbers_part(unit[0], is_last=is_last)
+    if unit["time"]:
+        return time_part(unit, is_last=is_last)
+    words = WORD.findall(unit[0])
+    apart = every([word_part(word, is_last=is_last and word is words[-1]) for word in words])
+    joined = joined_chain(unit[0]) if unit["chain"] else ""
+    return either([Term(joined, is_last), apart] if joined else [apart])
+
+
+def time_part(unit: re.Match[str], *, is_last: bool) -> Expression:
+    """Return "14h30" and "14:30" alike, and "14h" as "14:00"."""
+    hour, minute = unit["hour"], unit["minute"] or unit["minutes"] or "00"
+    forms = [every([number_part(hour), number_part(minute, is_last=is_last)])]
+    if minute == "00":
+        forms.append(every([number_part(hour), Term("h", is_last)]))
+    return either([*forms, Term(unit[0], is_last)] if unit[0].isalnum() else forms)
+
+
+def word_part(word: str, *, is_last: bool) -> Expression:
+    """Return a word's atoms, or the word as a whole, as rows of older rules have it."""
+    whole = Term(word[:MAX_WORD], is_last)
+    atoms = ATOM.findall(word)
+    if is_code(word):
+        return whole
+    if len(atoms) == 2 and atoms[0].isdecimal() and atoms[1] in ("a", "o", "as", "os"):
+        atoms = atoms[:1]  # "2ª"
+    elif len(atoms) == 2 and atoms[0] == "no" and atoms[1].isdecimal():
+        atoms = atoms[1:]  # "nº445566"
+    apart = [atom_part(atom, is_last=is_last and atom is atoms[-1]) for atom in atoms]
+    return either([every(apart), whole])
+
+
+def atom_part(atom: str, *, is_last: bool) -> Expression:
+    if atom.isdecimal():
+        return number_part(atom, is_last=is_last)
+    if not is_unspaced(atom):
+        return Term(atom[:MAX_WORD], is_last)
+    if len(atom) == 1:
+        return Term(atom, is_prefix=True)
+    return every([Term(pair) for pair in dict.fromkeys(list(pairs_of(atom))[:-1])])
+
+
+def number_part(digits: str, *, is_last: bool = False) -> Expression:
+    """Return the notations of a number. A number without its area is not one with another area."""
+    digits = digits[:MAX_WORD]
+    forms = list(forms_of(digits))
+    parts: list[Expression] = [Term(digits, is_last)]
+    parts += [Term(form) for form in forms[1:]]
+    if len(forms) > 1 and LOCAL.fullmatch(forms[-1]) and NATIONAL.fullmatch(forms[-2].lstrip("0")):
+        parts[-1] = Term(MARK + forms[-1])
+    return either(parts)
+
+
+def numbers_part(text: str, *, is_last: bool) -> Expression:
+    """Return groups of digits as one number, as an amount, or each as its own number."""
+    groups = re.findall(r"\d+", text)
+    forms = [each_of(text, " ", is_last=is_last)]
+    if len(groups) > 1 and not BREAKS.search(text):
+        forms.append(number_part("".join(groups), is_last=is_last))
+    amount = THOUSANDS.sub(lambda found: digits_of(found[0]), text)
+    if amount != text:
+        forms.append(each_of(amount, None, is_last=is_last))
+    if re.search(r"[.,]00$", text):
+        forms.append(each_of(amount[:-3], None, is_last=is_last))
+    return either(forms)
+
+
+def each_of(text: str, separator: str | None, *, is_last: bool) -> Expression:
+    """Return the numbers of a text, all to be found: between spaces in any notation of their own."""
+    pieces = text.split(separator) if separator else re.findall(r"\d+", text)
+    pieces = [piece for piece in pieces if digits_of(piece)]
+    if separator and len(pieces) > 1:
+        return every(
+            [numbers_part(piece, is_last=is_last and piece is pieces[-1]) for piece in pieces]
+        )
+    groups = re.findall(r"\d+", text)
+    last = len(groups) - 1
+    return every(
+        [number_part(group, is_last=is_last and n == last) for n, group in enumerate(groups)]
+    )
+
+
+def every(parts: list[Expression]) -> Expression:
+    return parts[0] if len(parts) == 1 else Every(tuple(parts))
+
+
+def either(parts: list[Expression]) -> Expression:
+    parts = list(dict.fromkeys(parts))
+    return parts[0] if len(parts) == 1 else Either(tuple(parts))

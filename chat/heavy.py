@@ -26,8 +26,11 @@ def turn_to_read() -> AbstractContextManager[None]:
 
 def turn_to_read_all_of(conversation: Conversation) -> AbstractContextManager[None]:
     """Hold a turn if the conversation has many messages. Raises TooManyReads."""
-    is_heavy = conversation.message_count >= MANY_MESSAGES
-    return turn_to_read() if is_heavy else nullcontext()
+    return turn_to_read() if has_many_messages(conversation) else nullcontext()
+
+
+def has_many_messages(conversation: Conversation) -> bool:
+    return conversation.message_count >= MANY_MESSAGES
 
 
 def streamed(

@@ -57,6 +57,7 @@ PAGES = {
     "search": "/ui/search/",
     "hits": "/ui/search/?q=ola",
     "no hits": "/ui/search/?q=zzz",
+    "filtered hits": "/ui/search/?q=ola&direction=RECEIVED&from=2025-01-01",
     "a thread beside hits": f"/ui/{C}/?q=ola&message={M}",
     "deliveries": "/ui/deliveries/",
     "a bad filter of deliveries": "/ui/deliveries/?outcome=x",

@@ -31,7 +31,12 @@ def test_enlarged_everything_is_reached_by_scrolling_down_alone(page, start, say
         say(1, f"Mensagem {n}")
     close(0)
     page.set_viewport_size({"width": size[0], "height": size[1]})
-    for address in ("/ui/", f"/ui/{id_of(1)}/", f"/ui/{id_of(0)}/", "/ui/search/?q=mensagem"):
+    for address in (
+        "/ui/",
+        f"/ui/{id_of(1)}/",
+        f"/ui/{id_of(0)}/",
+        "/ui/search/?q=mensagem&exact=on",
+    ):
         page.goto(f"{address}{'&' if '?' in address else '?'}lang=pt-BR")
         assert page.evaluate(OUT_OF_REACH) == []
         assert page.evaluate(SCROLLS_SIDEWAYS) == []

@@ -1,15 +1,18 @@
 """The programs of the guides do what their pages say, on a real server with signatures."""
 
+import csv
 import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from time import monotonic, sleep
 from uuid import uuid4
 
 import pytest
@@ -23,37 +26,66 @@ pytestmark = pytest.mark.sqlite
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ANOTHER = "whsec_bm9uZSBvZiB0aGVzZSwgYnV0IHF1aXRlIGxvbmcgZW5vdWdo"
+GUIDES = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in ("senders", "readers"))
 SENDERS = (ROOT / "docs" / "senders.md").read_text()
 PROGRAM = r"<!-- run: {} -->\n```\w+\n(.*?)```"
-SUFFIXES = {"python": "py", "node": "mjs", "curl": "sh"}
-INTERPRETERS = {"python": sys.executable, "node": "node", "curl": "bash"}
+SUFFIXES = {"node": "mjs", "curl": "sh"}  # the others are Python
+INTERPRETERS = {"node": "node", "curl": "bash"}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def environ(tmp_path_factory):
     # The settings of the tests accept everything.
     given = {"DJANGO_SETTINGS_MODULE": "realmate.settings", "WEBHOOK_SECRETS": SECRET}
-    environ = set_up("granian", tmp_path_factory.mktemp("guides"), REALMATE_ENV_FILE="", **given)
+    return set_up("granian", tmp_path_factory.mktemp("guides"), REALMATE_ENV_FILE="", **given)
+
+
+@pytest.fixture(scope="module")
+def server(environ):
     with running("granian", environ) as server:
         yield server
 
 
+@pytest.fixture(scope="module")
+def token(environ):
+    created = manage("createtoken", "guides", environ)
+    return re.search(r"^\S{30,}$", created.stdout, re.MULTILINE)[0]
+
+
+def manage(*arguments):
+    *command, environ = arguments
+    return subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
 @pytest.fixture
-def run(server, tmp_path):
-    def run(name, *arguments, **environ):
-        interpreter = INTERPRETERS[name]
+def program(server, environ, tmp_path):
+    """The command and the environment of a program of the guides, in a folder of its own."""
+
+    def program(name, *arguments, **given):
+        interpreter = INTERPRETERS.get(name, sys.executable)
         if not shutil.which(interpreter):
             missing(f"{interpreter} is not installed")
-        program = tmp_path / f"program.{SUFFIXES[name]}"
-        program.write_text(re.search(PROGRAM.format(name), SENDERS, re.DOTALL)[1])
+        file = tmp_path / f"program.{SUFFIXES.get(name, 'py')}"
+        file.write_text(re.search(PROGRAM.format(name), GUIDES, re.DOTALL)[1])
         known = {"REALMATE_URL": f"http://127.0.0.1:{server.port}", "REALMATE_SECRET": SECRET}
-        return subprocess.run(
-            [interpreter, program, *arguments],
-            env=os.environ | known | environ,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        settings = {"env": os.environ | known | given, "cwd": tmp_path}
+        return [interpreter, file, *arguments], settings
+
+    return program
+
+
+@pytest.fixture
+def run(program):
+    def run(name, *arguments, **given):
+        command, settings = program(name, *arguments, **given)
+        return subprocess.run(command, **settings, capture_output=True, text=True, timeout=120)
 
     return run
 
@@ -123,6 +155,91 @@ def test_a_sender_tries_again_with_the_same_id_and_a_new_signature(run, file_of,
     for headers, body in seen:
         assert json.loads(body) == event
         Webhook(SECRET).verify(body, dict(headers))
+
+
+# Readers
+
+
+@pytest.fixture
+def deliver(server):
+    def deliver(**event):
+        body = json.dumps(make_event(**event)).encode()
+        answer = server.post(body, **signed(body, id=f"guide_{uuid4()}"))
+        assert answer.status_code in (200, 201)
+
+    return deliver
+
+
+@pytest.fixture
+def waiting(deliver):
+    """A conversation whose customer has waited since 2025."""
+    id = str(uuid4())
+    deliver(type="NEW_CONVERSATION", id=id)
+    deliver(type="NEW_MESSAGE", id=str(uuid4()), conversation_id=id, content=f"Quero cancelar {id}")
+    return id
+
+
+def test_the_mirror_has_what_is_stored_also_after_a_restart_and_an_erasure(
+    program, token, deliver, waiting, server, environ, tmp_path
+):
+    command, settings = program("mirror", REALMATE_TOKEN=token)
+
+    def mirrored(id):
+        with closing(sqlite3.connect(tmp_path / "mirror.sqlite3")) as copy:
+            row = copy.execute("SELECT body FROM conversation WHERE id = ?", [id]).fetchone()
+        return row and json.loads(row[0])
+
+    def stored(id):
+        answer = server.ask("GET", f"/conversations/{id}", Authorization=f"Bearer {token}")
+        return json.loads(answer.content)
+
+    with subprocess.Popen(command, **settings) as first:
+        wait_until(lambda: mirrored(waiting) == stored(waiting))
+        first.terminate()
+    another = str(uuid4())
+    deliver(type="NEW_CONVERSATION", id=another)
+    with subprocess.Popen(command, **settings) as second:
+        wait_until(lambda: mirrored(another) == stored(another))
+        manage("erase_conversation", waiting, "--yes", environ)
+        wait_until(lambda: mirrored(waiting)["messages"][0]["content"] == "")
+        second.terminate()
+
+
+def wait_until(holds):
+    deadline = monotonic() + 60
+    while True:
+        try:
+            if holds():
+                return
+        except sqlite3.OperationalError:  # the table is not there yet
+            pass
+        assert monotonic() < deadline
+        sleep(0.05)
+
+
+def test_the_alert_names_who_waits_too_long(run, token, waiting):
+    said = run("alert", REALMATE_TOKEN=token)
+    assert f"/ui/{waiting}/" in said.stdout, said.stderr
+    assert run("alert", REALMATE_TOKEN=token, MINUTES="99999999").stdout == ""
+
+
+def test_the_table_gets_what_has_changed_since(run, token, deliver, waiting, tmp_path):
+    def rows():
+        ended = run("table", REALMATE_TOKEN=token)
+        assert ended.returncode == 0, ended.stderr
+        with (tmp_path / "conversations.csv").open(newline="") as table:
+            return list(csv.DictReader(table))
+
+    before = rows()
+    assert [row["message_count"] for row in before if row["id"] == waiting] == ["1"]
+    deliver(type="NEW_MESSAGE", id=str(uuid4()), conversation_id=waiting)
+    added = rows()[len(before) :]
+    assert {row["id"]: row["message_count"] for row in added}[waiting] == "2"
+
+
+def test_the_search_prints_addresses(run, token, waiting):
+    said = run("find", "cancelar", waiting, REALMATE_TOKEN=token)
+    assert said.stdout.strip().endswith(f"/ui/{waiting}/"), said.stderr
 
 
 @contextmanager

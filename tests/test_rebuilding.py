@@ -126,6 +126,13 @@ def test_messages_that_search_cannot_find_are_named(lived, capsys):
     assert "2 conversations are equal" in check(capsys)
 
 
+def test_a_search_index_of_an_older_version_is_named(lived, capsys):
+    said = "The search index has rows of an older version: run manage.py reindex"
+    assert said not in check(capsys)
+    MessageWords.objects.filter(message__id=M).update(words=["old"])
+    assert said in check(capsys)
+
+
 def test_no_text_is_shown(lived, capsys):
     Message.objects.filter(id=M).update(content="a secret")
     assert "secret" not in found(capsys)

@@ -8,6 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from chat.folding import RULE
 from chat.models import Conversation, Message, MessageWords
 from chat.upkeep import reindexing
 from chat.upkeep.erasure import erase
@@ -39,7 +40,10 @@ def found(query):
 
 def test_missing_rows_are_written_in_many_batches(five, capsys, monkeypatch):
     monkeypatch.setattr(reindexing, "AT_ONCE", 2)
-    assert "5 messages read. 4 search rows were missing, and are there now." in reindex(capsys)
+    assert (
+        "5 messages read. 4 search rows were missing or out of date, and are right now."
+        in reindex(capsys)
+    )
     assert found("fatura") == {id_of(number) for number in range(5)}
 
 
@@ -55,12 +59,46 @@ def test_an_interruption_keeps_what_was_written(five, capsys, monkeypatch):
 
 
 def test_all_rows_can_be_written_anew(five, capsys):
-    MessageWords.objects.filter(message__id=id_of(2)).update(words=["rasurado"])
+    MessageWords.objects.filter(message__id=id_of(2)).update(words=[RULE, "rasurado"])
     assert "0 search rows" not in reindex(capsys)
     assert found("rasurado") == {id_of(2)}
     assert "5 messages read. 5 search rows were written." in reindex(capsys, "--all")
     assert found("rasurado") == set()
     assert len(found("fatura")) == 5
+
+
+def test_rows_of_an_older_rule_are_written_anew(five, capsys, monkeypatch):
+    """Newest first, so that the oldest message tells whether an interrupted run must go on."""
+    reindex(capsys)
+    assert not reindexing.is_reindex_due()
+    MessageWords.objects.filter(message__id__in=[id_of(0), id_of(3)]).update(words=["fatura"])
+    assert reindexing.is_reindex_due()
+    monkeypatch.setattr(reindexing, "AT_ONCE", 2)
+    next(reindexing.reindex(every=False))
+    assert reindexing.is_reindex_due()
+    assert found("numero") == {id_of(number) for number in (1, 2, 3, 4)}
+    assert "1 search rows were missing or out of date" in reindex(capsys)
+    assert not reindexing.is_reindex_due()
+    assert len(found("numero")) == 5
+
+
+def test_upkeep_writes_rows_of_an_older_rule(five, capsys):
+    call_command("upkeep")
+    assert "search: 4 search rows of an older version written anew" in capsys.readouterr().out
+    assert not reindexing.is_reindex_due()
+
+
+def test_an_old_row_still_finds_its_words(five):
+    MessageWords.objects.filter(message__id=id_of(2)).update(
+        words=["fatura", "10h30", "東京タワー"]
+    )
+    assert found("fatura 10h") == found("10h30") == found("東京タワー") == {id_of(2)}
+
+
+def test_an_erasure_makes_no_reindex_due(five, capsys):
+    reindex(capsys)
+    erase(UUID(C), at=NOW)
+    assert not reindexing.is_reindex_due()
 
 
 def test_erased_messages_get_a_row_without_words(five, capsys):

@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection
 
-from chat.folding import fold, terms_of, words_of
+from chat.folding import MAX_ATOMS, Term, expression_of, fold, terms_of, words_of
 from chat.models import Message, MessageWords
 from chat.views.snippets import Piece, snippet
 from tests.conftest import OTHER_C, C, M, id_of, make_event
@@ -170,12 +170,43 @@ def test_a_pasted_id_leads_to_what_it_names(lead, id, address, change):
 
 
 @pytest.mark.parametrize(
+    "dress",
+    [
+        *("{{{}}}", '"{}"', "'{}'", '"{}",', "{},", "({}).", "<{}>", "[{}]", "`{}`", "#{}", "“{}”"),
+        *("urn:uuid:{}", "URN:UUID:{}", "uuid:{}", "\u200b{}\ufeff"),
+    ],
+    ids=ascii,
+)
+def test_an_id_leads_in_any_dress(lead, dress):
+    assert lead(dress.format(C)) == f"/ui/{C}/"
+    assert lead(dress.format(M)) == f"/ui/{C}/?message={M}"
+    assert lead(dress.format(C.replace("-", ""))) == f"/ui/{C}/"
+    assert lead(dress.format(C.replace("-", "\u2013").upper())) == f"/ui/{C}/"
+
+
+@pytest.mark.parametrize("start", ["", "http://127.0.0.1:8000", "https://chat.example.com", " "])
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        (f"/ui/{C}/", f"/ui/{C}/"),
+        (f"/ui/{C}/?filter=OPEN#end", f"/ui/{C}/"),
+        (f"/ui/{C}/?q=a&message={M}", f"/ui/{C}/?message={M}"),
+        (f"/ui/{C}/?message={OTHER_C}", f"/ui/{C}/"),
+        (f"/ui/{C.upper()}/print/", f"/ui/{C}/"),
+        (f"/conversations/{C}/", f"/ui/{C}/"),
+    ],
+)
+def test_a_pasted_address_leads_to_its_conversation_or_message(lead, start, path, address):
+    assert lead(f"{start}{path}") == address
+
+
+@pytest.mark.parametrize(
     "text",
     [
-        *(OTHER_C, OTHER_C[:8], M[:8], f"{C} {M}", f"{C},", f"#{C[:8]}", f"/ui/{C}/"),
-        *(C[:-1], f"{C}0", C[:7], C[:9], C[:13], C[9:], C[-9:], C[9:17]),
-        *(C.replace("-", ""), C.replace("-", " "), C.replace("-", "\u2013"), f"{{{C}}}"),
-        *(f"urn:uuid:{C}", f'"{C}"', f"g{C[1:]}", f"g{C[1:8]}", "%", "________", "0" * 8, "f" * 36),
+        *(OTHER_C, OTHER_C[:8], M[:8], f"{C} {M}", f"/ui/{OTHER_C}/", f"/ui/{C}0/"),
+        *(C[:-1], f"{C}0", C[:7], C[:9], C[:13], C[9:], C[-9:]),
+        *(C.replace("-", " "), f"o id {C}", f"{C}0".replace("-", ""), f"urn:{C}"),
+        *(f"g{C[1:]}", f"g{C[1:8]}", "%", "________", "0" * 8, "f" * 36),
         *(C.replace("6", "\u0666"), C[:8].replace("6", "\uff16"), f"{C}\x00", f"{C[:4]} {C[4:8]}"),
     ],
     ids=ascii,
@@ -207,7 +238,8 @@ def test_each_word_is_held_once():
 
 
 def test_a_query_has_bounded_terms():
-    assert len(terms_of(" ".join(map(str, range(500))))) <= 32
+    for query in (" ".join(map(str, range(500))), "a-" * 500, "東京" * 500, "1я" * 500, "1." * 500):
+        assert len(terms_of(expression_of(query))) <= 3 * MAX_ATOMS
 
 
 # Snippets
@@ -216,7 +248,7 @@ def test_a_query_has_bounded_terms():
 def marked(text, query):
     return "".join(
         f"[{piece.text}]" if piece.is_hit else piece.text
-        for piece in snippet(text, terms_of(query))
+        for piece in snippet(text, terms_of(expression_of(query)))
     )
 
 
@@ -244,7 +276,7 @@ def test_a_snippet_marks_what_was_found_as_it_was_written(text, query, expected)
 @pytest.mark.parametrize("before", ["", "olá, " * 100])
 def test_a_hit_in_a_long_word_is_marked(length, before):
     word = "x" * length
-    pieces = snippet(f"{before}{word} fim", terms_of(word))
+    pieces = snippet(f"{before}{word} fim", terms_of(expression_of(word)))
     [hit] = [piece.text for piece in pieces if piece.is_hit]
     assert hit == word[: len(hit)]
     assert len(hit) == length or len(hit) >= 120
@@ -252,8 +284,50 @@ def test_a_hit_in_a_long_word_is_marked(length, before):
 
 def test_a_snippet_of_a_long_text_is_bounded():
     assert len(marked("palavra " * 12_000, "palavra")) < 300
-    assert Piece("…") in snippet("x" * 100_000, ["y"])
+    assert Piece("…") in snippet("x" * 100_000, [Term("y")])
 
 
 def test_a_sign_that_holds_two_of_the_words_is_shown_once():
-    assert "".join(piece.text for piece in snippet("usar ½ xícara", ["1", "2"])) == "usar ½ xícara"
+    assert (
+        "".join(piece.text for piece in snippet("usar ½ xícara", [Term("1"), Term("2")]))
+        == "usar ½ xícara"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "expected"),
+    [
+        ("CPF 123.456.789-09, ok", "12345678909", "CPF [123.456.789-09], ok"),
+        ("ligue (11) 98765-4321", "987654321", "ligue (11) [98765-4321]"),
+        ("um e-mail", "email", "um [e-mail]"),
+        ("a placa ABC1D23.", "abc-1d23", "a placa [ABC1D23]."),
+        ("às 14h30", "14:30", "às [14]h[30]"),
+        ("paga\u200bmento feito", "pagamento", "[paga\u200bmento] feito"),
+        ("pago na cafe\u0301", "cafe", "pago na [cafe\u0301]"),
+        ("東京タワーへ", "タワー", "東京[タワー]へ"),
+        ("em Łódź", "lodz", "em [Łódź]"),
+    ],
+    ids=ascii,
+)
+def test_a_snippet_marks_another_notation_as_it_was_written(text, query, expected):
+    assert marked(text, query) == expected
+
+
+def test_a_snippet_shows_every_word_where_they_stand_far_apart():
+    text = f"{'a ' * 200}boleto {'b ' * 200}pago {'c ' * 200}"
+    shown = marked(text, "boleto pago")
+    assert "[boleto]" in shown
+    assert "[pago]" in shown
+    assert shown.count("…") == 3
+    assert len(shown) < 300
+
+
+@pytest.mark.parametrize(
+    "cluster", ["e\u0301", "👩\u200d👩\u200d👧", "👍🏽", "🇧🇷", "각", "กำ", "❤\ufe0f"], ids=ascii
+)
+@pytest.mark.parametrize("moved", range(8))
+def test_a_snippet_is_cut_between_characters_as_readers_see_them(cluster, moved):
+    text = "x" * moved + cluster * 60 + " boleto " + cluster * 200
+    for piece in snippet(text, terms_of(expression_of("boleto"))):
+        rest = piece.text.strip("x…").replace(" ", "")
+        assert piece.is_hit or rest == cluster * (len(rest) // len(cluster))

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from chat.database import statements
 from chat.database.statements import Lookup, execute, insert, update
+from chat.folding import Term
 from chat.models import (
     CHANGED_BY_A_MESSAGE,
     Conversation,
@@ -306,7 +307,7 @@ WORDS = {1: ["boleto", "pago"], 2: ["açúcar", "boleto", "2025"], 3: [], 4: ["�
 
 
 def hits(word):
-    found = MessageWords.objects.filter(words__find=[word]).order_by("pk")
+    found = MessageWords.objects.filter(words__find=Term(word)).order_by("pk")
     return list(found.values_list("pk", flat=True))
 
 

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from chat.events.payloads import Id, Timestamp, field_errors
-from chat.folding import MAX_QUERY, MAX_TERMS, words_of
+from chat.folding import MAX_QUERY, MAX_TERMS, WORD, fold
 from chat.models import Conversation, Delivery, Sort
 from chat.refusals import OF_EVENTS, BadParameters, FieldError
 from chat.statistics import DEFAULT_PERIOD, PERIODS
@@ -97,7 +97,7 @@ def cursor_parameter(value: str) -> str:
 
 
 def search_parameter(value: str) -> str:
-    words = words_of(value)
+    words = set(WORD.findall(fold(value)))
     if not words:
         raise PydanticCustomError("no_words", "Must have a letter or a digit.")
     if len(value) > MAX_QUERY or len(words) > MAX_TERMS:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from django.db.models import Model
 from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response, patch_cache_control
 from pydantic import BaseModel
 from rest_framework.request import Request
@@ -32,7 +33,7 @@ from chat.api.spreadsheets import XLSX, xlsx_of
 from chat.api.transcripts import csv_of, text_of
 from chat.database.keyset import BadCursor, Page, page_of
 from chat.events.payloads import parse_id
-from chat.heavy import streamed, turn_to_read_all_of
+from chat.heavy import has_many_messages, streamed, turn_to_read_all_of
 from chat.models import (
     SIDES,
     Conversation,
@@ -93,20 +94,20 @@ def conversations_page(parameters: ConversationParameters, cursor: str) -> Page[
 class ConversationDetail(Read):
     """One conversation with all its messages."""
 
-    def get(self, request: Request, id: str) -> HttpResponse:
+    def get(self, request: Request, id: str) -> HttpResponseBase:
         conversation = find_conversation(id)
         etag = f'"{FORMAT}-{current_generation()}-{conversation.revision}"'
-        response = get_conditional_response(request, etag=etag)
+        response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
         if response is None:
-            is_head = request.method == "HEAD"
-            response = without_a_body() if is_head else Response(whole(conversation))
+            reads_nothing = request.method == "HEAD" and has_many_messages(conversation)
+            response = without_a_body() if reads_nothing else Response(whole(conversation))
         response["ETag"] = etag
         return response
 
 
-def without_a_body() -> HttpResponse:
-    """Answer HEAD where GET does heavy work. REST framework's response would lose its type."""
-    return HttpResponse(content_type="application/json")
+def without_a_body() -> StreamingHttpResponse:
+    """Answer HEAD where GET does heavy work. A stream, because its Content-Length is not known."""
+    return StreamingHttpResponse((), content_type="application/json")
 
 
 def whole(conversation: Conversation) -> bytes:
@@ -226,7 +227,7 @@ def with_etag(request: Request, out: BaseModel) -> HttpResponse:
 class Stats(Read):
     """The figures of the statistics page."""
 
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: Request) -> HttpResponseBase:
         parameters = StatsParameters.read(request.query_params)
         if request.method == "HEAD":
             return without_a_body()

@@ -35,13 +35,16 @@ def batches(
         yield batch
 
 
-def key_batches(rows: QuerySet[Any], most: int = KEYS_A_BATCH) -> Iterator[list[Any]]:
+def key_batches(
+    rows: QuerySet[Any], most: int = KEYS_A_BATCH, *, last_first: bool = False
+) -> Iterator[list[Any]]:
     """Yield all keys in order, some at a time, so that no read transaction stays open."""
-    found = rows.order_by("pk").values_list("pk", flat=True)
+    order, beyond = ("-pk", "pk__lt") if last_first else ("pk", "pk__gt")
+    found = rows.order_by(order).values_list("pk", flat=True)
     part = list(found[:most])
     while part:
         yield part
-        part = list(found.filter(pk__gt=part[-1])[:most])
+        part = list(found.filter(**{beyond: part[-1]})[:most])
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import django.db.models.deletion
 import django.db.models.functions.comparison
 from django.db import migrations, models
 
-from chat.folding import words_of
+from chat.folding import indexed
 
 
 TABLE = "chat_messagewords"
@@ -47,7 +47,7 @@ def index_messages(apps, schema_editor):
     messages = rows_of("Message", apps, schema_editor).order_by("arrival").only("arrival", "content").iterator()
     while some := list(islice(messages, 1000)):
         rows_of("MessageWords", apps, schema_editor).bulk_create(
-            apps.get_model("chat", "MessageWords")(message_id=message.arrival, words=words_of(message.content))
+            apps.get_model("chat", "MessageWords")(message_id=message.arrival, words=indexed(message.content))
             for message in some
         )
 

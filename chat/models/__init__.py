@@ -40,7 +40,7 @@ from chat.models.messages import (
 from chat.models.seen import Seen
 from chat.models.tokens import Token
 from chat.models.users import User
-from chat.models.words import MessageWords
+from chat.models.words import HitFilters, MessageWords
 
 __all__ = [
     "CHANGED_BY_A_MESSAGE",
@@ -63,6 +63,7 @@ __all__ = [
     "Direction",
     "Filter",
     "Generation",
+    "HitFilters",
     "LoginAttempts",
     "Message",
     "MessageQuerySet",

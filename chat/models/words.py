@@ -2,26 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
+from django.db.models import ExpressionWrapper, Max, Min, Q
+from django.db.models.functions import Substr
 
-from chat.database.keyset import Page, cursor_of, decoded
-from chat.folding import terms_of, words_of
+from chat.database.keyset import Page, cursor_of, decoded, page_of
+from chat.folding import (
+    MAX_SEARCHED,
+    RULE,
+    Every,
+    Term,
+    expression_of,
+    has_phrase,
+    indexed,
+)
 from chat.models.messages import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
     from uuid import UUID
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from chat.database.keyset import Ordering
+    from chat.folding import Expression
     from chat.models.conversations import Conversation, ConversationQuerySet
 
 NEWEST_FIRST: Ordering = ("-arrival",)
 # The most hits that a page of found conversations reads.
 HITS_A_PAGE = 1_000
+# The texts that are read at once to look for a phrase.
+TEXTS_AT_ONCE = 50
+HITS_NEWEST_FIRST: Ordering = ("-message_id",)
+
+
+@dataclass(frozen=True, slots=True)
+class HitFilters:
+    """What the hits of a search must be, besides having its words. Times are of the messages.
+
+    `until` is excluded. With `is_exact` the words stand side by side.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    direction: str = ""
+    state: str = ""
+    conversation: UUID | None = None
+    is_exact: bool = False
+
+    @property
+    def condition(self) -> Q:
+        """The condition for the row of a hit. Empty without such a filter."""
+        given = {
+            "message__timestamp__gte": self.since,
+            "message__timestamp__lt": self.until,
+            "message__direction": self.direction,
+            "message__conversation__state": self.state,
+            "message__conversation": self.conversation,
+        }
+        return Q(**{name: value for name, value in given.items() if value})
+
+
+NO_FILTERS = HitFilters()
 
 
 if TYPE_CHECKING:
@@ -50,7 +97,7 @@ class WordsField(TextFieldOfWords):
 
 @WordsField.register_lookup
 class Find(models.Lookup):
-    """Match all terms, the last one as a prefix. Terms are letters and digits: nothing to escape."""
+    """Match an expression of terms. Terms are letters, digits and §: nothing to escape."""
 
     lookup_name = "find"
     prepare_rhs = False
@@ -58,13 +105,25 @@ class Find(models.Lookup):
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[str]]:
         # Without positions FTS5 matches only the whole table, through the column of the same name.
         table = connection.ops.quote_name(self.lhs.target.model._meta.db_table)
-        query = " AND ".join(f'"{term}"' for term in self.rhs) + "*"
-        return f"{connection.ops.quote_name(self.lhs.alias)}.{table} MATCH %s", [query]
+        match = f"{connection.ops.quote_name(self.lhs.alias)}.{table} MATCH %s"
+        return match, [written(self.rhs, FTS5)]
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
         lhs, params = self.process_lhs(compiler, connection)
-        query = " & ".join(f"'{term}'" for term in self.rhs) + ":*"
-        return f"{lhs} @@ %s::tsquery", (*params, query)
+        return f"{lhs} @@ %s::tsquery", (*params, written(self.rhs, TSQUERY))
+
+
+# How an engine writes a term, the beginning of a term, "and" and "or".
+FTS5 = ('"{}"', '"{}" *', " AND ", " OR ")
+TSQUERY = ("'{}'", "'{}':*", " & ", " | ")
+
+
+def written(expression: Expression, syntax: tuple[str, str, str, str]) -> str:
+    term, prefix, every, either = syntax
+    if isinstance(expression, Term):
+        return (prefix if expression.is_prefix else term).format(expression.text)
+    sign = every if isinstance(expression, Every) else either
+    return f"({sign.join(written(part, syntax) for part in expression.parts)})"
 
 
 class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
@@ -72,13 +131,52 @@ class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
         """Index messages in the transaction that stores them, so the index is never behind."""
         self.bulk_create([self.model.of(message) for message in messages])
 
+    def by_this_rule(self) -> MessageWordsQuerySet:
+        """Return the rows whose terms the current RULE has made."""
+        return self.filter(words__find=Term(RULE))
+
     def search(self, query: str) -> MessageWordsQuerySet:
         """Return the hits, latest arrival first, each with its message and conversation."""
-        terms = terms_of(query)
-        if not terms:
+        expression = expression_of(query)
+        if not expression.parts:
             return self.none()
-        found = self.filter(words__find=terms).order_by("-message_id")
+        found = self.filter(words__find=expression).order_by("-message_id")
         return found.select_related("message__conversation").defer("words")
+
+    def hits(
+        self, query: str, filters: HitFilters = NO_FILTERS, *, size: int, cursor: str = ""
+    ) -> Page[MessageWords]:
+        """Return a page of hits that fit the filters, latest arrival first. Raises BadCursor.
+
+        A page with filters reads at most HITS_A_PAGE hits, so it may be short or empty and still
+        have a next page.
+        """
+        hits = self.search(query)
+        if filters == NO_FILTERS:
+            return page_of(hits, HITS_NEWEST_FIRST, size=size, cursor=cursor)
+        if cursor:
+            hits = hits.filter(message_id__lt=decoded(cursor, MessageWords, HITS_NEWEST_FIRST)[0])
+        if filters.conversation:
+            hits = hits.within(filters.conversation)
+        fits = filters.condition & Q(message__isnull=False)
+        fitting = ExpressionWrapper(fits, output_field=models.BooleanField())
+        read = list(hits.values_list("message", fitting)[: HITS_A_PAGE + 1])
+        kept = (arrival for arrival, does_fit in read[:HITS_A_PAGE] if does_fit)
+        found = list(islice(with_phrase(kept, query) if filters.is_exact else kept, size + 1))
+        position = found[size - 1] if len(found) > size else last_of(read)
+        following = (
+            cursor_of(MessageWords(message_id=position), HITS_NEWEST_FIRST) if position else ""
+        )
+        rows = self.filter(pk__in=found[:size]).select_related("message__conversation")
+        return Page(list(rows.defer("words").order_by("-message_id")), following)
+
+    def within(self, conversation: UUID) -> MessageWordsQuerySet:
+        """Return the rows between a conversation's first and last message, also of others."""
+        messages = Message.objects.filter(conversation=conversation)
+        ends = messages.aggregate(first=Min("arrival"), last=Max("arrival"))
+        if ends["first"] is None:
+            return self.none()
+        return self.filter(message_id__gte=ends["first"], message_id__lte=ends["last"])
 
     def conversations(
         self, query: str, *, among: ConversationQuerySet, size: int, cursor: str = ""
@@ -98,6 +196,20 @@ class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
         rows = among.model.objects.in_bulk(ids)
         following = cursor_of(Message(arrival=position), NEWEST_FIRST) if position else ""
         return Page([rows[id] for id in ids if id in rows], following)
+
+
+def with_phrase(arrivals: Iterable[int], phrase: str) -> Iterator[int]:
+    """Yield the messages whose text has the phrase, in the same order. Reads some texts at a time."""
+    remaining = iter(arrivals)
+    while some := list(islice(remaining, TEXTS_AT_ONCE)):
+        searched = Substr("content", 1, MAX_SEARCHED)
+        texts = dict(Message.objects.filter(pk__in=some).values_list("pk", searched))
+        yield from (arrival for arrival in some if has_phrase(texts.get(arrival, ""), phrase))
+
+
+def last_of(read: list[tuple[int, bool]]) -> int | None:
+    """Return the arrival of the last hit of a full page that has more behind it."""
+    return read[HITS_A_PAGE - 1][0] if len(read) > HITS_A_PAGE else None
 
 
 def first_conversations(
@@ -138,4 +250,4 @@ class MessageWords(models.Model):
 
     @classmethod
     def of(cls, message: Message) -> MessageWords:
-        return cls(message_id=message.arrival, words=words_of(message.content))
+        return cls(message_id=message.arrival, words=indexed(message.content))

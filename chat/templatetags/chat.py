@@ -144,7 +144,8 @@ def left_pane_query(context: Context, lead: str = "?") -> str:
     """Return the query string of the list or the search in the left pane, after `lead`."""
     if query := context.get("query"):
         cursor = context["request"].GET.get("hits_cursor", "")
-        parameters = urlencode({"q": query} | ({"hits_cursor": cursor} if cursor else {}))
+        filters = context.get("search_filters") or {}
+        parameters = urlencode({"q": query} | filters | ({"hits_cursor": cursor} if cursor else {}))
     else:
         parameters = listing_query(context.get("listing"))[1:]
     return f"{lead}{parameters}" if parameters else ""

@@ -19,6 +19,7 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from chat.database.batches import taking_turns
 from chat.database.migrated import writing
 from chat.database.statements import execute, in_parts
+from chat.folding import indexed
 from chat.models import Change, Conversation, Delivery, Message, MessageWords
 from chat.upkeep import erasure_list
 from chat.upkeep.erasure_list import Happened
@@ -84,7 +85,7 @@ def empty(id: UUID, *, at: datetime, using: str) -> None:
         conversation.erase(at=at)
         conversation.save(using=using, force_insert=True)
         return
-    MessageWords.objects.using(using).filter(message__conversation=id).update(words=[])
+    MessageWords.objects.using(using).filter(message__conversation=id).update(words=indexed(""))
     conversation.messages.update(content="")
     conversation.erase(at=at)
     conversation.save(using=using, force_update=True)

@@ -1,4 +1,4 @@
-"""Write missing rows of the search index, or all rows anew."""
+"""Write rows that the search index lacks or an older rule has made, or all rows anew."""
 
 from collections.abc import Collection, Iterator
 from operator import itemgetter
@@ -17,15 +17,28 @@ def unsearchable(messages: QuerySet[Message]) -> QuerySet[Message]:
     return messages.filter(words=None)
 
 
+def is_reindex_due() -> bool:
+    """Whether rows of an older rule are left. Looks only at the oldest message, the last to be mended."""
+    oldest = Message.objects.order_by("pk").values_list("pk", flat=True)[:1]
+    return any(out_of_date([pk]) for pk in oldest)
+
+
+def out_of_date(keys: list[int]) -> set[int]:
+    """Return those of the messages that have no search row, or one of an older rule."""
+    between = {"pk__gte": min(keys), "pk__lte": max(keys)}  # FTS5 can seek to the first
+    right = MessageWords.objects.by_this_rule().filter(**between)
+    return set(keys).difference(right.values_list("pk", flat=True))
+
+
 def reindex(*, every: bool) -> Iterator[tuple[int, int]]:
-    """Write the rows of unsearchable messages, or of `every` message, in the order of arrival.
+    """Write the rows of messages that lack a right one, or of `every` message, newest first.
 
     Yield the messages read and the rows written; other writers get in between. May be interrupted
     and run again.
     """
-    for keys in key_batches(Message.objects.all(), AT_ONCE):
-        messages = Message.objects.filter(pk__in=keys).order_by("pk")
-        yield len(keys), write_rows(messages if every else unsearchable(messages))
+    for keys in key_batches(Message.objects.all(), AT_ONCE, last_first=True):
+        wrong = keys if every else out_of_date(keys)
+        yield len(keys), write_rows(Message.objects.filter(pk__in=wrong).order_by("pk"))
 
 
 def write_rows(messages: QuerySet[Message]) -> int:

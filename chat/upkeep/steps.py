@@ -14,6 +14,7 @@ from chat.events.ingest import apply_waiting
 from chat.models import Change, Conversation, LoginAttempts
 from chat.upkeep import erasure, erasure_list, pruning
 from chat.upkeep.erasure_list import Happened
+from chat.upkeep.reindexing import is_reindex_due, reindex
 
 # A step that has more to do goes on the next time.
 MOST_SECONDS = 600
@@ -90,6 +91,12 @@ def forget_login_attempts(now: datetime) -> Iterator[int]:
     return delete_in_batches(LoginAttempts.objects.outdated(at=now))
 
 
+def write_search_rows(now: datetime) -> Iterator[int]:
+    """Write the search rows that an older version has made anew."""
+    if is_reindex_due():
+        yield from (rows for _, rows in reindex(every=False))
+
+
 def finish_erasures(now: datetime) -> Iterator[int]:
     """Erase listed conversations that are not erased, and scrub listed ones that are not scrubbed.
 
@@ -116,5 +123,6 @@ STEPS: dict[str, Step] = {
     "changes": prune_changes,
     "sessions": delete_sessions,
     "logins": forget_login_attempts,
+    "search": write_search_rows,
     "erasures": finish_erasures,
 }

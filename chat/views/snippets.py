@@ -1,16 +1,24 @@
 """One line of a message, around the hits of a search."""
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from chat.folding import MAX_WORD, WORD, fold
+from chat.folding import Term, fold, places_of
 
 fold_one = lru_cache(maxsize=4_096)(fold)
 
 BEFORE_A_HIT = 40
 SNIPPET_LENGTH = 160
+# How many parts of a text a snippet shows, if its words stand far apart, and how long each is.
+MOST_PARTS = 3
+PART_LENGTH = 80
 MAX_LOOKED_THROUGH = 10_000
+MAX_CLUSTER = 32
+JOINER = "\u200d"
+
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,45 +29,157 @@ class Piece:
     is_hit: bool = False
 
 
-def snippet(text: str, terms: list[str]) -> list[Piece]:
-    """Return one line around the first hit, cut on whole characters, with all its hits marked."""
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """The start and end of a hit in the original text, and the term that it has."""
+
+    start: int
+    end: int
+    term: Term
+
+
+def snippet(text: str, terms: Iterable[Term]) -> list[Piece]:
+    """Return one line around the hits, cut between characters as readers see them.
+
+    All its hits are marked. Words that stand far apart are shown in parts of their own.
+    """
     text = text[:MAX_LOOKED_THROUGH]
     hits = list(hits_in(text, terms))
-    start = max(0, hits[0][0] - BEFORE_A_HIT) if hits else 0
-    end = start + SNIPPET_LENGTH
-    shown = [(first, min(last, end)) for first, last in hits if first < end]
-    pieces = list(pieces_of(text, shown, start, end))
-    leading = [Piece("…")] if start else []
-    trailing = [Piece("…")] if end < len(text) else []
-    return [*leading, *pieces, *trailing]
+    marked = merged((outwards(text, hit.start, -1), outwards(text, hit.end, 1)) for hit in hits)
+    pieces: list[Piece] = []
+    done = 0
+    for start, end in parts_of(text, hits):
+        if start > done:
+            pieces.append(Piece("…"))
+        pieces += pieces_of(text, marked, start, end)
+        done = end
+    return [*pieces, Piece("…")] if done < len(text) else pieces
 
 
-def pieces_of(text: str, hits: Iterable[tuple[int, int]], start: int, end: int) -> Iterator[Piece]:
+def parts_of(text: str, hits: list[Hit]) -> list[Span]:
+    """Return the parts of the text to show: one, or the parts around words that stand far apart."""
+    firsts: dict[Term, int] = {}
+    for hit in hits:
+        firsts.setdefault(hit.term, hit.start)
+    begins = sorted(set(firsts.values())) or [0]
+    near = begins[-1] <= max(0, begins[0] - BEFORE_A_HIT) + SNIPPET_LENGTH // 2
+    length = SNIPPET_LENGTH if len(begins) == 1 or near else PART_LENGTH
+    parts: list[Span] = []
+    for begin in begins:
+        if parts and begin < parts[-1][1] - BEFORE_A_HIT // 2:
+            continue
+        start = inwards(text, max(begin - BEFORE_A_HIT * length // SNIPPET_LENGTH, 0))
+        parts.append((start, inwards(text, start + length)))
+    return merged(parts[:MOST_PARTS])
+
+
+def pieces_of(text: str, hits: Iterable[Span], start: int, end: int) -> Iterator[Piece]:
     done = start
     for first, last in hits:
-        if first < done:
-            continue  # one character can be two words: "½"
-        yield Piece(text[done:first])
-        yield Piece(text[first:last], is_hit=True)
-        done = last
+        first, last = max(first, start), min(last, end)
+        if first < last:
+            yield Piece(text[done:first])
+            yield Piece(text[first:last], is_hit=True)
+            done = last
     yield Piece(text[done:end])
 
 
-def hits_in(text: str, terms: list[str]) -> Iterator[tuple[int, int]]:
-    """Yield the start and end of each hit in the original text, in the order of the text."""
-    if not terms:
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Return the spans in order, those that touch as one."""
+    found: list[Span] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((start, end))
+    return found
+
+
+def hits_in(text: str, terms: Iterable[Term]) -> Iterator[Hit]:
+    """Yield each hit, in the order of the text: of a prefix its letters, else the whole word."""
+    whole = {term.text: term for term in terms if not term.is_prefix}
+    prefixes = [term for term in terms if term.is_prefix]
+    if not (whole or prefixes):
         return
-    *whole, prefix = terms
     folded, positions = fold_with_positions(text)
-    for match in WORD.finditer(folded):
-        word = match[0][:MAX_WORD]
-        if word in whole or word == prefix:
-            yield positions[match.start()], positions[match.end() - 1] + 1
-        elif word.startswith(prefix):
-            yield positions[match.start()], positions[match.start() + len(prefix) - 1] + 1
+    for term, start, end in places_of(folded):
+        if found := whole.get(term):
+            yield Hit(positions[start], positions[end - 1] + 1, found)
+        for prefix in prefixes:
+            if term.startswith(prefix.text):
+                is_part = term != prefix.text and folded.startswith(prefix.text, start)
+                last = start + len(prefix.text) if is_part else end
+                yield Hit(positions[start], positions[last - 1] + 1, prefix)
 
 
 def fold_with_positions(text: str) -> tuple[str, list[int]]:
     parts = [fold_one(char) for char in text]
     positions = [number for number, part in enumerate(parts) for _ in part]
     return "".join(parts), positions
+
+
+# Grapheme clusters
+
+
+def inwards(text: str, place: int) -> int:
+    """Return the last place up to this one that lies between two grapheme clusters."""
+    return outwards(text, place, -1)
+
+
+def outwards(text: str, place: int, step: int) -> int:
+    """Return the next place in this direction that lies between two grapheme clusters."""
+    place = min(place, len(text))
+    for moved in range(MAX_CLUSTER):
+        if is_boundary(text, place + moved * step):
+            return place + moved * step
+    return place  # only hostile texts have longer clusters
+
+
+def is_boundary(text: str, place: int) -> bool:
+    """Whether a grapheme cluster may end here, by the rules of Unicode's annex 29."""
+    if not 0 < place < len(text):
+        return True
+    before, after = text[place - 1], text[place]
+    if before.isascii() and after.isascii():
+        return (before, after) != ("\r", "\n")
+    if extends(after) or (before == JOINER and unicodedata.category(after) == "So"):
+        return False
+    if is_flag(before) and is_flag(after):
+        return flags_before(text, place) % 2 == 0
+    return not is_within_a_syllable(before, after)
+
+
+def extends(char: str) -> bool:
+    """Whether the character belongs to the one before: a mark, a joiner, a skin tone, a tag."""
+    return (
+        unicodedata.category(char)[0] == "M"
+        or char in (JOINER, "\u200c", "\uff9e", "\uff9f", "\u0e33", "\u0eb3")
+        or "\U0001f3fb" <= char <= "\U0001f3ff"
+        or "\U000e0020" <= char <= "\U000e007f"
+    )
+
+
+def is_flag(char: str) -> bool:
+    return "\U0001f1e6" <= char <= "\U0001f1ff"
+
+
+def flags_before(text: str, place: int) -> int:
+    start = place
+    while start and is_flag(text[start - 1]):
+        start -= 1
+    return place - start
+
+
+def is_within_a_syllable(before: str, after: str) -> bool:
+    """Whether two Hangul characters make one syllable."""
+    if "\u1100" <= before <= "\u115f":
+        return "\u1100" <= after <= "\u11a7" or "\uac00" <= after <= "\ud7a3"
+    has_vowel = "\uac00" <= before <= "\ud7a3" or "\u1160" <= before <= "\u11a7"
+    if has_vowel and "\u1160" <= after <= "\u11a7":
+        return not is_closed(before)
+    return (has_vowel or "\u11a8" <= before <= "\u11ff") and "\u11a8" <= after <= "\u11ff"
+
+
+def is_closed(syllable: str) -> bool:
+    """Whether a composed Hangul syllable ends in a consonant."""
+    return "\uac00" <= syllable <= "\ud7a3" and (ord(syllable) - 0xAC00) % 28 != 0

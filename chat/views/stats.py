@@ -3,7 +3,8 @@
 from typing import Any
 
 from django import forms
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, QueryDict, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
@@ -34,14 +35,14 @@ class StatsForm(forms.Form):
 
 
 @never_cache
-def stats(request: HttpRequest) -> HttpResponse:
+def stats(request: HttpRequest) -> HttpResponseBase:
     """Answer with the statistics of the period. A bad period is a 400 with the form."""
     form = StatsForm.of_query(request.GET)
     context: dict[str, Any] = {"form": form, "section": "stats"}
     if not form.is_valid():
         return page(request, "chat/stats.html", context, status=400)
     if request.method == "HEAD":
-        return HttpResponse()
+        return StreamingHttpResponse(())
     try:
         found = statistics_of(form.cleaned_data["days"])
     except PeriodTooLong as refusal:

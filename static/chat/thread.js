@@ -15,7 +15,7 @@ let follows = true;
 // What arrived above the loaded messages. It comes with the older ones, unless it arrived since they were asked for.
 let skipped = [];
 
-export const conversation = () => document.querySelector("[name=conversation]")?.value;
+export const conversation = () => document.querySelector("#thread-pane [name=conversation]")?.value;
 
 export const isAtEnd = () => follows;
 

@@ -1,4 +1,4 @@
-"""Write missing rows of the search index."""
+"""Write rows of the search index that are missing or of an older rule."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from chat.upkeep.reindexing import reindex
 
 class Command(MaintenanceCommand):
     help = (
-        "Read all messages, and write the rows that the search index lacks, in batches, while the "
-        "service goes on. May be interrupted and run again."
+        "Read all messages, and write the rows that the search index lacks or that an older "
+        "version has made, in batches, while the service goes on. May be interrupted and run again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -28,5 +28,5 @@ class Command(MaintenanceCommand):
             for read, rows in reindex(every=options["all"]):
                 written += rows
                 bar.update(read)
-        what = "written" if options["all"] else "missing, and are there now"
+        what = "written" if options["all"] else "missing or out of date, and are right now"
         self.stdout.write(f"{bar.n} messages read. {written} search rows were {what}.")

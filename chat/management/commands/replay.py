@@ -25,6 +25,7 @@ from chat.management.rehearsal import (
 from chat.models import MAY_CHANGE, Delivery, DeliveryQuerySet
 from chat.refusals import OF_EVENTS
 from chat.upkeep import copying, rebuilding
+from chat.upkeep.reindexing import is_reindex_due
 
 CODES = [refusal.code for refusal in OF_EVENTS]
 FILTERS = ("code", "since", "until", "conversation", "id", "yes")
@@ -138,6 +139,8 @@ class Command(MaintenanceCommand):
                     with tqdm.external_write_mode(file=sys.stderr):
                         self.stdout.write(f"{difference.conversation_id}: {difference.said}")
         self.say(f"{check.equal} conversations are equal, by {check.fed} deliveries", {})
+        if is_reindex_due():
+            self.say("The search index has rows of an older version: run manage.py reindex", {})
         if left_out := +check.left_out:
             self.say("Not checked", left_out)
         if differences:

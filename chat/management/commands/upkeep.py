@@ -16,6 +16,7 @@ DONE = {
     "changes": "changes deleted",
     "sessions": "sessions deleted",
     "logins": "login attempts deleted",
+    "search": "search rows of an older version written anew",
     "erasures": "erasures finished",
 }
 
@@ -25,8 +26,8 @@ class Command(MaintenanceCommand):
         "Do everything that must be done now and then, while the service goes on: apply early "
         "events that still wait, give changes their place (PostgreSQL), delete deliveries older than "
         "DELIVERY_RETENTION_DAYS, changes older than CHANGE_RETENTION_DAYS, sessions that are over, "
-        "and names and addresses of old login attempts, and finish interrupted erasures. Prints one "
-        "line a step. A step that fails does not stop the others; the exit code is then 1. Run it "
+        "and names and addresses of old login attempts, write search rows of an older version anew, "
+        "and finish interrupted erasures. Prints one line a step. A step that fails does not stop the others; the exit code is then 1. Run it "
         "once a night. It may be interrupted, and run twice."
     )
 
