@@ -1,6 +1,7 @@
 """How the inbox looks in a real Chromium: what is measured there and not a matter of taste."""
 
 import re
+from itertools import product
 
 import pytest
 from playwright.sync_api import expect
@@ -269,9 +270,9 @@ def test_text_of_twice_its_size_needs_no_scrolling_sideways(page, start, say, wi
 
 
 def test_every_part_of_the_rail_has_a_word(page, start):
-    for width in (1440, 320):
+    for width, language in product((1440, 320), ("pt-BR", "en")):
         page.set_viewport_size({"width": width, "height": 700})
-        page.goto("/ui/?lang=pt-BR")
+        page.goto(f"/ui/?lang={language}")
         for label in page.locator(".rail-label:visible").all():
             assert label.evaluate("label => label.scrollWidth <= label.clientWidth"), width
         expect(page.locator(".rail-label:visible")).to_have_count(5)
