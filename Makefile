@@ -38,13 +38,14 @@ coverage: .venv/dev ## branch coverage of every test on SQLite; half as long aga
 	$(BIN)/python -m tests --cov --cov-append --cov-report= $(ARGS)
 	$(BIN)/coverage report
 
-lint: .venv/dev ## style, types, layers of imports, templates, missing migrations
+lint: .venv/dev ## style, types, layers of imports, templates, missing migrations; styles and scripts with biome
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html')
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m tests.styles
 
 lock: ## after a change to pyproject.toml; needs Poetry with poetry-plugin-export
 	poetry lock

@@ -268,4 +268,4 @@ def failures(page, errors):
 
 @pytest.fixture
 def row(page):
-    return lambda of: page.get_by_role("link", name=re.compile(of[:8]))
+    return lambda of: page.get_by_role("link", name=re.compile(of[-8:]))

@@ -166,7 +166,7 @@ def test_a_mark_says_who_and_when_and_takes_the_row_off_the_filter(written, agen
     assert counted() == 0
     assert f'id="row-{C}"' not in get("/ui/?filter=wrote-after-closing")
     assert "Resolvido por bia" in get(f"/ui/{C}/")
-    assert "tag--alert" not in get("/ui/")
+    assert "row-alert" not in get("/ui/")
 
 
 def test_a_mark_is_a_change_and_a_news_of_the_poll(written, agent, held):

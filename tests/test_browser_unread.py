@@ -148,6 +148,7 @@ def test_a_notification_comes_after_opting_in_when_hidden_and_is_a_number(page, 
     expect(page).to_have_title(re.compile(r"^\(2\)"))
     assert page.evaluate("window.shown") == []
     hide(page, hidden=False)
+    page.locator(".rail-menu summary").click()
     bell = page.get_by_role("button", name="Notify me on the desktop")
     bell.click()
     expect(bell).to_have_attribute("aria-pressed", "true")
@@ -163,6 +164,7 @@ def test_a_notification_says_how_many_conversations_are_unread_and_no_word_of_th
     page.add_init_script(STUB_NOTIFICATIONS)
     start(2)
     page.goto("/ui/")
+    page.locator(".rail-menu summary").click()
     page.get_by_role("button", name="Notify me on the desktop").click()
     hide(page)
     say(1, "Segredo do cliente")

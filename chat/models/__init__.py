@@ -17,6 +17,7 @@ from chat.models.conversations import (
     Sort,
     Within,
     ordering_of,
+    short_id_of,
 )
 from chat.models.dealings import Dealing
 from chat.models.deliveries import (
@@ -82,4 +83,5 @@ __all__ = [
     "current_generation",
     "ids_in",
     "ordering_of",
+    "short_id_of",
 ]

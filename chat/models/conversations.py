@@ -15,6 +15,7 @@ from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from chat.database.digits import DIGITS, LastDigits
 from chat.database.keyset import Ordering
 from chat.database.locks import lock_ids
 from chat.database.statements import Lookup
@@ -90,12 +91,18 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         return self.filter(pk=id).first() if id else None
 
     def find_short(self, short_id: str) -> Conversation | None:
-        """Return the only conversation whose id begins with these eight digits, or None."""
+        """Return the only conversation that is shown by these eight digits, or None.
+
+        If none is, return the only one whose id begins with them: all were shown by these once.
+        """
         if not SHORT_ID.fullmatch(short_id):
             return None
         first, last = UUID(short_id.ljust(32, "0")), UUID(short_id.ljust(32, "f"))
-        found = self.filter(pk__range=(first, last))[:2]
-        return found[0] if len(found) == 1 else None
+        ending = self.alias(digits=LastDigits("pk")).filter(digits=short_id.lower())
+        found = {each.pk: each for each in (*ending[:2], *self.filter(pk__range=(first, last))[:2])}
+        shown = [each for each in found.values() if each.short_id == short_id.lower()]
+        candidates = shown or list(found.values())
+        return candidates[0] if len(candidates) == 1 else None
 
     def with_last_arrival(self) -> ConversationQuerySet:
         """Add `last_arrival` of the messages, in the statement that reads the row: one snapshot."""
@@ -178,6 +185,11 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         if needs_reply is not None:
             found = found.filter(waiting_since__isnull=not needs_reply)
         return found
+
+    def longest_waiting(self) -> Conversation | None:
+        """Return the open conversation whose customer has waited longest for a reply."""
+        waiting = self.filtered(Filter.NEEDS_REPLY, Sort.WAITING)
+        return waiting.order_by(*ordering_of(Filter.NEEDS_REPLY, Sort.WAITING)).first()
 
     def with_early_events(self) -> ConversationQuerySet:
         """Return the conversations whose early events wait to be applied."""
@@ -324,6 +336,7 @@ class Conversation(models.Model):
                 name="conversation_waits_opening",
                 condition=Q(waiting_since__isnull=False),
             ),
+            models.Index(LastDigits("id"), name="conversation_last_digits"),
             models.Index(
                 fields=["id"],
                 name="conversation_early_events",
@@ -356,7 +369,7 @@ class Conversation(models.Model):
 
     @property
     def short_id(self) -> str:
-        return str(self.id)[:8]
+        return short_id_of(self.id)
 
     @property
     def is_closed(self) -> bool:
@@ -483,6 +496,15 @@ CHANGED_BY_A_MESSAGE = [
     and "wrote_after_closing" not in field.name
 ]
 find_and_lock = Lookup(Conversation.objects.select_for_update().order_by("pk"))
+
+
+def short_id_of(id: UUID) -> str:
+    """Return the eight digits that an id is shown by, so that ids of one minute differ.
+
+    UUIDv7 begins with the time. Version 1 begins with its fastest part, and ends with the machine.
+    """
+    digits = str(id)
+    return digits[:DIGITS] if id.version == 1 else digits[-DIGITS:]
 
 
 def preview_of(content: str) -> str:

@@ -45,6 +45,8 @@ MOST_ROWS = 500
 MOST_NEWS = 200
 MOST_ARRIVAL = 2**63 - 1
 MOST_HISTORY = 50
+# What needs an answer stands first.
+SHOWN_FILTERS = sorted(Filter, key=Filter.NEEDS_REPLY.__ne__)
 PLACE_OF_MESSAGES = "<!-- messages -->"
 # The parameters with a message's id, and the side of the message that each one means.
 SIDE_OF_PARAMETER: dict[str, Side] = {"message": "around", "before": "before", "after": "after"}
@@ -65,6 +67,8 @@ def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
     conversation = Conversation.objects.find(conversation_id)
     right, is_found = thread_pane(request, id, conversation)
     context = {"query": query, "section": "inbox", "stamp": stamp} | left | right
+    if not id and context.get("waiting_count"):
+        context["longest_waiting"] = Conversation.objects.longest_waiting()
     status = 400 if not is_good else 200 if is_found else 404
     return page(request, "chat/inbox.html", context, status=status)
 
@@ -175,6 +179,8 @@ def poll(request: HttpRequest) -> HttpResponse:
     }
     if rows:
         context |= list_context(listing, rows=rows)
+        if id is None and context["waiting_count"]:
+            context["longest_waiting"] = Conversation.objects.longest_waiting()
     if conversation:
         context |= after_closing_context(conversation)
     response = render(request, "chat/poll.html", context)
@@ -253,7 +259,8 @@ def list_context(listing: Listing, *, rows: int = INBOX_PAGE) -> dict[str, Any]:
         "listing": listing,
         "page": listed,
         "rows": rows,
-        "filters": [(filter, counts[filter]) for filter in Filter],
+        "filters": [(filter, counts[filter]) for filter in SHOWN_FILTERS],
+        "waiting_count": counts[Filter.NEEDS_REPLY],
         "sorts": Sort,
         "counts": counts_in_short(counts),
     }

@@ -5,7 +5,19 @@ import { keepInTab, readInTab } from "./storage.js";
 
 const KEY = "realmate.places";
 const MOST_KEPT = 20;
-const LISTED_BY = ["filter", "sort", "cursor", "q", "hits_cursor", "from", "to", "direction", "state", "conversation", "exact"];
+const LISTED_BY = [
+  "filter",
+  "sort",
+  "cursor",
+  "q",
+  "hits_cursor",
+  "from",
+  "to",
+  "direction",
+  "state",
+  "conversation",
+  "exact",
+];
 
 let list; // the one that is shown, as a number
 let awaited = null; // its place, until as many rows are there

@@ -62,9 +62,7 @@ function dress() {
 function firstInView() {
   const scroller = get("thread-scroll");
   const { top } = scroller.getBoundingClientRect();
-  const message = [...scroller.querySelectorAll(".message")].find(
-    (each) => each.getBoundingClientRect().bottom > top,
-  );
+  const message = [...scroller.querySelectorAll(".message")].find((each) => each.getBoundingClientRect().bottom > top);
   const before = message?.getBoundingClientRect().top;
   const restore = () => {
     if (message) scroller.scrollTop += message.getBoundingClientRect().top - before;
@@ -115,15 +113,11 @@ const isBefore = (one, other) =>
 function readOut(messages) {
   const announcer = get("announcer");
   announcer.textContent =
-    messages.length > MOST_READ_OUT
-      ? counted(announcer, messages.length)
-      : messages.map(spoken).join("\n");
+    messages.length > MOST_READ_OUT ? counted(announcer, messages.length) : messages.map(spoken).join("\n");
 }
 
 const spoken = (message) =>
-  ["visually-hidden", "message-text"]
-    .map((name) => message.querySelector(`.${name}`).textContent)
-    .join(" ");
+  ["visually-hidden", "message-text"].map((name) => message.querySelector(`.${name}`).textContent).join(" ");
 
 // The pill
 
