@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from chat.models import Scope
 from tests.conftest import missing
 from tests.openapi_document import DOCUMENT
 from tests.servers import ROOT, running, set_up
@@ -52,7 +53,11 @@ def test_schemathesis_finds_nothing(tmp_path):
         "STATIC_ROOT": str(tmp_path / "static"),
     }
     environ = set_up("granian", tmp_path, **given)
-    for command in (["collectstatic", "--noinput", "-v0"], ["createtoken", "schemathesis"]):
+    scopes = [f"--scope={scope}" for scope in Scope]
+    for command in (
+        ["collectstatic", "--noinput", "-v0"],
+        ["createtoken", "schemathesis", *scopes],
+    ):
         command = [sys.executable, "-m", "django", *command]
         made = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
         assert made.returncode == 0, made.stderr
