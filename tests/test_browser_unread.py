@@ -129,7 +129,9 @@ def test_a_browser_that_has_seen_thousands_forgets_without_calling_them_unread(p
     )
     page.reload()
     expect(page).to_have_title("Conversations · Realmate")
-    assert page.evaluate("() => JSON.parse(localStorage['realmate.seen-of-customers']).length") < 1500
+    assert (
+        page.evaluate("() => JSON.parse(localStorage['realmate.seen-of-customers']).length") < 1500
+    )
 
 
 # Notifications

@@ -1,5 +1,6 @@
 // The inbox: starts its parts, and again for a pane that htmx has brought.
 
+import "./dealing.js";
 import "./frame.js";
 import "./keyboard.js";
 import { focusRow, isFull, lengthenList, markSelected, openList } from "./list.js";
@@ -86,6 +87,7 @@ function showFailure({ detail }) {
 // listened to, because it may be gone from the document when its answer comes.
 main.addEventListener("htmx:beforeRequest", (event) => {
   const { xhr, target, requestConfig } = event.detail;
+  if (requestConfig.verb !== "get") return;
   wanted[target.id] = xhr;
   requestConfig.elt.addEventListener("htmx:beforeOnLoad", judge, { once: true });
   if (target.id !== "more" || !isFull()) return;

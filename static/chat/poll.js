@@ -3,7 +3,7 @@
 import { markNews, takeList } from "./list.js";
 import { notify } from "./notify.js";
 import { keepInTab, readInTab } from "./storage.js";
-import { conversation, isAtEnd, takeNews } from "./thread.js";
+import { beginNews, conversation, isAtEnd, noteTexts, takeNews } from "./thread.js";
 import { localise } from "./times.js";
 import { markSeen, showUnread } from "./unread.js";
 
@@ -71,6 +71,7 @@ poller.addEventListener("htmx:beforeOnLoad", (event) => {
   isOver = pathname === poller.dataset.login || xhr.status === 401 || xhr.status === 403;
   isTaking = pathname === requestConfig.path && isAnswer(xhr);
   if (!isTaking || isPaused || shown() !== asked) event.preventDefault();
+  beginNews();
 });
 
 // Each part before htmx puts it in its place. A hidden tab shows no more than its title.
@@ -79,6 +80,7 @@ document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
   const { target, fragment } = detail;
   localise(fragment);
   if (target.id === "list") markNews(fragment);
+  if (target.id === "refused-texts") noteTexts(fragment);
   if (document.hidden) {
     detail.shouldSwap = false;
     if (target.id === "list") notify(showUnread(fragment));
@@ -121,6 +123,8 @@ function togglePause() {
   showPause();
   if (!isPaused) askNow();
 }
+
+export const isPausedByReader = () => isPaused;
 
 export function startPolling() {
   pause.hidden = false;

@@ -74,13 +74,27 @@ function firstInView() {
 
 // What arrived
 
+// The distance to the end before an answer changes the thread, and the refused texts that it brings.
+let before = 0;
+let texts = [];
+
+export function beginNews() {
+  before = get("thread-scroll") ? toEnd() : 0;
+  texts = [];
+}
+
+// Before htmx puts the refused texts in their place.
+export function noteTexts(fragment) {
+  showCopyButtons(fragment);
+  texts = [...fragment.querySelectorAll(".message")].filter(({ id }) => !get(id));
+}
+
 // A page that does not reach the end of its thread is only told how much has come since.
 export function takeNews(messages) {
   const [now, atFirst] = [get("thread-state"), get("arrival")].map(({ dataset }) => Number(dataset.count));
   if (endsEarly()) return showPill(Math.max(0, now - atFirst));
   const wasAtEnd = follows;
-  const before = toEnd();
-  const shown = add(messages);
+  const shown = [...add(messages), ...texts];
   if (shown.length) readOut(shown);
   if (!wasAtEnd) showPill(missed + shown.length);
   else if (toEnd() > before) goToEnd();
