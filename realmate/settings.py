@@ -5,6 +5,7 @@ default can let a stranger in, or name another database than the service's: the 
 message names every missing or bad variable.
 """
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,11 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = environment.load()
 env = Env(eager=False)
 env.add_parser(name="database_url", func=database_url.parse)
+
+# {id} stands once, behind the host. No user name, no space, no other brace.
+LINK_TO_A_CONVERSATION = re.compile(
+    r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?[/?#][!-z|~]*\{id}[!-z|~]*"
+)
 
 
 def filled(value: str | list[str]) -> None:
@@ -60,6 +66,12 @@ def addresses_or_networks(values: list[str]) -> None:
             ip_network(value)
     except ValueError:
         raise ValidationError("Must be addresses or networks: 10.0.0.5, 10.0.0.0/8.") from None
+
+
+def link_to_a_conversation(value: str) -> None:
+    """Refuse what is no https URL, or would put the id elsewhere than behind the host."""
+    if value and not LINK_TO_A_CONVERSATION.fullmatch(value):
+        raise ValidationError("Must be like https://desk.example/conversations/{id}.")
 
 
 def required_unless(allowed: bool, default: Any) -> dict[str, Any]:
@@ -128,6 +140,9 @@ EVENT_TIME_ZONE = env.str("EVENT_TIME_ZONE", "UTC", validate=known_zone)
 
 # The time zone of statistics, and of pages without JavaScript.
 DISPLAY_TIME_ZONE = env.str("DISPLAY_TIME_ZONE", "America/Sao_Paulo", validate=known_zone)
+
+# Where agents answer a conversation: an https URL with {id}, which its button "Reply" opens.
+REPLY_URL: str = env.str("REPLY_URL", "", validate=link_to_a_conversation)
 
 # Hours during which an event may wait for its NEW_CONVERSATION. 0 turns this off.
 EARLY_EVENTS_HOURS = env.int("EARLY_EVENTS_HOURS", 24, validate=validate.Range(min=0, max=24 * 365))

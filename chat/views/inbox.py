@@ -329,6 +329,7 @@ def thread_context(conversation: Conversation, thread_page: ThreadPage) -> dict[
         "thread": thread_page,
         "entries": list(entries(thread_page.messages)),
         "arrival": latest_arrival(conversation, thread_page),
+        "reply_url": settings.REPLY_URL.replace("{id}", str(conversation.pk)),
         "display_time_zone": settings.DISPLAY_TIME_ZONE,
     }
 
