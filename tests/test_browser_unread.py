@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
+from chat.views import heard
 from tests.live_inbox import *
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
@@ -128,10 +129,79 @@ def test_a_browser_that_has_seen_thousands_forgets_without_calling_them_unread(p
             JSON.stringify(Array.from({ length: 2000 }, (_, n) => [`${n}`, 1])))"""
     )
     page.reload()
-    expect(page).to_have_title("Conversations · Realmate")
+    row_of(page, 0).click()
+    expect(row_of(page, 0)).to_have_attribute("aria-current", "page")
+    expect(page).to_have_title("00000000 · Conversations · Realmate")
     assert (
         page.evaluate("() => JSON.parse(localStorage['realmate.seen-of-customers']).length") < 1500
     )
+
+
+# Of all conversations
+
+
+def test_a_customer_whom_the_list_does_not_show_is_unread_too(page, start, say):
+    start(60)
+    for n in range(60):
+        say(n)
+    page.goto("/ui/?filter=needs-reply&sort=waiting")
+    expect(row_of(page, 59)).to_have_count(0)
+    say(59)
+    poll(page)
+    expect(page).to_have_title("(1) Conversations · Realmate")
+    page.reload()
+    expect(page).to_have_title("(1) Conversations · Realmate")
+    page.goto(f"/ui/{id_of(59)}/")
+    expect(page).to_have_title(f"{id_of(59)[:8]} · Conversations · Realmate")
+
+
+@pytest.mark.parametrize("address", ["/ui/search/?q=x", "/ui/deliveries/", "/ui/stats/"])
+def test_every_page_tells_what_is_unread(page, start, say, address):
+    start(2)
+    page.goto("/ui/")
+    page.goto(address)
+    icon = page.locator("link[rel=icon]")
+    expect(icon).to_have_attribute("href", re.compile(r"icon\."))
+    say(1)
+    poll(page, 31)
+    expect(page).to_have_title(re.compile(r"^\(1\) "))
+    expect(icon).to_have_attribute("href", re.compile("icon-unread"))
+    say(0)
+    assert poll(page, 31).status == 200
+    expect(page).to_have_title(re.compile(r"^\(2\) "))
+    assert poll(page, 31).status == 204
+
+
+def test_what_came_while_no_page_was_open_is_unread_in_the_next(page, start, say, deliver):
+    start(2)
+    page.goto("/ui/")
+    page.goto("about:blank")
+    deliver(opened(99, START - timedelta(days=1)))
+    say(99)
+    page.goto("/ui/")
+    expect(row_of(page, 99).locator(".unread")).to_have_text("1")
+    expect(page).to_have_title("(1) Conversations · Realmate")
+
+
+def test_what_the_company_sends_makes_nothing_unread(page, start, say):
+    start(2)
+    say(0)
+    page.goto("/ui/")
+    say(0, "Já vai", "SENT")
+    poll(page)
+    expect(row_of(page, 0)).to_contain_text("Já vai")
+    expect(page).to_have_title("Conversations · Realmate")
+
+
+def test_more_than_one_answer_tells_is_asked_for_at_once(page, start, say, monkeypatch):
+    monkeypatch.setattr(heard, "MOST_CHANGES", 1)
+    start(3)
+    page.goto("/ui/stats/")
+    poll(page, 31)
+    for n in range(3):
+        say(n)
+    poll(page, 31)
+    expect(page).to_have_title(re.compile(r"^\(3\) "))
 
 
 # Notifications

@@ -4,7 +4,15 @@ Only chat/events writes conversations and messages. chat/upkeep/erasure.py empti
 """
 
 from chat.models.attempts import LoginAttempts
-from chat.models.changes import Change, Generation, begin_generation, current_generation
+from chat.models.changes import (
+    Change,
+    Cursor,
+    Generation,
+    begin_generation,
+    current_generation,
+    latest_cursor,
+    place_new_changes,
+)
 from chat.models.conversations import (
     CHANGED_BY_A_MESSAGE,
     CHANGED_BY_CLOSING,
@@ -56,6 +64,7 @@ __all__ = [
     "Change",
     "Conversation",
     "ConversationQuerySet",
+    "Cursor",
     "Dealing",
     "Delivery",
     "DeliveryQuerySet",
@@ -75,5 +84,7 @@ __all__ = [
     "begin_generation",
     "current_generation",
     "ids_in",
+    "latest_cursor",
     "ordering_of",
+    "place_new_changes",
 ]

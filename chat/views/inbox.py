@@ -27,8 +27,10 @@ from chat.models import (
     Side,
     Sort,
     ThreadPage,
+    latest_cursor,
 )
 from chat.views.after_closing import after_closing_context
+from chat.views.heard import heard_after
 from chat.views.listing import INBOX_PAGE, Listing
 from chat.views.markup import markup
 from chat.views.page import page
@@ -56,11 +58,12 @@ def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
     A bad list is a 400, an unknown conversation or message a 404. Each shows the other pane.
     """
     query, conversation_id = request.GET.get("q", ""), parse_id(id)
-    # Stamp first, so that a change before the other reads is shown twice and never missed.
+    # Cursor and stamp first, so that a change before the other reads is told twice and never missed.
+    after = latest_cursor()
     stamp, left, is_good = left_pane(request, query, conversation_id)
     conversation = Conversation.objects.find(conversation_id)
     right, is_found = thread_pane(request, id, conversation)
-    context = {"query": query, "section": "inbox", "stamp": stamp} | left | right
+    context = {"query": query, "section": "inbox", "after": after, "stamp": stamp} | left | right
     status = 400 if not is_good else 200 if is_found else 404
     return page(request, "chat/inbox.html", context, status=status)
 
@@ -156,14 +159,18 @@ def poll(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=400)
     counts = request.GET.get("counts")
     are_counts_right = counts is None or counts == counts_in_short(Conversation.objects.counts())
-    if are_counts_right and stamp == request.GET.get("stamp"):
+    is_same = are_counts_right and stamp == request.GET.get("stamp")
+    heard = heard_after(request.GET.get("after"))
+    if is_same and heard is None:
         return HttpResponse(status=204, headers={"Cache-Control": "no-store"})
+    if is_same:
+        return poll_answer(request, {"heard": heard, "stamp": stamp})
     conversation = Conversation.objects.find(id)
     news = news_of(conversation, arrival) if conversation else []
     context: dict[str, Any] = {
         "selected": conversation,
         "selected_id": id,
-        "is_poll": True,
+        "heard": heard,
         "arrival": news[-1].arrival if news else arrival,
         "news": entries(news),
         # There may be more news: without a stamp the next poll asks for it.
@@ -173,7 +180,11 @@ def poll(request: HttpRequest) -> HttpResponse:
         context |= list_context(listing, rows=rows)
     if conversation:
         context |= after_closing_context(conversation)
-    response = render(request, "chat/poll.html", context)
+    return poll_answer(request, context)
+
+
+def poll_answer(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    response = render(request, "chat/poll.html", context | {"is_poll": True})
     add_never_cache_headers(response)
     return response
 

@@ -30,14 +30,6 @@ const isFrozen = () => {
 
 export const isFull = () => rowsOf(document).length >= MOST_ROWS;
 
-// A row that a poll brings among those that were there has changed since; one at the end may have moved up.
-export function markNews(fresh) {
-  const rows = rowsOf(fresh);
-  const isHere = ({ id }) => get(id) !== null;
-  const end = get("more") ? rows.findLastIndex(isHere) : rows.length;
-  for (const row of rows.slice(0, Math.max(0, end))) if (!isHere(row)) row.dataset.isNews = "true";
-}
-
 // A poll's list. htmx puts it in the place of one without rows.
 export function takeList(swap) {
   if (!get("rows")) return forgetUpdated();

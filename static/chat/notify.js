@@ -4,7 +4,7 @@ import { keep, read } from "./storage.js";
 
 const KEY = "realmate.notify";
 const button = document.getElementById("notify");
-let told = 0;
+const TOLD_KEY = "realmate.told"; // the unread messages that any tab of this browser has told of
 
 const isOn = () => read(KEY) === "on" && Notification.permission === "granted";
 const show = () => button.setAttribute("aria-pressed", isOn());
@@ -24,11 +24,12 @@ function tell(text) {
   }
 }
 
-export function notify(conversations) {
-  if (document.hidden && "Notification" in window && isOn() && conversations > told) {
-    tell(`${button.dataset.title}: ${conversations}`);
-  }
-  told = conversations;
+// A further message in an unread conversation is news too.
+export function notify({ conversations, messages }) {
+  const told = Number(read(TOLD_KEY));
+  if (messages !== told) keep(TOLD_KEY, messages);
+  if (messages <= told || !document.hidden) return;
+  if ("Notification" in window && isOn()) tell(`${button.dataset.title}: ${conversations}`);
 }
 
 if ("Notification" in window) {

@@ -1,11 +1,11 @@
 // htmx sends the polls, from #poller. This decides when one is due, and what of its answer is shown.
 
-import { markNews, takeList } from "./list.js";
+import { takeList } from "./list.js";
 import { notify } from "./notify.js";
 import { keepInTab, readInTab } from "./storage.js";
 import { beginNews, conversation, isAtEnd, noteTexts, takeNews } from "./thread.js";
 import { localise } from "./times.js";
-import { markSeen, showUnread } from "./unread.js";
+import { cursor, hear, isBehind, markSeen, showUnread } from "./unread.js";
 
 const INTERVAL_MS = 3_000; // of hx-trigger
 const LONGEST_INTERVAL_MS = 30_000; // also of a hidden tab
@@ -37,6 +37,7 @@ const interval = () =>
 const isDue = () => isWanted || performance.now() - endedAt > interval() - INTERVAL_MS / 2;
 
 poller.addEventListener("htmx:configRequest", ({ detail }) => {
+  detail.parameters.after = cursor();
   const areDue = performance.now() - countsAskedAt > COUNTS_INTERVAL_MS;
   if (areDue && get("counts")) detail.parameters.counts = get("counts").value;
 });
@@ -51,6 +52,11 @@ poller.addEventListener("htmx:beforeRequest", (event) => {
 function askNow() {
   isWanted = true;
   htmx.trigger(poller, "poll");
+}
+
+function showNow() {
+  showRead();
+  askNow();
 }
 
 // What a pane that was just loaded shows, the other one may not show yet: all of it is asked again.
@@ -79,15 +85,22 @@ document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
   if (!isTaking) return;
   const { target, fragment } = detail;
   localise(fragment);
-  if (target.id === "list") markNews(fragment);
+  if (target.id === "heard") return takeHeard(detail);
   if (target.id === "refused-texts") noteTexts(fragment);
-  if (document.hidden) {
-    detail.shouldSwap = false;
-    if (target.id === "list") notify(showUnread(fragment));
-  } else if (target.id === "list") takeList(detail);
+  if (document.hidden) detail.shouldSwap = false;
+  else if (target.id === "list") takeList(detail);
   else if (target.id === "messages") takeNews(fragment.querySelectorAll(".message"));
   else detail.shouldSwap = !target.isEqualNode(fragment.firstElementChild);
 });
+
+// The first part of an answer, so that the rows that follow are known. More is asked for at once.
+function takeHeard(swap) {
+  const { dataset } = swap.fragment.firstElementChild;
+  swap.shouldSwap = false;
+  hear(dataset);
+  notify(showUnread());
+  isWanted ||= "more" in dataset;
+}
 
 poller.addEventListener("htmx:afterSwap", () => document.hidden || showRead());
 
@@ -130,7 +143,8 @@ export function startPolling() {
   pause.hidden = false;
   showPause();
   pause.addEventListener("click", togglePause);
-  document.addEventListener("visibilitychange", () => document.hidden || askNow());
+  document.addEventListener("visibilitychange", () => document.hidden || showNow());
   addEventListener("online", askNow);
   get("try-now").addEventListener("click", askNow);
+  if (isBehind()) askNow();
 }
