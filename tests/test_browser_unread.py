@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from chat.views import heard
+from tests.conftest import id_of, make_event
 from tests.live_inbox import *
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
@@ -202,6 +203,82 @@ def test_more_than_one_answer_tells_is_asked_for_at_once(page, start, say, monke
         say(n)
     poll(page, 31)
     expect(page).to_have_title(re.compile(r"^\(3\) "))
+
+
+# In the thread
+
+
+def test_a_line_stands_above_the_first_unread_message(page, start, say):
+    start(2)
+    say(0, "lida")
+    page.goto("/ui/")
+    say(0, "primeira nova")
+    say(0, "resposta", "SENT")
+    say(0, "segunda nova")
+    poll(page)
+    row_of(page, 0).click()
+    line = page.locator(".new-line")
+    expect(line).to_have_text("New messages")
+    expect(page.locator(".new-line + .message")).to_contain_text("primeira nova")
+    page.reload()
+    expect(page.get_by_text("segunda nova").last).to_be_visible()
+    expect(line).to_have_count(0)
+
+
+def test_the_line_stands_above_the_day_of_its_message(page, start, say, deliver):
+    start(1)
+    say(0)
+    page.goto("/ui/")
+    at = (START + timedelta(days=2)).isoformat()
+    deliver(make_event("NEW_MESSAGE", id=id_of(77), at=at, conversation_id=id_of(0)))
+    poll(page)
+    row_of(page, 0).click()
+    deliver(make_event("NEW_MESSAGE", id=id_of(78), at=at, conversation_id=id_of(0), content="Fim"))
+    poll(page)
+    expect(page.locator(".message").last).to_contain_text("Fim")
+    expect(page.locator(".day")).to_have_count(2)
+    expect(page.locator(".new-line + .day")).to_have_count(1)
+
+
+@pytest.mark.parametrize("by", ["menu", "key"])
+def test_a_conversation_is_marked_as_unread_and_left(page, start, say, by):
+    start(2)
+    say(0)
+    page.goto(f"/ui/{id_of(0)}/")
+    if by == "menu":
+        page.get_by_label("More", exact=True).click()
+        page.get_by_role("button", name="Mark as unread").click()
+    else:
+        page.keyboard.press("u")
+    expect(page).to_have_title("(1) Conversations · Realmate")
+    expect(row_of(page, 0).locator(".unread")).to_have_text("1")
+    poll(page)
+    page.reload()
+    expect(page).to_have_title("(1) Conversations · Realmate")
+
+
+def test_a_conversation_without_a_customers_message_cannot_be_unread(page, start, say):
+    start(1)
+    say(0, "Olá", "SENT")
+    page.goto(f"/ui/{id_of(0)}/")
+    page.keyboard.press("u")
+    page.get_by_label("More", exact=True).click()
+    expect(page.get_by_role("link", name="Print")).to_be_visible()
+    expect(page.get_by_role("button", name="Mark as unread")).to_be_hidden()
+
+
+def test_a_key_opens_the_next_unread_conversation_wherever_it_is(page, start, say):
+    start(60)
+    page.goto(f"/ui/{id_of(58)}/?sort=newest")
+    say(30)
+    say(3)
+    poll(page)
+    page.keyboard.press("n")
+    expect(row_of(page, 30)).to_have_attribute("aria-current", "page")
+    expect(page).to_have_title(re.compile(r"^\(1\)"))
+    page.keyboard.press("n")
+    expect(page).to_have_url(re.compile(id_of(3)))
+    expect(page).to_have_title(re.compile("^00000003"))
 
 
 # Notifications

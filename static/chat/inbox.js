@@ -4,6 +4,7 @@ import "./dealing.js";
 import "./frame.js";
 import "./keyboard.js";
 import { focusRow, isFull, lengthenList, markSelected, openList } from "./list.js";
+import { offerMark } from "./marking.js";
 import { goOn, isReturning, keepPlace, knowList, returnToPlace } from "./place.js";
 import { pollAfresh, showRead, startPolling } from "./poll.js";
 import { conversation, openThread } from "./thread.js";
@@ -21,6 +22,7 @@ function openPane() {
   openThread();
   shown = conversation();
   markSelected(shown);
+  offerMark();
   get("thread-scroll")?.addEventListener("scrollend", showRead);
 }
 

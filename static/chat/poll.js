@@ -3,7 +3,7 @@
 import { takeList } from "./list.js";
 import { notify } from "./notify.js";
 import { keepInTab, readInTab } from "./storage.js";
-import { beginNews, conversation, isAtEnd, noteTexts, takeNews } from "./thread.js";
+import { beginNews, conversation, fromCustomer, isAtEnd, noteTexts, takeNews } from "./thread.js";
 import { localise } from "./times.js";
 import { cursor, hear, isBehind, markSeen, showUnread } from "./unread.js";
 
@@ -118,7 +118,7 @@ poller.addEventListener("htmx:afterRequest", ({ detail }) => {
 export function showRead() {
   const id = conversation();
   if (id && !document.hidden && get("arrival") && !get("arrival").disabled && isAtEnd()) {
-    markSeen(id, Number(get("thread-state").dataset.fromCustomer));
+    markSeen(id, fromCustomer());
   }
   notify(showUnread());
 }

@@ -3,6 +3,7 @@
 import { showCopyButtons } from "./copy.js";
 import { layOut } from "./layout.js";
 import { localise } from "./times.js";
+import { unreadOf } from "./unread.js";
 import { counted } from "./words.js";
 
 const NEAR_THE_END_PX = 100;
@@ -38,6 +39,7 @@ export function openThread() {
   missed = 0;
   skipped = [];
   dress();
+  showWhereNewBegin();
   const highlighted = document.querySelector(".message--highlighted");
   if (highlighted) highlighted.scrollIntoView({ block: "center" });
   else goToEnd();
@@ -45,6 +47,23 @@ export function openThread() {
   scroller.addEventListener("scroll", noteScroll);
   new ResizeObserver(() => follows && scroller.isConnected && goToEnd()).observe(scroller);
   get("pill").addEventListener("click", goToNewest);
+}
+
+// How often the customer has written, refused texts included.
+export const fromCustomer = () => Number(get("thread-state").dataset.fromCustomer);
+
+// A line above the first message that this browser has not seen, as far as it is on the page.
+function showWhereNewBegin() {
+  const unread = unreadOf(conversation(), fromCustomer());
+  if (!unread || endsEarly()) return;
+  const received = [...get("thread").querySelectorAll(".message--received")];
+  const first = received[Math.max(0, received.length - unread)];
+  if (!first) return;
+  const line = document.createElement("li");
+  line.className = "new-line";
+  line.textContent = get("messages").dataset.new;
+  const before = first.previousElementSibling;
+  (before?.matches(".day") ? before : first).before(line);
 }
 
 function noteScroll() {
