@@ -317,3 +317,94 @@ def test_a_notification_says_how_many_conversations_are_unread_and_no_word_of_th
     page.wait_for_function("window.shown.length > 0")
     poll(page, 31)
     assert page.evaluate("window.shown") == [["Unread conversations: 1", {"tag": "realmate"}]]
+
+
+def test_a_further_message_in_an_unread_conversation_notifies_too(page, start, say):
+    page.add_init_script(STUB_NOTIFICATIONS)
+    start(2)
+    page.goto("/ui/")
+    page.get_by_role("button", name="Notify me on the desktop").click()
+    hide(page)
+    for n in range(2):
+        say(1)
+        poll(page, 31)
+        page.wait_for_function("n => window.shown.length > n", arg=n)
+    assert [title for title, _ in page.evaluate("window.shown")] == ["Unread conversations: 1"] * 2
+
+
+def test_the_bell_says_that_the_browser_has_refused(page, start):
+    page.add_init_script(STUB_NOTIFICATIONS.replace('"default"', '"denied"'))
+    start(1)
+    page.goto("/ui/")
+    bell = page.get_by_role("button", name="This browser has refused notifications.")
+    expect(bell).to_be_visible()
+    expect(bell).to_have_attribute("aria-pressed", "false")
+
+
+@pytest.fixture
+def tones(page):
+    """How many tones the page has played."""
+    page.add_init_script(
+        """window.tones = 0;
+        window.OscillatorNode = class extends OscillatorNode {
+            start(at) { window.tones += 1; super.start(at); }
+        };"""
+    )
+    return lambda: page.evaluate("window.tones")
+
+
+def test_a_sound_is_off_until_it_is_turned_on(page, start, say, tones):
+    start(2)
+    page.goto("/ui/")
+    say(0)
+    poll(page)
+    expect(page).to_have_title(re.compile(r"^\(1\)"))
+    assert tones() == 0
+    sound = page.get_by_role("button", name="Play a sound")
+    sound.click()
+    expect(sound).to_have_attribute("aria-pressed", "true")
+    page.wait_for_timeout(200)
+    heard_before = tones()
+    pass_time(page, 10)
+    say(1)
+    poll(page)
+    page.wait_for_function("n => window.tones === n + 2", arg=heard_before)
+
+
+@pytest.mark.parametrize("is_wanted", [False, True])
+def test_a_sound_is_repeated_until_everything_is_read_if_one_wants(
+    page, start, say, tones, is_wanted
+):
+    start(2)
+    page.goto("/ui/")
+    page.get_by_role("button", name="Play a sound").click()
+    page.get_by_role("button", name="Keyboard and sound").click()
+    page.get_by_label("Repeat the sound").set_checked(is_wanted)
+    page.keyboard.press("Escape")
+    pass_time(page, 10)
+    say(0)
+    poll(page)
+    expect(page).to_have_title(re.compile(r"^\(1\)"))
+    before = tones()
+    pass_time(page, 31)
+    page.wait_for_timeout(200)
+    assert (tones() > before) == is_wanted
+    row_of(page, 0).click()
+    expect(page).to_have_title("00000000 · Conversations · Realmate")
+    before = tones()
+    pass_time(page, 31)
+    page.wait_for_timeout(200)
+    assert tones() == before
+
+
+def test_what_is_read_as_it_arrives_makes_no_sound(page, start, say, tones):
+    start(2)
+    page.goto(f"/ui/{id_of(0)}/")
+    page.get_by_role("button", name="Play a sound").click()
+    page.wait_for_timeout(200)
+    pass_time(page, 10)
+    before = tones()
+    say(0)
+    poll(page)
+    expect(page.locator(".message")).to_have_count(1)
+    assert tones() == before

@@ -98,11 +98,11 @@ function takeHeard(swap) {
   const { dataset } = swap.fragment.firstElementChild;
   swap.shouldSwap = false;
   hear(dataset);
-  notify(showUnread());
   isWanted ||= "more" in dataset;
 }
 
-poller.addEventListener("htmx:afterSwap", () => document.hidden || showRead());
+// All of an answer is in its place: what was read at once is no news.
+poller.addEventListener("htmx:afterSwap", showRead);
 
 poller.addEventListener("htmx:afterRequest", ({ detail }) => {
   failures = isTaking || isOver ? 0 : failures + 1;

@@ -35,6 +35,8 @@ export const unreadOf = (id, count) => Math.max(0, count - (seen.get(id) ?? coun
 const unreadMessages = () =>
   [...unread].reduce((sum, [id, count]) => sum + unreadOf(id, count), 0);
 
+export const isAnyUnread = () => unread.size > 0;
+
 export const firstUnread = () => unread.keys().next().value;
 
 export function markSeen(id, count) {
