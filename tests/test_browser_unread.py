@@ -408,3 +408,70 @@ def test_what_is_read_as_it_arrives_makes_no_sound(page, start, say, tones):
     poll(page)
     expect(page.locator(".message")).to_have_count(1)
     assert tones() == before
+
+
+# With a login
+
+
+@pytest.fixture
+def browsers(chromium, live_server, client, django_user_model, settings):
+    """Pages of one user in browsers of their own."""
+    client.force_login(django_user_model.objects.create_user("bia"))
+    name = settings.SESSION_COOKIE_NAME
+    cookie = {"name": name, "value": client.cookies[name].value, "url": live_server.url}
+    contexts = []
+
+    def browser():
+        context = chromium.new_context(base_url=live_server.url, locale="en-US")
+        context.add_cookies([cookie])
+        contexts.append(context)
+        page = context.new_page()
+        page.clock.install()
+        return page
+
+    yield browser
+    for context in contexts:
+        context.close()
+
+
+SAVED = re.compile("/ui/fragments/seen/")
+
+
+def test_what_a_user_reads_in_one_browser_is_read_in_the_other(browsers, start, say):
+    start(2)
+    one, other = browsers(), browsers()
+    for page in (one, other):
+        page.goto("/ui/")
+    say(0)
+    for page in (one, other):
+        poll(page)
+        expect(page).to_have_title("(1) Conversations · Realmate")
+    with one.expect_response(SAVED) as saved:
+        row_of(one, 0).click()
+    assert saved.value.status == 204
+    other.reload()
+    expect(row_of(other, 0)).to_be_visible()
+    expect(other).to_have_title("Conversations · Realmate")
+    with one.expect_response(SAVED):
+        one.keyboard.press("u")
+    expect(one).to_have_title("(1) Conversations · Realmate")
+    other.reload()
+    expect(other).to_have_title("(1) Conversations · Realmate")
+
+
+def test_an_answer_from_before_what_was_read_does_not_undo_it(browsers, start, say):
+    start(2)
+    page = browsers()
+    with page.expect_response(SAVED):
+        page.goto(f"/ui/{id_of(0)}/")
+    page.route(SAVED, lambda route: route.abort())
+    say(0)
+    poll(page)
+    expect(page.locator(".message")).to_have_count(1)
+    row_of(page, 1).click()
+    expect(page).to_have_title("00000001 · Conversations · Realmate")
+    say(0, "Já vai", "SENT")
+    poll(page)
+    leave(page)
+    expect(row_of(page, 0)).to_contain_text("Já vai")
+    expect(page).to_have_title("00000001 · Conversations · Realmate")

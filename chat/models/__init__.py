@@ -44,7 +44,7 @@ from chat.models.messages import (
     Side,
     ThreadPage,
 )
-from chat.models.seen import Seen
+from chat.models.seen import Seen, note_seen
 from chat.models.tokens import Token
 from chat.models.users import User
 from chat.models.words import MessageWords
@@ -85,6 +85,7 @@ __all__ = [
     "current_generation",
     "ids_in",
     "latest_cursor",
+    "note_seen",
     "ordering_of",
     "place_new_changes",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from chat.models import Change, Conversation, Cursor, Direction, Message, latest_cursor
+from chat.views.seen import SeenOf
 
 # The changes that one answer tells. The next poll follows at once if there are more.
 MOST_CHANGES = 200
@@ -14,11 +15,12 @@ MOST_BEHIND = 20_000
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """How often a customer wrote in all, and how often since the cursor."""
+    """How often a customer wrote in all, how often since the cursor, and how much the user has seen."""
 
     id: UUID
     count: int
     new: int
+    seen: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Heard:
     has_more: bool = False
 
 
-def heard_after(text: str | None) -> Heard | None:
+def heard_after(text: str | None, seen_of: SeenOf) -> Heard | None:
     """Return what customers wrote after the cursor, or None if nothing has happened.
 
     Without news, and at now, for a cursor that is too old, of another generation, or none of ours.
@@ -49,10 +51,10 @@ def heard_after(text: str | None) -> Heard | None:
     if not changes:  # a cursor from the future
         return Heard(now)
     last = changes[-1].place or now.place
-    return Heard(Cursor(now.generation, last), news_in(changes), has_more=last < now.place)
+    return Heard(Cursor(now.generation, last), news_in(changes, seen_of), has_more=last < now.place)
 
 
-def news_in(changes: list[Change]) -> list[News]:
+def news_in(changes: list[Change], seen_of: SeenOf) -> list[News]:
     """Return what customers wrote, once a conversation. What the company sent is no news."""
     ids = [
         each.message_id for each in changes if each.message_id and each.type == Change.Type.MESSAGE
@@ -69,4 +71,8 @@ def news_in(changes: list[Change]) -> list[News]:
     conversations = Conversation.objects.filter(pk__in=new).only(
         "received_count", "wrote_after_closing_count"
     )
-    return [News(each.pk, each.from_customer_count, new[each.pk]) for each in conversations]
+    seen = seen_of(new)
+    return [
+        News(each.pk, each.from_customer_count, new[each.pk], seen.get(each.pk))
+        for each in conversations
+    ]

@@ -33,7 +33,8 @@ from chat.views.after_closing import after_closing_context
 from chat.views.heard import heard_after
 from chat.views.listing import INBOX_PAGE, Listing
 from chat.views.markup import markup
-from chat.views.page import page
+from chat.views.page import number, page
+from chat.views.seen import seen_context, seen_of
 from chat.views.snippets import snippet
 from chat.views.thread import entries
 
@@ -79,9 +80,9 @@ def left_pane(
     try:
         listing = Listing.of(request.GET)
         stamp = listing.stamp(INBOX_PAGE, id)
-        return stamp, list_context(listing), True
+        return stamp, list_context(request, listing), True
     except ValueError:
-        return "", list_context(Listing()) | {"is_bad_list": True}, False
+        return "", list_context(request, Listing()) | {"is_bad_list": True}, False
 
 
 def thread_pane(
@@ -160,7 +161,7 @@ def poll(request: HttpRequest) -> HttpResponse:
     counts = request.GET.get("counts")
     are_counts_right = counts is None or counts == counts_in_short(Conversation.objects.counts())
     is_same = are_counts_right and stamp == request.GET.get("stamp")
-    heard = heard_after(request.GET.get("after"))
+    heard = heard_after(request.GET.get("after"), seen_of(request))
     if is_same and heard is None:
         return HttpResponse(status=204, headers={"Cache-Control": "no-store"})
     if is_same:
@@ -177,7 +178,7 @@ def poll(request: HttpRequest) -> HttpResponse:
         "stamp": stamp if len(news) < MOST_NEWS else "",
     }
     if rows:
-        context |= list_context(listing, rows=rows)
+        context |= list_context(request, listing, rows=rows)
     if conversation:
         context |= after_closing_context(conversation)
     return poll_answer(request, context)
@@ -189,24 +190,16 @@ def poll_answer(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     return response
 
 
-def number(text: str | None, *, most: int) -> int | None:
-    """Return the number, or None without a text. Raise ValueError for anything but 0 to `most`."""
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
-        raise ValueError("not a number, or out of range")
-    return int(text)
-
-
 @never_cache
 def list_rows(request: HttpRequest) -> HttpResponse:
     """Answer with the next rows. Their addresses keep `begins`, the cursor of the list's first row."""
     try:
         listing = Listing.of(request.GET)
         list_on_screen = replace(listing, cursor=request.GET.get("begins", ""))
-        context = {"listing": list_on_screen, "page": listing.page()}
+        listed = listing.page()
     except ValueError:
         return HttpResponse(status=400)
+    context = {"listing": list_on_screen, "page": listed, **seen_context(request, listed.rows)}
     context["selected_id"] = parse_id(request.GET.get("selected"))
     return render(request, "chat/rows.html", context)
 
@@ -253,7 +246,9 @@ def message_or_404(id: str) -> Message:
 # The list
 
 
-def list_context(listing: Listing, *, rows: int = INBOX_PAGE) -> dict[str, Any]:
+def list_context(
+    request: HttpRequest, listing: Listing, *, rows: int = INBOX_PAGE
+) -> dict[str, Any]:
     listed = listing.page(rows)
     counts = Conversation.objects.counts()
     return {
@@ -263,6 +258,7 @@ def list_context(listing: Listing, *, rows: int = INBOX_PAGE) -> dict[str, Any]:
         "filters": [(filter, counts[filter]) for filter in Filter],
         "sorts": Sort,
         "counts": counts_in_short(counts),
+        **seen_context(request, listed.rows),
     }
 
 

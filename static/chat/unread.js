@@ -1,5 +1,5 @@
-// What this browser has not seen yet of what customers wrote: numbers by conversation, in its own
-// storage, no text. Of all conversations: the polls tell of each one in which a customer wrote.
+// What this reader has not seen yet of what customers wrote: numbers by conversation, no text. They are in
+// the browser's own storage; with a login the server keeps them too, for the reader's other browsers. Of all conversations: the polls tell of each one in which a customer wrote.
 
 import { keep, read } from "./storage.js";
 import { counted } from "./words.js";
@@ -8,7 +8,11 @@ const SEEN_KEY = "realmate.seen-of-customers"; // how much of each conversation 
 const UNREAD_KEY = "realmate.unread"; // how much there is, where it is more
 const AFTER_KEY = "realmate.after"; // the cursor of the changes that are known
 const MOST_KEPT = 2000;
+// An answer from before what this page has just saved would undo it.
+const SAVING_MS = 10_000;
 
+const form = document.getElementById("seen");
+const savedAt = new Map();
 const icon = document.querySelector("link[rel=icon]");
 const [readIcon, unreadIcon] = [icon?.getAttribute("href"), icon?.dataset.unread];
 
@@ -44,12 +48,37 @@ export function markSeen(id, count) {
   setSeen(id, count);
   note(id, count);
   store();
+  save(id, count);
 }
 
 export function markUnread(id, count) {
   setSeen(id, count - 1);
   note(id, count);
   store();
+  save(id, count - 1, { unread: "yes" });
+}
+
+// What the server did not take is sent with the next number of this conversation.
+function save(id, count, more = {}) {
+  if (!form) return;
+  savedAt.set(id, performance.now());
+  const body = new URLSearchParams(new FormData(form));
+  for (const [name, value] of Object.entries({ conversation: id, count, ...more })) body.set(name, value);
+  fetch(form.action, { method: "POST", body, keepalive: true }).catch(() => {});
+}
+
+// What the reader has seen in any browser.
+function adopt(id, count) {
+  if (performance.now() - savedAt.get(id) < SAVING_MS) return;
+  if (seen.get(id) !== count) setSeen(id, count);
+}
+
+// Once for each row that comes, because this page goes on counting.
+function adoptRows() {
+  for (const row of document.querySelectorAll(".row-item[data-seen]")) {
+    adopt(row.id.slice("row-".length), Number(row.dataset.seen));
+    delete row.dataset.seen;
+  }
 }
 
 function setSeen(id, count) {
@@ -79,12 +108,14 @@ function forgetTheOlderHalf() {
   seen = new Map([...others.slice(others.length - room), ...[...seen].filter(isUnread)]);
 }
 
-// What customers wrote since the cursor. Each part is `conversation:count:new`. After a restore of the
+// What customers wrote since the cursor. Each part is `conversation:count:new`, and with a
+// login `:seen`. After a restore of the
 // database the numbers begin again.
 export function hear({ after: now, heard }) {
   if (now.split("-")[0] !== after.split("-")[0]) [seen, unread] = [new Map(), new Map()];
   for (const part of heard.split(" ").filter(Boolean)) {
-    const [id, count, news] = part.split(":").map((text, place) => (place ? Number(text) : text));
+    const [id, count, news, seenSoFar] = part.split(":").map((text, place) => (place ? Number(text) : text));
+    if (seenSoFar !== undefined) adopt(id, seenSoFar);
     if (!seen.has(id)) setSeen(id, count - news);
     unread.delete(id); // an erasure lowers the count
     note(id, count);
@@ -97,6 +128,7 @@ export function hear({ after: now, heard }) {
 // The rows' numbers; and in the title and the icon, how many conversations have one. Returns how many
 // conversations and messages are unread. A hidden tab shows no more than its title and its icon.
 export function showUnread() {
+  if (!document.hidden) adoptRows();
   for (const row of document.hidden ? [] : document.querySelectorAll(".row-item")) {
     const [id, count] = [row.id.slice("row-".length), Number(row.dataset.count)];
     note(id, count);
@@ -133,3 +165,5 @@ addEventListener("storage", ({ key }) => {
   [seen, unread] = [restored(SEEN_KEY), restored(UNREAD_KEY)];
   showUnread();
 });
+
+adoptRows();
