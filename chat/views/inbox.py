@@ -35,6 +35,7 @@ from chat.views.listing import INBOX_PAGE, Listing
 from chat.views.markup import markup
 from chat.views.page import number, page
 from chat.views.seen import seen_context, seen_of
+from chat.views.silence import silent_since
 from chat.views.snippets import snippet
 from chat.views.thread import entries
 
@@ -150,7 +151,15 @@ def poll(request: HttpRequest) -> HttpResponse:
     """Answer with all changes since the page's stamp, or 204 if nothing has changed.
 
     The page sends `counts` now and then, because the stamp does not cover the filters' numbers.
+    A header tells of an unusual silence of the sender, because then the answers have no body.
     """
+    response = changes_since(request)
+    if "after" in request.GET and (since := silent_since()):
+        response["X-Silent-Since"] = since.isoformat()
+    return response
+
+
+def changes_since(request: HttpRequest) -> HttpResponse:
     try:
         listing, rows = Listing.of(request.GET), number(request.GET.get("rows"), most=MOST_ROWS)
         arrival = number(request.GET.get("arrival"), most=MOST_ARRIVAL)

@@ -76,6 +76,7 @@ poller.addEventListener("htmx:beforeOnLoad", (event) => {
   const { pathname } = new URL(xhr.responseURL); // of the last redirect
   isOver = pathname === poller.dataset.login || xhr.status === 401 || xhr.status === 403;
   isTaking = pathname === requestConfig.path && isAnswer(xhr);
+  if (isTaking) showSilence(xhr.getResponseHeader("X-Silent-Since"));
   if (!isTaking || isPaused || shown() !== asked) event.preventDefault();
   beginNews();
 });
@@ -92,6 +93,17 @@ document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
   else if (target.id === "messages") takeNews(fragment.querySelectorAll(".message"));
   else detail.shouldSwap = !target.isEqualNode(fragment.firstElementChild);
 });
+
+// Since when nothing has come, where that is unusual.
+function showSilence(since) {
+  const notice = get("notice-silent");
+  const time = notice.querySelector("time");
+  showIf(notice, since !== null);
+  if (since === null || time.getAttribute("datetime") === since) return;
+  time.setAttribute("datetime", since);
+  time.removeAttribute("title");
+  localise(notice);
+}
 
 // The first part of an answer, so that the rows that follow are known. More is asked for at once.
 function takeHeard(swap) {

@@ -50,11 +50,11 @@ function write(time) {
 }
 
 export function localise(root = document) {
-  for (const time of root.querySelectorAll("time[data-format]")) {
+  for (const time of root.querySelectorAll("time[data-format][datetime]")) {
     write(time);
     if (!time.title) time.title = exact.format(new Date(time.dateTime));
   }
 }
 
 // Ages grow; and past midnight, today is yesterday.
-setInterval(() => document.querySelectorAll("time[data-format]").forEach(write), MINUTE_MS);
+setInterval(() => document.querySelectorAll("time[data-format][datetime]").forEach(write), MINUTE_MS);
