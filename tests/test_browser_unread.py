@@ -452,6 +452,9 @@ def test_what_a_user_reads_in_one_browser_is_read_in_the_other(browsers, start, 
     other.reload()
     expect(row_of(other, 0)).to_be_visible()
     expect(other).to_have_title("Conversations · Realmate")
+    other.goto("/ui/stats/")
+    expect(other).to_have_title("Statistics · Realmate")
+    other.goto("/ui/")
     with one.expect_response(SAVED):
         one.keyboard.press("u")
     expect(one).to_have_title("(1) Conversations · Realmate")

@@ -13,6 +13,7 @@ const SAVING_MS = 10_000;
 
 const form = document.getElementById("seen");
 const savedAt = new Map();
+let isToStore = false; // what rows have told
 const icon = document.querySelector("link[rel=icon]");
 const [readIcon, unreadIcon] = [icon?.getAttribute("href"), icon?.dataset.unread];
 
@@ -88,12 +89,15 @@ function setSeen(id, count) {
 
 // How much there is now. A row may show less than was heard, because a list at rest or a hidden tab waits.
 function note(id, count) {
+  const before = unread.get(id);
   const most = Math.max(count, unread.get(id) ?? 0);
   if (unreadOf(id, most)) unread.set(id, most);
   else unread.delete(id);
+  isToStore ||= unread.get(id) !== before;
 }
 
 function store() {
+  isToStore = false;
   if (seen.size > MOST_KEPT) forgetTheOlderHalf();
   keep(SEEN_KEY, JSON.stringify([...seen]));
   keep(UNREAD_KEY, JSON.stringify([...unread]));
@@ -134,6 +138,7 @@ export function showUnread() {
     note(id, count);
     showOn(row.querySelector(".unread"), unreadOf(id, unread.get(id) ?? count));
   }
+  if (isToStore) store();
   showInTitle(unread.size);
   showInIcon(unread.size);
   return { conversations: unread.size, messages: unreadMessages() };
