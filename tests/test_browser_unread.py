@@ -325,6 +325,7 @@ def test_a_further_message_in_an_unread_conversation_notifies_too(page, start, s
     page.add_init_script(STUB_NOTIFICATIONS)
     start(2)
     page.goto("/ui/")
+    page.locator(".rail-menu summary").click()
     page.get_by_role("button", name="Notify me on the desktop").click()
     hide(page)
     for n in range(2):
@@ -338,6 +339,7 @@ def test_the_bell_says_that_the_browser_has_refused(page, start):
     page.add_init_script(STUB_NOTIFICATIONS.replace('"default"', '"denied"'))
     start(1)
     page.goto("/ui/")
+    page.locator(".rail-menu summary").click()
     bell = page.get_by_role("button", name="This browser has refused notifications.")
     expect(bell).to_be_visible()
     expect(bell).to_have_attribute("aria-pressed", "false")
@@ -362,6 +364,7 @@ def test_a_sound_is_off_until_it_is_turned_on(page, start, say, tones):
     poll(page)
     expect(page).to_have_title(re.compile(r"^\(1\)"))
     assert tones() == 0
+    page.locator(".rail-menu summary").click()
     sound = page.get_by_role("button", name="Play a sound")
     sound.click()
     expect(sound).to_have_attribute("aria-pressed", "true")
@@ -379,6 +382,7 @@ def test_a_sound_is_repeated_until_everything_is_read_if_one_wants(
 ):
     start(2)
     page.goto("/ui/")
+    page.locator(".rail-menu summary").click()
     page.get_by_role("button", name="Play a sound").click()
     page.get_by_role("button", name="Keyboard and sound").click()
     page.get_by_label("Repeat the sound").set_checked(is_wanted)
@@ -402,6 +406,7 @@ def test_a_sound_is_repeated_until_everything_is_read_if_one_wants(
 def test_what_is_read_as_it_arrives_makes_no_sound(page, start, say, tones):
     start(2)
     page.goto(f"/ui/{id_of(0)}/")
+    page.locator(".rail-menu summary").click()
     page.get_by_role("button", name="Play a sound").click()
     page.wait_for_timeout(200)
     pass_time(page, 10)
