@@ -14,7 +14,7 @@ from chat.api.docs import OpenAPI
 from chat.api.exports import MessageExport
 from chat.api.webhook import Webhook
 from chat.problems import nothing_here
-from chat.views import account, after_closing, deliveries, docs, inbox, page, stats, status
+from chat.views import account, after_closing, deliveries, docs, inbox, page, seen, stats, status
 
 View = Callable[..., HttpResponseBase]
 
@@ -76,6 +76,7 @@ urlpatterns = [
     *ui("ui/fragments/thread/<str:id>", inbox.thread_messages, "thread-messages"),
     *ui("ui/fragments/message/<str:id>", inbox.message_text, "message-text"),
     *ui("ui/fragments/message/<str:id>/source", inbox.message_source, "message-source"),
+    *ui("ui/fragments/seen", seen.note, "seen", methods=POST),
     *ui("ui/<str:id>/print", inbox.print_thread, "print"),
     *ui("ui/<str:id>/dealt-with", after_closing.deal_with, "deal-with", methods=POST),
     *ui("ui/<str:id>/dealt-with/undo", after_closing.undo, "undo-dealing", methods=POST),

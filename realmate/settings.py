@@ -28,6 +28,11 @@ SHORTEST_TOKEN = 32
 ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 env.add_parser(name="database_url", func=database_url.parse)
 
+# {id} stands once, behind the host. No user name, no space, no other brace.
+LINK_TO_A_CONVERSATION = re.compile(
+    r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?[/?#][!-z|~]*\{id}[!-z|~]*"
+)
+
 
 def filled(value: str | list[str]) -> None:
     if not value or not all(value):
@@ -94,6 +99,12 @@ def origins(values: list[str]) -> None:
 def origins_or_patterns(values: list[str]) -> None:
     """Origins, where `*.` at the beginning of a host stands for any subdomain."""
     origins([value.replace("://*.", "://", 1) for value in values])
+
+
+def link_to_a_conversation(value: str) -> None:
+    """Refuse what is no https URL, or would put the id elsewhere than behind the host."""
+    if value and not LINK_TO_A_CONVERSATION.fullmatch(value):
+        raise ValidationError("Must be like https://desk.example/conversations/{id}.")
 
 
 def required_unless(allowed: bool, default: Any) -> dict[str, Any]:
@@ -212,6 +223,9 @@ EVENT_TIME_ZONE = env.str("EVENT_TIME_ZONE", "UTC", validate=known_zone)
 
 # The time zone of statistics, and of pages without JavaScript.
 DISPLAY_TIME_ZONE = env.str("DISPLAY_TIME_ZONE", "America/Sao_Paulo", validate=known_zone)
+
+# Where agents answer a conversation: an https URL with {id}, which its button "Reply" opens.
+REPLY_URL: str = env.str("REPLY_URL", "", validate=link_to_a_conversation)
 
 # Hours during which an event may wait for its NEW_CONVERSATION. 0 turns this off.
 EARLY_EVENTS_HOURS = env.int("EARLY_EVENTS_HOURS", 24, validate=validate.Range(min=0, max=24 * 365))

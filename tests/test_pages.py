@@ -242,3 +242,12 @@ def test_what_is_not_for_agents_is_linked_at_the_foot(db, get, client, address):
     links = re.findall(r'href="([^"]*)"', foot)
     assert links == ["/docs/", "/admin/"]
     assert [client.get(link).status_code for link in links] == [200, 302]
+
+
+def test_the_reply_button_leads_to_where_agents_answer(deliver, get, settings):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    assert 'class="reply"' not in get(f"/ui/{C}/")
+    settings.REPLY_URL = "https://desk.example/?a=1&conversation={id}"
+    link = get(f"/ui/{C}/").partition('class="reply"')[2].partition(">")[0]
+    assert f'href="https://desk.example/?a=1&amp;conversation={C}"' in link
+    assert 'target="_blank" rel="noopener noreferrer"' in link

@@ -314,6 +314,17 @@ BAD = {
     "DATABASE_URL": ["", "nonsense", "mongodb://localhost/x", "/var/lib/realmate.sqlite3"],
     "EVENT_TIME_ZONE": ["", "Mars/Olympus", "UTC+3", "../../../etc/passwd", "america/sao_paulo"],
     "DISPLAY_TIME_ZONE": ["", "Mars/Olympus", "BRT "],
+    "REPLY_URL": [
+        "desk.example/{id}",
+        "http://desk.example/{id}",
+        "javascript:alert('{id}')",
+        "https://{id}.example/",
+        "https://desk.example/",
+        "https://desk.example/{id}/{id}",
+        "https://agent:password@desk.example/{id}",
+        "https:///{id}",
+        "https://[/{id}",
+    ],
     "EARLY_EVENTS_HOURS": ["", "-1", "1.5", "24h", "nan", "8761", "9" * 30],
 }
 

@@ -5,7 +5,15 @@ Only chat/events writes conversations and messages. chat/upkeep/erasure.py empti
 
 from chat.models.attempts import LoginAttempts
 from chat.models.backups import Backup
-from chat.models.changes import Change, Generation, begin_generation, current_generation
+from chat.models.changes import (
+    Change,
+    Cursor,
+    Generation,
+    begin_generation,
+    current_generation,
+    latest_cursor,
+    place_new_changes,
+)
 from chat.models.conversations import (
     CHANGED_BY_A_MESSAGE,
     CHANGED_BY_CLOSING,
@@ -39,7 +47,7 @@ from chat.models.messages import (
     Side,
     ThreadPage,
 )
-from chat.models.seen import Seen
+from chat.models.seen import Seen, note_seen
 from chat.models.tokens import Scope, Token
 from chat.models.users import User
 from chat.models.words import HitFilters, MessageWords
@@ -60,6 +68,7 @@ __all__ = [
     "Change",
     "Conversation",
     "ConversationQuerySet",
+    "Cursor",
     "Dealing",
     "Delivery",
     "DeliveryQuerySet",
@@ -82,6 +91,9 @@ __all__ = [
     "begin_generation",
     "current_generation",
     "ids_in",
+    "latest_cursor",
+    "note_seen",
     "ordering_of",
+    "place_new_changes",
     "short_id_of",
 ]

@@ -390,11 +390,6 @@ class Conversation(models.Model):
         return self.received_count + self.wrote_after_closing_count
 
     @property
-    def ends_with_customer(self) -> bool:
-        """Whether the customer wrote last, a refused text included."""
-        return self.last_message_direction == Direction.RECEIVED or self.needs_dealing
-
-    @property
     def needs_dealing(self) -> bool:
         """Whether the customer wrote after closing, and nobody has dealt with it."""
         return self.wrote_after_closing_at is not None and self.dealt_with_at is None

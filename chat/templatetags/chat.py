@@ -37,6 +37,13 @@ def utc_iso(at: datetime, precision: str = "seconds") -> str:
 
 
 @register.simple_tag
+def seen_attribute(seen: dict[UUID, int], id: UUID) -> SafeString:
+    """Return ` data-seen="…"` with what the user has seen of the conversation, if that is known."""
+    count = seen.get(id) if seen else None
+    return mark_safe("" if count is None else f' data-seen="{count:d}"')  # noqa: S308 - a number
+
+
+@register.simple_tag
 def time(at: datetime, format: str, *, css: str = "") -> SafeString:
     """Return a `<time>` in the server's zone. static/chat/times.js rewrites it in the reader's zone."""
     kind = f' class="{css}"' if css else ""

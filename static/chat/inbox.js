@@ -1,8 +1,10 @@
 // The inbox: starts its parts, and again for a pane that htmx has brought.
 
+import "./dealing.js";
 import "./frame.js";
 import "./keyboard.js";
 import { focusRow, isFull, lengthenList, markSelected, openList } from "./list.js";
+import { offerMark } from "./marking.js";
 import { goOn, isReturning, keepPlace, knowList, returnToPlace } from "./place.js";
 import { pollAfresh, showRead, startPolling } from "./poll.js";
 import { conversation, openThread } from "./thread.js";
@@ -24,6 +26,7 @@ function openPane() {
   openThread();
   shown = conversation();
   markSelected(shown);
+  offerMark();
   get("thread-scroll")?.addEventListener("scrollend", showRead);
 }
 
@@ -114,6 +117,7 @@ function showFailure({ detail }) {
 // listened to, because it may be gone from the document when its answer comes.
 main.addEventListener("htmx:beforeRequest", (event) => {
   const { xhr, target, requestConfig } = event.detail;
+  if (requestConfig.verb !== "get") return;
   wanted[target.id] = xhr;
   markAsked(requestConfig.elt);
   requestConfig.elt.addEventListener("htmx:beforeOnLoad", judge, { once: true });

@@ -1,5 +1,6 @@
-// Alt+J and Alt+K walk the list, Esc goes back; "/" and "?" can be turned off (WCAG 2.1.4).
+// Alt+J and Alt+K walk the list, Esc goes back; single keys can be turned off (WCAG 2.1.4).
 
+import { leaveUnread, openNextUnread } from "./marking.js";
 import { keep, read } from "./storage.js";
 
 const KEY = "realmate.single-keys";
@@ -29,6 +30,8 @@ const altKeys = { KeyJ: () => walk(1), KeyK: () => walk(-1) };
 const plainKeys = {
   "/": () => document.getElementById("search-box").focus(),
   "?": () => help.showModal(),
+  n: openNextUnread,
+  u: leaveUnread,
 };
 
 document.addEventListener("keydown", (event) => {

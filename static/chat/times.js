@@ -71,14 +71,14 @@ function write(time) {
 }
 
 export function localise(root = document) {
-  for (const time of root.querySelectorAll("time[data-format]")) {
+  for (const time of root.querySelectorAll("time[data-format][datetime]")) {
     write(time);
     if (!time.title) time.title = exact.format(new Date(time.dateTime));
   }
 }
 
 // Ages grow; and past midnight, today is yesterday.
-const writeAll = () => document.querySelectorAll("time[data-format]").forEach(write);
+const writeAll = () => document.querySelectorAll("time[data-format][datetime]").forEach(write);
 setInterval(writeAll, MINUTE_MS);
 
 addEventListener("beforeprint", () => {
