@@ -449,7 +449,7 @@ CONTENT_SECURITY_POLICY_OF_DOCS = CONTENT_SECURITY_POLICY.replace(
 )
 
 # JSON only: not the pages, the webhook, the probes, /docs or /metrics. No cookie counts across origins.
-CORS_URLS_REGEX = r"^/(conversations|changes|deliveries|stats|schema)(/|$)"
+CORS_URLS_REGEX = r"^/(conversations|changes|deliveries|export|stats|schema)(/|$)"
 CORS_ALLOW_METHODS = ["GET", "HEAD"]
 CORS_ALLOW_HEADERS = ["authorization", "if-none-match", "x-request-id"]
 CORS_EXPOSE_HEADERS = ["ETag", "Link", "Retry-After", "X-Request-Id"]
