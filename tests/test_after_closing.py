@@ -122,7 +122,7 @@ def test_a_thread_without_such_texts_asks_nothing_more(
     closed, agent, django_assert_max_num_queries
 ):
     agent.get(f"/ui/{C}/")
-    with django_assert_max_num_queries(9) as queries:
+    with django_assert_max_num_queries(10) as queries:
         agent.get(f"/ui/{C}/")
     assert not [query for query in queries if "text_digest" in query["sql"].partition("WHERE")[2]]
 

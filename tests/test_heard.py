@@ -137,7 +137,7 @@ def test_a_change_without_a_place_is_told_by_the_poll_that_gives_it_one(opened, 
     if connection.vendor == "postgresql":
         assert Change.objects.filter(position=None).exists()
     assert told(ask(before))[1] == [f"{C}:1:1"]
-    assert latest_cursor().place == Change.objects.count()
+    assert latest_cursor().place == before.place + 1
 
 
 def test_a_page_brings_the_cursor_of_before_its_rows(opened, client):

@@ -846,11 +846,14 @@ HOSTILE_QUERIES = texts(
 
 
 @pytest.mark.parametrize("query", HOSTILE_QUERIES)
-@pytest.mark.parametrize(
-    "path", ["/ui/fragments/poll/", "/ui/", f"/ui/{C}/", f"/conversations/{C}"]
-)
+@pytest.mark.parametrize("path", ["/ui/fragments/poll/", "/ui/", f"/ui/{C}/"])
 def test_a_hostile_query_is_only_a_query(path, query):
     assert through_wsgi("GET", f"{path}?{query}").status_code == 200
+
+
+@pytest.mark.parametrize("query", HOSTILE_QUERIES)
+def test_json_without_parameters_takes_none(query):
+    assert_problem(through_wsgi("GET", f"/conversations/{C}?{query}"), 400, "bad_request")
 
 
 def test_too_many_members_of_a_query_are_a_bad_request():
@@ -933,9 +936,10 @@ def test_what_was_sent_does_not_come_back(post, member):
 
 
 @pytest.mark.parametrize(
-    "path", ["/seen-before", "/conversations/seen-before", "/ui/seen-before/x"]
+    ("path", "status"),
+    [("/seen-before", 404), ("/conversations/seen-before", 400), ("/ui/seen-before/x", 404)],
 )
-def test_an_unknown_path_does_not_come_back(path):
+def test_an_unknown_path_does_not_come_back(path, status):
     answer = through_wsgi("GET", f"{path}?seen-before", HTTP_X_REQUEST_ID="seen-before")
-    assert answer.status_code == 404
+    assert answer.status_code == status
     assert "seen-before" not in str(answer)
