@@ -27,9 +27,11 @@ def look(now: datetime) -> datetime | None:
     last = Delivery.objects.order_by("-received_at").values_list("received_at", flat=True).first()
     if last is None or now - last < SHORTEST:
         return None
-    spoke = sum(came_between(last - back, now - back) for back in WEEKS)
+    # A week at most: a longer span would reach the last delivery itself.
+    until = min(now, last + WEEKS[0])
+    spoke = sum(came_between(last - back, until - back) for back in WEEKS)
     return last if spoke >= LEAST_WEEKS else None
 
 
 def came_between(start: datetime, end: datetime) -> bool:
-    return Delivery.objects.filter(received_at__gt=start, received_at__lte=end).exists()
+    return Delivery.objects.filter(received_at__gt=start, received_at__lt=end).exists()
