@@ -34,14 +34,17 @@ def has_many_messages(conversation: Conversation) -> bool:
 
 
 def streamed(
-    pieces: Iterator[AnyStr], conversation: Conversation, content_type: str | None = None
+    pieces: Iterator[AnyStr], conversation: Conversation | None, content_type: str | None = None
 ) -> StreamingHttpResponse:
     """Answer with pieces that are read one by one. A turn is held until the answer is closed.
+
+    A short conversation needs no turn. Pieces of many conversations (None) always need one.
 
     Two pieces are read before the answer begins: a failing database gives a 503, not a torn file.
     Raises TooManyReads.
     """
-    held = holding(turn_to_read_all_of(conversation), pieces)
+    turn = turn_to_read_all_of(conversation) if conversation else turn_to_read()
+    held = holding(turn, pieces)
     next(held)
     first = [piece for piece in (next(held, None), next(held, None)) if piece is not None]
     response = StreamingHttpResponse(chain(first, held), content_type=content_type)

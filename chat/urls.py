@@ -11,7 +11,7 @@ from chat.api import docs, probes, reads
 from chat.api.changes import Changes
 from chat.api.webhook import Webhook
 from chat.problems import nothing_here
-from chat.views import account, after_closing, deliveries, inbox, page, stats
+from chat.views import account, after_closing, deliveries, inbox, list_csv, page, stats
 
 View = Callable[..., HttpResponseBase]
 
@@ -69,6 +69,7 @@ urlpatterns = [
     *api("readyz", probes.Readyz.as_view()),
     *ui("ui", inbox.inbox, "inbox"),
     *ui("ui/search", inbox.search, "search"),
+    *ui("ui/list.csv", list_csv.list_csv, "list-csv"),
     *ui("ui/fragments/list", inbox.list_rows, "list-rows"),
     *ui("ui/fragments/thread/<str:id>", inbox.thread_messages, "thread-messages"),
     *ui("ui/fragments/message/<str:id>", inbox.message_text, "message-text"),
