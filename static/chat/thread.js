@@ -1,12 +1,14 @@
 // The open thread: where it is scrolled to, what arrives in it, and older messages that move nothing.
 
 import { showCopyButtons } from "./copy.js";
-import { layOut } from "./layout.js";
+import { layOut, messageAbove } from "./layout.js";
 import { localise } from "./times.js";
 import { counted } from "./words.js";
 
 const NEAR_THE_END_PX = 100;
 const MOST_READ_OUT = 3;
+// From the edge of what is in view: the next page comes before the reader is there.
+const PREFETCH_MARGIN = "600px 0px";
 
 const get = (id) => document.getElementById(id);
 let missed = 0;
@@ -37,7 +39,10 @@ export function openThread() {
   const scroller = get("thread-scroll");
   missed = 0;
   skipped = [];
-  dress();
+  layOut([...get("messages").querySelectorAll(".message")]);
+  localise(get("thread-pane"));
+  showCopyButtons(get("thread-pane"));
+  watchEdges();
   const highlighted = document.querySelector(".message--highlighted");
   if (highlighted) highlighted.scrollIntoView({ block: "center" });
   else goToEnd();
@@ -52,19 +57,32 @@ function noteScroll() {
   if (follows) hidePill();
 }
 
-function dress() {
-  layOut(get("messages"));
-  localise(get("thread-pane"));
-  showCopyButtons(get("thread-pane"));
+// Only what is new: the work grows with a page, and not with what is loaded.
+function dress(elements) {
+  layOut(elements.filter((element) => element.matches(".message")));
+  for (const element of elements) {
+    localise(element);
+    showCopyButtons(element);
+  }
+}
+
+// By halves: they stand below one another.
+function messageInView(scroller) {
+  const { top } = scroller.getBoundingClientRect();
+  const messages = scroller.getElementsByClassName("message");
+  let [first, end] = [0, messages.length];
+  while (first < end) {
+    const middle = (first + end) >> 1;
+    if (messages[middle].getBoundingClientRect().bottom > top) end = middle;
+    else first = middle + 1;
+  }
+  return messages[first];
 }
 
 // The first message in view, to stay where it is whatever changes above it.
 function firstInView() {
   const scroller = get("thread-scroll");
-  const { top } = scroller.getBoundingClientRect();
-  const message = [...scroller.querySelectorAll(".message")].find(
-    (each) => each.getBoundingClientRect().bottom > top,
-  );
+  const message = messageInView(scroller);
   const before = message?.getBoundingClientRect().top;
   const restore = () => {
     if (message) scroller.scrollTop += message.getBoundingClientRect().top - before;
@@ -76,6 +94,7 @@ function firstInView() {
 
 // A page that does not reach the end of its thread is only told how much has come since.
 export function takeNews(messages) {
+  showCopyButtons(get("refused-texts"));
   const [now, atFirst] = [get("thread-state"), get("arrival")].map(({ dataset }) => Number(dataset.count));
   if (endsEarly()) return showPill(Math.max(0, now - atFirst));
   const wasAtEnd = follows;
@@ -90,7 +109,7 @@ export function takeNews(messages) {
 function add(messages) {
   const place = firstInView();
   const shown = [...messages].filter(({ id }) => !get(id)).filter(insert);
-  dress();
+  dress(shown);
   place.restore();
   return shown;
 }
@@ -98,8 +117,8 @@ function add(messages) {
 // At its own time. Says whether it has a place among the loaded messages.
 function insert(message) {
   const list = get("messages");
-  const others = [...list.querySelectorAll(".message")];
-  const above = others.findLast((other) => isBefore(other.dataset, message.dataset));
+  let above = messageAbove({ previousElementSibling: list.lastElementChild });
+  while (above && !isBefore(above.dataset, message.dataset)) above = messageAbove(above);
   if (!above && list.querySelector(".edge--older")) {
     skipped.push(message);
     return false;
@@ -168,19 +187,42 @@ const isEdge = ({ detail }) => Boolean(detail.target.matches?.(".edge"));
 
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (!isEdge(event)) return;
+  const edge = event.detail.target;
   anchor = firstInView();
-  anchor.hadFocus = event.detail.target.contains(document.activeElement);
+  anchor.hadFocus = edge.contains(document.activeElement);
+  anchor.above = edge.previousElementSibling;
+  anchor.below = edge.nextElementSibling;
 });
 document.addEventListener("htmx:afterSwap", (event) => {
   if (!isEdge(event) || anchor === null || !get("messages")) return;
-  const { restore, hadFocus } = anchor;
+  const { restore, hadFocus, above, below } = anchor;
   anchor = null;
-  dress();
+  dress(between(above, below));
+  watchEdges();
   restore();
   add(skipped.splice(0));
   if (hadFocus) get("thread-scroll").focus({ preventScroll: true });
   if (endsEarly() && !document.querySelector(".edge--newer")) follow();
 });
+
+function between(above, below) {
+  const elements = [];
+  let element = above ? above.nextElementSibling : get("messages").firstElementChild;
+  for (; element && element !== below; element = element.nextElementSibling) elements.push(element);
+  return elements;
+}
+
+// htmx's own trigger knows no margin. A page that has failed is asked for again by a click, or in view.
+let edges = null;
+function watchEdges() {
+  edges?.disconnect();
+  edges = new IntersectionObserver(askForNear, { root: get("thread-scroll"), rootMargin: PREFETCH_MARGIN });
+  for (const link of get("messages").querySelectorAll(":scope > .edge a")) edges.observe(link);
+}
+
+function askForNear(entries) {
+  for (const { target, isIntersecting } of entries) if (isIntersecting) htmx.trigger(target, "near");
+}
 
 // The end is reached: from now on the page shows what arrives, beginning with what it may have missed.
 function follow() {
