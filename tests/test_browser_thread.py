@@ -720,7 +720,13 @@ def test_the_focus_is_seen_wherever_it_is(browse, everything):
         )
         kinds.add(kind)
         assert (outline, opacity) == ("solid", "1"), kind
-    assert {"back", "thread-scroll", "message-copy", "message-link", "more-link"} <= kinds
+    assert {"back", "thread-scroll", "message-link", "more-link"} <= kinds
+    bubble(page, 60).locator(".message-link").focus()
+    page.keyboard.press("ArrowLeft")
+    copy = bubble(page, 60).locator(".message-copy")
+    expect(copy).to_be_focused()
+    expect(copy).to_have_css("outline-style", "solid")
+    expect(copy).to_have_css("opacity", "1")
 
 
 @pytest.mark.parametrize("width", [1000, 320])

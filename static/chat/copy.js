@@ -4,7 +4,11 @@ const DONE_MS = 1200;
 
 export function showCopyButtons(root) {
   if (!navigator.clipboard) return;
-  for (const button of root.querySelectorAll("[data-copy], [data-copy-message]")) button.hidden = false;
+  for (const button of root.querySelectorAll("[data-copy], [data-copy-message]")) {
+    button.hidden = false;
+    // One stop of Tab a message: keyboard.js leads from its link to this button.
+    if (button.matches(".message-copy")) button.tabIndex = -1;
+  }
 }
 
 // The text as it is stored. The text on the page lacks its marks, and may be cut.

@@ -35,6 +35,7 @@ function goToEnd() {
 }
 
 export function openThread() {
+  wasClosed = isClosed();
   if (!get("messages")) return;
   const scroller = get("thread-scroll");
   missed = 0;
@@ -77,6 +78,26 @@ function messageInView(scroller) {
     else first = middle + 1;
   }
   return messages[first];
+}
+
+// The first message in view as its arrival number, and its distance from the top. None at the end.
+export function placeInThread() {
+  const scroller = get("thread-scroll");
+  const message = scroller && !follows ? messageInView(scroller) : null;
+  if (!message?.dataset.arrival) return null;
+  return [Number(message.dataset.arrival), Math.round(distanceFromTop(message))];
+}
+
+const distanceFromTop = (message) =>
+  message.getBoundingClientRect().top - get("thread-scroll").getBoundingClientRect().top;
+
+// Says whether the message is loaded.
+export function goToMessage(arrival, distance) {
+  const message = document.querySelector(`#messages [data-arrival="${arrival}"]`);
+  if (!message) return false;
+  get("thread-scroll").scrollTop += distanceFromTop(message) - distance;
+  noteScroll();
+  return true;
 }
 
 // The first message in view, to stay where it is whatever changes above it.
@@ -138,6 +159,15 @@ function readOut(messages) {
       ? counted(announcer, messages.length)
       : messages.map(spoken).join("\n");
 }
+
+// Its closing is read out once, after the messages that came with it.
+let wasClosed = false;
+const isClosed = () => get("closed-banner")?.hidden === false;
+
+document.addEventListener("htmx:oobAfterSwap", () => {
+  if (isClosed() && !wasClosed) queueMicrotask(() => get("announcer").append("\n", get("closed-banner").textContent));
+  wasClosed = isClosed();
+});
 
 const spoken = (message) =>
   ["visually-hidden", "message-text"]
