@@ -96,3 +96,15 @@ def test_an_older_page_is_asked_for_before_its_edge_is_in_view(page, store):
     expect(edge).not_to_be_in_viewport()
     older_page(page, top=400)
     expect(page.locator(".message")).to_have_count(100)
+
+
+def test_a_date_in_the_menu_leads_to_the_first_message_of_that_day(page, store):
+    store(2000)
+    page.goto(f"/ui/{C}/?filter=open")
+    page.locator(".thread-header summary").last.click()
+    page.get_by_label("Jump to a date").fill("2025-02-22")
+    page.get_by_role("button", name="Go", exact=True).click()
+    highlighted = page.locator(".message--highlighted")
+    expect(highlighted).to_be_in_viewport()
+    expect(highlighted).to_contain_text("Mensagem 900")
+    assert "filter=open" in page.url
