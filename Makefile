@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: help demo run serve migrate test proofs coverage lint lock env-example licences errors bench clean
+.PHONY: help demo run serve migrate test proofs deploy-test coverage lint lock env-example licences errors bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,18 +30,22 @@ test: .venv/dev ## every test; ARGS="-k close" for some
 proofs: .venv/dev ## what is too long for every landing: kills, random events, hostile input, proxies; an hour
 	TEST_PROCESSES=0 $(BIN)/python -m tests --proofs long -m 'proof or by_hand' --timeout 0 -s $(ARGS)
 
+deploy-test: ## the commands of docs/install.md in a new Debian; needs root, debootstrap and a mirror
+	deploy/test
+
 coverage: .venv/dev ## branch coverage of every test on SQLite; half as long again as make test
 	rm -f .coverage
 	$(BIN)/python -m tests --cov --cov-append --cov-report= $(ARGS)
 	$(BIN)/coverage report
 
-lint: .venv/dev ## style, types, layers of imports, templates, missing migrations
+lint: .venv/dev ## style, types, layers of imports, templates, missing migrations; styles and scripts with biome
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html')
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m tests.styles
 
 lock: ## after a change to pyproject.toml; needs Poetry with poetry-plugin-export
 	poetry lock

@@ -99,7 +99,7 @@ class MessageAdmin(ReadOnlyAdmin):
 class DeliveryAdmin(ReadOnlyAdmin):
     list_display = ["id", "received_at", "type", "outcome", "code", "conversation_id", "message_id"]
     list_filter = ["outcome", "type", "code"]
-    search_fields = ["=conversation_id", "=message_id", "=request_id"]
+    search_fields = ["=conversation_id", "=message_id", "=request_id", "=caller_request_id"]
     ordering = ["-id"]
     exclude = ["body"]
     readonly_fields = ["raw_body"]
@@ -111,7 +111,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
 @admin.register(Token)
 class TokenAdmin(ReadOnlyAdmin):
-    list_display = ["name", "created_at", "last_used_at", "revoked_at"]
+    list_display = ["name", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at"]
     exclude = ["digest"]
     ordering = ["-id"]
     actions = ["revoke"]

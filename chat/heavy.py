@@ -34,12 +34,13 @@ def has_many_messages(conversation: Conversation) -> bool:
 
 
 def streamed(
-    pieces: Iterator[AnyStr], conversation: Conversation | None, content_type: str | None = None
+    pieces: Iterator[AnyStr],
+    conversation: Conversation | None = None,
+    content_type: str | None = None,
 ) -> StreamingHttpResponse:
     """Answer with pieces that are read one by one. A turn is held until the answer is closed.
 
-    A short conversation needs no turn. Pieces of many conversations (None) always need one.
-
+    A conversation with few messages needs no turn. Without a conversation there is always one.
     Two pieces are read before the answer begins: a failing database gives a 503, not a torn file.
     Raises TooManyReads.
     """

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
+from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -24,11 +25,12 @@ from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
 from django.utils.translation import activate, get_language, get_language_from_request, override
 
+from chat.compression import compress, is_worth_compressing
 from chat.database.migrated import WrongSchema, refuse_wrong_schema
 from chat.lengths import declared_length, is_chunked, read_up_to
 from chat.logins import clear_the_cache
 from chat.metrics import observe
-from chat.problems import MEDIA_TYPE, REQUEST_ID, problem, request_id
+from chat.problems import MEDIA_TYPE, REQUEST_ID, caller_request_id, problem, request_id
 from chat.refusals import (
     BadRequest,
     FormTooLarge,
@@ -39,6 +41,7 @@ from chat.refusals import (
 )
 
 logger = logging.getLogger(__name__)
+access_logger = logging.getLogger("realmate.access")
 
 LONGEST_PATH = 200
 PLACES_OF_PEOPLE = ("/ui/", "/admin/")
@@ -83,7 +86,10 @@ class EdgeMiddleware:
         response["X-Request-Id"] = str(request_id(request))
         if response.status_code >= 400:
             log_error(request, response)
-        observe(request, response, perf_counter() - began)
+        seconds = perf_counter() - began
+        observe(request, response, seconds)
+        if settings.ACCESS_LOG:
+            log_access(request, response, seconds)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -100,14 +106,31 @@ def refused(refusal: Refusal) -> HttpResponse:
 
 def log_error(request: HttpRequest, response: HttpResponse) -> None:
     """Log one line for each refused or failed request: codes and ids, never its body or query."""
+    line = line_of(request, response) | {
+        "code": getattr(response, "code", refusal_for(response.status_code).code),
+        **getattr(response, "logged", {}),
+    }
+    logger.warning("%(method)s %(path)s %(status)s %(code)s", line, extra=line)
+
+
+def log_access(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+    line = line_of(request, response) | {
+        "milliseconds": round(seconds * 1000, 1),
+        "address": request.META.get("REMOTE_ADDR", ""),
+    }
+    access_logger.info("%(method)s %(path)s %(status)s", line, extra=line)
+
+
+def line_of(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
     line = {
         "request_id": str(request_id(request)),
         "method": request.method,
         "path": escape_uri_path(request.path)[:LONGEST_PATH],
         "status": response.status_code,
-        "code": getattr(response, "code", refusal_for(response.status_code).code),
     }
-    logger.warning("%(method)s %(path)s %(status)s %(code)s", line, extra=line)
+    if caller := caller_request_id(request):
+        line["caller_request_id"] = caller
+    return line
 
 
 def drop_cookies_with_nul(request: HttpRequest) -> None:
@@ -129,6 +152,13 @@ class SecurityPolicy:
         return response
 
 
+class CrossOriginReads(CorsMiddleware):
+    """The CORS headers of django-cors-headers, which answers an OPTIONS of them too. Off without origins."""
+
+    def is_enabled(self, request: HttpRequest) -> bool:
+        return bool(settings.CORS_ALLOWED_ORIGINS) and super().is_enabled(request)
+
+
 class HostsOfAllButProbes(CommonMiddleware):
     """Django's, which refuses a Host outside ALLOWED_HOSTS. Whoever probes asks an address, or says no Host."""
 
@@ -140,13 +170,31 @@ class HostsOfAllButProbes(CommonMiddleware):
         )
 
 
-class CompressPages(GZipMiddleware):
-    """Compresses pages only: JSON answers are small, or streamed. Django pads pages against BREACH."""
+class CompressAnswers(GZipMiddleware):
+    """Compresses what programs read, and pages, which Django pads against BREACH.
+
+    A page with a form's token beside what the request says stays as it is: whoever chose the request
+    and saw the sizes of many answers could guess the token.
+    """
 
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
-        return super().process_response(request, response) if is_for_people(request) else response
+        if is_for_people(request):
+            is_risky = has_a_token(request) and says_something(request)
+            return response if is_risky else super().process_response(request, response)
+        if is_worth_compressing(request, response):
+            compress(response)
+        return response
+
+
+def has_a_token(request: HttpRequest) -> bool:
+    """Whether the page asked Django for the token of a form. Its middleware has set the value to False."""
+    return "CSRF_COOKIE_NEEDS_UPDATE" in request.META
+
+
+def says_something(request: HttpRequest) -> bool:
+    return bool(request.META.get("QUERY_STRING")) or request.method not in {"GET", "HEAD"}
 
 
 class Sessions(SessionMiddleware):

@@ -1,5 +1,6 @@
 """What an error answer looks like: RFC 9457 problem details, made from a refusal."""
 
+import re
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
@@ -13,12 +14,19 @@ from chat.refusals import NotFound, NotMigrated, Refusal, refusal_for
 
 MEDIA_TYPE = "application/problem+json"
 REQUEST_ID = "realmate.request_id"
+PRINTABLE = re.compile(r"[ -~]{1,64}")
 
 
 def request_id(request: HttpRequest) -> UUID:
     """The id that EdgeMiddleware gave this request."""
     id: UUID = request.META[REQUEST_ID]
     return id
+
+
+def caller_request_id(request: HttpRequest) -> str | None:
+    """The caller's own X-Request-Id, or None without one, or with one that the log would not take."""
+    given: str = request.META.get("HTTP_X_REQUEST_ID", "")
+    return given if PRINTABLE.fullmatch(given) else None
 
 
 def problem(request: HttpRequest, refusal: Refusal | type[Refusal]) -> HttpResponse:
@@ -38,6 +46,7 @@ def problem(request: HttpRequest, refusal: Refusal | type[Refusal]) -> HttpRespo
         members, status=status, content_type=MEDIA_TYPE, headers=dict(refusal.headers)
     )
     response.code = refusal.code  # type: ignore[attr-defined]
+    response.logged = refusal.logged  # type: ignore[attr-defined]
     return response
 
 

@@ -55,6 +55,7 @@ class Refusal(Exception):
     retry: ClassVar[bool] = False  # whether the same request can succeed later
     headers: Mapping[str, str] = {}
     errors: tuple[FieldError, ...] = ()
+    logged: Mapping[str, object] = {}  # for the log only
 
 
 # The events: recorded in the delivery log
@@ -95,6 +96,15 @@ class IdConflict(Refusal):
     status = HTTPStatus.CONFLICT
     detail = "This id already stands for something else; the first stays as it is."
     reason = _("The id already stands for something else; the first stays.")
+
+
+class ReplayCannotHelp(Refusal):
+    """The delivery was not refused, is settled, or is refused for a reason that stays."""
+
+    code = "replay_cannot_help"
+    status = HTTPStatus.CONFLICT
+    detail = "Applying this delivery again cannot help: it is applied, erased, or refused for good."
+    reason = _("Nothing was done: applying this again cannot help.")
 
 
 class ConversationNotFound(Refusal):
@@ -174,6 +184,13 @@ class InvalidSignature(Refusal):
     detail = "The signature is missing or wrong, or its time is more than five minutes off."
     headers = {"WWW-Authenticate": "Webhook-Signature"}
 
+    def __init__(self, why: str, seconds_off: int | None = None, *, address: str = "") -> None:
+        super().__init__(self.code)
+        self.why = why
+        self.logged = {"why": why, "address": address}
+        if seconds_off is not None:
+            self.logged = {**self.logged, "seconds_off": seconds_off}
+
 
 class NotAuthenticated(Refusal):
     code = "not_authenticated"
@@ -192,12 +209,34 @@ class Forbidden(Refusal):
     )
 
 
+class SenderNotAllowed(Forbidden):
+    """A delivery from an address outside WEBHOOK_ALLOWED_NETWORKS. Refused unread."""
+
+    detail = "Events are not accepted from this address."
+
+    def __init__(self, *, address: str) -> None:
+        super().__init__(self.code)
+        self.logged = {"address": address}
+
+
 class HttpsRequired(Refusal):
     """A token in plain text, where https is meant (SECURE_SSL_REDIRECT)."""
 
     code = "https_required"
     status = HTTPStatus.FORBIDDEN
     detail = "Send a token over https only. Revoke this one, because others may have read it."
+
+
+class InsufficientScope(Refusal):
+    """A valid token, but not for this address. The challenge is RFC 6750's, section 3.1."""
+
+    code = "insufficient_scope"
+    status = HTTPStatus.FORBIDDEN
+    detail = "The token does not open this address. WWW-Authenticate names the scope that does."
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(self.code)
+        self.headers = {"WWW-Authenticate": f'Bearer error="{self.code}", scope="{scope}"'}
 
 
 class NotFound(Refusal):
@@ -290,6 +329,19 @@ class LockedOut(TooManyAttempts):
             "%(minutes)s minutes, not even with the right password.",
             minutes,
         ) % {"minutes": minutes}
+
+
+class RateLimited(Refusal):
+    """More reads within a minute than READS_PER_MINUTE_BY_TOKEN or READS_PER_MINUTE_BY_ADDRESS."""
+
+    code = "rate_limited"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    detail = "There were too many reads within a minute; Retry-After says when to go on."
+    retry = True
+
+    def __init__(self, wait: float | None) -> None:
+        super().__init__(self.code)
+        self.headers = {"Retry-After": str(math.ceil(wait or 60))}
 
 
 class TooManyLogins(Refusal):
@@ -388,10 +440,12 @@ OF_EVENTS: tuple[type[Refusal], ...] = (
 ALL: tuple[type[Refusal], ...] = (
     *OF_EVENTS,
     BadRequest,
+    ReplayCannotHelp,
     InvalidSignature,
     NotAuthenticated,
     Forbidden,
     HttpsRequired,
+    InsufficientScope,
     NotFound,
     MethodNotAllowed,
     LengthRequired,
@@ -401,6 +455,7 @@ ALL: tuple[type[Refusal], ...] = (
     UnsupportedMediaType,
     RangeNotSatisfiable,
     TooManyAttempts,
+    RateLimited,
     TooManyBodies,
     TooManyLogins,
     TooManyReads,

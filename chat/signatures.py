@@ -8,12 +8,23 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
+from typing import NamedTuple
 from uuid import uuid4
 
 from django.conf import settings
 from django.utils import timezone
 
 Headers = Mapping[str, str]
+
+NO_HEADERS, MALFORMED, TIME_OFF, WRONG = "no_headers", "malformed", "time_off", "wrong_signature"
+FAULTS = (NO_HEADERS, MALFORMED, TIME_OFF, WRONG)
+
+
+class Fault(NamedTuple):
+    """Why a signature is refused: for the operator only, because it would help whoever guesses."""
+
+    why: str
+    seconds_off: int | None = None  # above 0: the sender's clock is ahead
 
 
 def configured() -> "Scheme | None":
@@ -39,8 +50,8 @@ class Scheme(ABC):
         """Say what is wrong with a secret, without quoting it; an empty string when it is good."""
 
     @abstractmethod
-    def accepts_headers(self, headers: Headers) -> bool:
-        """Whether some body could carry these headers: well-formed, and not too old. Never raises."""
+    def fault_of_headers(self, headers: Headers) -> "Fault | None":
+        """Return why no body could carry these headers, or None if one could. Never raises."""
 
     @abstractmethod
     def accepts(self, body: bytes, headers: Headers) -> bool:
@@ -77,13 +88,16 @@ class Standard(Scheme):
         shortest = Standard.SHORTEST_KEY_BYTES
         return f"is shorter than {shortest} bytes" if size < shortest else ""
 
-    def accepts_headers(self, headers: Headers) -> bool:
+    def fault_of_headers(self, headers: Headers) -> "Fault | None":
         id, timestamp, signature = (headers.get(name, "") for name in self.NAMES)
+        if not any(name in headers for name in self.NAMES):
+            return Fault(NO_HEADERS)
         if not self.ID.fullmatch(id) or not self.TIMESTAMP.fullmatch(timestamp):
-            return False
-        off = abs(timezone.now().timestamp() - int(timestamp))
-        entries = signature.split(" ")
-        return off <= self.TOLERANCE.total_seconds() and any(map(self.ENTRY.fullmatch, entries))
+            return Fault(MALFORMED)
+        if not any(map(self.ENTRY.fullmatch, signature.split(" "))):
+            return Fault(MALFORMED)
+        off = int(timestamp) - timezone.now().timestamp()
+        return Fault(TIME_OFF, round(off)) if abs(off) > self.TOLERANCE.total_seconds() else None
 
     def accepts(self, body: bytes, headers: Headers) -> bool:
         id, timestamp, signature = (headers.get(name, "") for name in self.NAMES)
@@ -124,8 +138,10 @@ class Hub(Scheme):
         shortest = Hub.SHORTEST_SECRET
         return f"is shorter than {shortest} characters" if len(secret) < shortest else ""
 
-    def accepts_headers(self, headers: Headers) -> bool:
-        return self.SIGNATURE.fullmatch(headers.get(self.NAME, "")) is not None
+    def fault_of_headers(self, headers: Headers) -> "Fault | None":
+        if self.NAME not in headers:
+            return Fault(NO_HEADERS)
+        return None if self.SIGNATURE.fullmatch(headers[self.NAME]) else Fault(MALFORMED)
 
     def accepts(self, body: bytes, headers: Headers) -> bool:
         # As bytes: compare_digest raises for text that is not ASCII.

@@ -21,6 +21,7 @@ from django.utils import timezone
 from pydantic import BaseModel, ConfigDict
 
 from chat.database.limits import TooSlow, at_most
+from chat.database.texts import Instant
 from chat.heavy import turn_to_read
 from chat.models import Conversation, Direction, Filter, Message
 from chat.refusals import PeriodTooLong
@@ -78,7 +79,7 @@ class Statistics(Figures):
     first: date
     last: date
     time_zone: str
-    as_of: datetime
+    as_of: Instant
     open_now: int
     needs_reply_now: int
     conversations_opened: int

@@ -33,5 +33,5 @@ def harmless(text: str) -> str:
 
 
 def utc(at: datetime) -> str:
-    """Return RFC 3339 in UTC, as in the JSON."""
+    """Return RFC 3339 in UTC, for people: without digits of a whole second."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

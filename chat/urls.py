@@ -9,9 +9,21 @@ from django.views.decorators.http import require_http_methods
 
 from chat.api import docs, probes, reads
 from chat.api.changes import Changes
+from chat.api.deliveries import DeliveryDetail, Replay
+from chat.api.exports import MessageExport
 from chat.api.webhook import Webhook
 from chat.problems import nothing_here
-from chat.views import account, after_closing, deliveries, inbox, list_csv, page, stats
+from chat.views import (
+    account,
+    after_closing,
+    deliveries,
+    inbox,
+    list_csv,
+    page,
+    seen,
+    stats,
+    status,
+)
 
 View = Callable[..., HttpResponseBase]
 
@@ -74,14 +86,19 @@ urlpatterns = [
     *ui("ui/fragments/thread/<str:id>", inbox.thread_messages, "thread-messages"),
     *ui("ui/fragments/message/<str:id>", inbox.message_text, "message-text"),
     *ui("ui/fragments/message/<str:id>/source", inbox.message_source, "message-source"),
+    *ui("ui/fragments/seen", seen.note, "seen", methods=POST),
     *ui("ui/<str:id>/print", inbox.print_thread, "print"),
     *ui("ui/<str:id>/dealt-with", after_closing.deal_with, "deal-with", methods=POST),
     *ui("ui/<str:id>/dealt-with/undo", after_closing.undo, "undo-dealing", methods=POST),
     *api("changes", Changes.as_view()),
+    *api("export/messages.jsonl", MessageExport.as_view()),
     *api("deliveries", reads.DeliveryList.as_view()),
+    *api("deliveries/<str:number>", DeliveryDetail.as_view()),
+    *api("deliveries/<str:number>/replay", Replay.as_view()),
     *api("stats", reads.Stats.as_view()),
     *api("metrics", probes.Metrics.as_view()),
     *ui("ui/stats", stats.stats, "stats"),
+    *ui("ui/status", status.status, "status"),
     *ui("ui/deliveries", deliveries.deliveries, "deliveries"),
     *ui("ui/deliveries/<str:number>", deliveries.delivery, "delivery"),
     *ui("ui/deliveries/<str:number>/apply", deliveries.apply_again, "apply-again", methods=POST),

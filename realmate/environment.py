@@ -19,31 +19,65 @@ LINE = re.compile(
     (?: '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" | [^'"\s].* )? \s* (?:\#.*)? )?""",
     re.VERBOSE,
 )
+# Each may also be in a file of its own, which NAME_FILE names.
+SECRETS = ("SECRET_KEY", "WEBHOOK_SECRETS", "DATABASE_URL", "METRICS_TOKEN")
 # One of these means that somebody has configured a service.
-OF_A_SERVICE = {"DATABASE_URL", "SECRET_KEY", "DEBUG"}
+OF_A_SERVICE = {"DATABASE_URL", "SECRET_KEY", "DEBUG", "DATABASE_URL_FILE", "SECRET_KEY_FILE"}
+# The command that writes the env file, and so must run before there is one.
+INITIAL = "init_env"
 # Commands that a fresh clone runs with DEBUG on. All others act on data that somebody may need.
 OF_DEVELOPMENT = {
     *("migrate", "makemigrations", "showmigrations", "sqlmigrate", "optimizemigration"),
     *("runserver", "test", "check", "shell", "diffsettings", "help", "version"),
     *("createsuperuser", "changepassword", "collectstatic", "findstatic"),
     *("makemessages", "compilemessages", "simulate", "sign"),
+    INITIAL,
 }
 HELP = {"-h", "--help", "--version"}
+# The folder of the counters that the server's processes share, and the mark of these processes.
+COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
+SERVES = "REALMATE_SERVES"
+# The path of the file that set_the_file_aside found.
+set_aside: Path | None = None
 
 
 def load() -> Path | None:
-    """Add the variables of the env file to the environment, which wins. Return the file's path.
+    """Add the variables of the env file to the environment, which wins, and then the secrets of files.
 
-    Raises ImproperlyConfigured if the file cannot be read.
+    Return the path of the env file. Raises ImproperlyConfigured if a file cannot be read.
     """
+    given = set(os.environ)
     path = find_file()
-    if path is None:
-        return None
-    file = Env()
-    names = list(names_in(path))
-    file.read_env(path, recurse=False)
-    os.environ.update({name: file.str(name) for name in names})
+    if path is not None:
+        file = Env()
+        names = list(names_in(path))
+        file.read_env(path, recurse=False)
+        os.environ.update({name: file.str(name) for name in names})
+    for name in SECRETS:
+        read_secret(name, given)
+    if SERVES not in os.environ:
+        # A command would leave counters of its own in the server's folder, or fail where it may not write.
+        os.environ.pop(COUNTERS, None)
     return path
+
+
+def read_secret(name: str, given: set[str]) -> None:
+    """Set a variable to the text of the file that NAME_FILE names, without the line end.
+
+    NAME_FILE is taken away, so that a second reading finds only the variable. Of the two, one that
+    was `given` wins over one of the env file. Raises ImproperlyConfigured for both in one place.
+    """
+    named = f"{name}_FILE"
+    path = os.environ.pop(named, "")
+    if not path or (name in given and named not in given):
+        return
+    if os.environ.get(name) and (name in given) == (named in given):
+        raise ImproperlyConfigured(f"Not started. Set {name} or {named}, not both.")
+    try:
+        os.environ[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ImproperlyConfigured(f"Not started. {named}: {path} cannot be read: {why}.") from None
 
 
 def find_file() -> Path | None:
@@ -91,10 +125,24 @@ def set_up_commands(arguments: list[str]) -> None:
 
     Tests read no env file. A command of development has DEBUG on in a fresh clone.
     """
+    if arguments[1:2] == [INITIAL]:
+        set_the_file_aside()
     if arguments[1:2] == ["test"]:
         os.environ[VARIABLE] = ""
     if is_fresh_clone() and is_of_development(arguments[1:]):
         os.environ["DEBUG"] = "true"
+
+
+def set_the_file_aside() -> None:
+    """Let the settings load without the env file, which may not exist yet, and remember its path."""
+    global set_aside
+    set_aside = find_file()
+    os.environ |= {VARIABLE: "", "DEBUG": "true"}
+
+
+def place_of_a_new_file() -> Path:
+    """Return the path that REALMATE_ENV_FILE names, or else .env beside manage.py."""
+    return set_aside or find_file() or BESIDE_MANAGE
 
 
 def is_fresh_clone() -> bool:

@@ -3,16 +3,16 @@
 import logging
 import re
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from threading import Lock
 from typing import Any
-
-from granian.utils.proxies import wrap_wsgi_with_proxy_headers
 
 logger = logging.getLogger(__name__)
 
 FOR, PROTO = "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO"
 UNKNOWN = "unknown"
+# The name of a peer on a Unix socket, which has no address. The socket's permissions decide who connects.
+UNIX = "unix"
 WITH_PORT = re.compile(r"\[([^]]*)\](?::[0-9]*)?|([0-9.]+):[0-9]*")
 
 Application = Callable[[dict[str, Any], Any], Any]
@@ -23,13 +23,16 @@ def behind_proxies(application: Application, trusted: list[str]) -> Application:
 
     REMOTE_ADDR is a plain address, or "" where the proxy does not know the client's.
     """
-    networks = [ip_network(each) for each in trusted]
+    # Here, because the settings need this module, and granian takes a tenth of a second to load.
+    from granian.utils.proxies import wrap_wsgi_with_proxy_headers
+
+    networks = networks_of(trusted)
     with_granian = wrap_wsgi_with_proxy_headers(with_plain_address(application), trusted)
     warning = Lock()
 
     def wrapped(environ: dict[str, Any], start_response: Any) -> Any:
-        peer = environ["REMOTE_ADDR"] = plain(environ.get("REMOTE_ADDR", ""))
-        if peer and any(ip_address(peer) in network for network in networks):
+        peer = environ["REMOTE_ADDR"] = plain(environ.get("REMOTE_ADDR", "")) or UNIX
+        if peer in trusted or any(is_in(network, peer) for network in networks):
             normalize(environ)
         elif looks_like_a_proxy(environ, peer) and warning.acquire(blocking=False):
             # The lock is never released, so there is one warning for each process.
@@ -42,6 +45,15 @@ def behind_proxies(application: Application, trusted: list[str]) -> Application:
         return with_granian(environ, start_response)
 
     return wrapped
+
+
+def networks_of(trusted: list[str]) -> list[IPv4Network | IPv6Network]:
+    """Return the networks of TRUSTED_PROXIES. Raises ValueError for what is neither one nor `unix`."""
+    return [ip_network(each) for each in trusted if each != UNIX]
+
+
+def is_in(network: IPv4Network | IPv6Network, peer: str) -> bool:
+    return peer != UNIX and ip_address(peer) in network
 
 
 def with_plain_address(application: Application) -> Application:
@@ -86,4 +98,5 @@ def plain(text: str) -> str:
 
 def looks_like_a_proxy(environ: dict[str, Any], peer: str) -> bool:
     """Whether the request has X-Forwarded headers and comes from this machine or a private network."""
-    return bool(peer) and not ip_address(peer).is_global and bool({FOR, PROTO} & environ.keys())
+    is_near = peer == UNIX or not ip_address(peer).is_global
+    return is_near and bool({FOR, PROTO} & environ.keys())

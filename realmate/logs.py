@@ -1,7 +1,9 @@
 """Log lines hold ids, codes and places in the code, never the text of a person."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from threading import Lock
+from time import monotonic
 from traceback import format_tb
 from types import TracebackType
 from typing import Any
@@ -10,16 +12,18 @@ from django.http import HttpRequest
 from pythonjsonlogger.json import JsonFormatter
 
 from chat.database import UNAVAILABLE
-from chat.problems import REQUEST_ID
+from chat.problems import REQUEST_ID, caller_request_id
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+Kind = tuple[str, int, object]
 
 # Errors of the machine: a full disk, a lock, a lost server. Their messages quote no data.
 FAULTS = (OSError, *UNAVAILABLE)
 
 
 class JSONLines(JsonFormatter):
-    """One JSON object a line, with the id and method of its request."""
+    """One JSON object a line, with the ids and the method of its request."""
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
@@ -29,6 +33,8 @@ class JSONLines(JsonFormatter):
         if isinstance(request, HttpRequest):
             log_data["request_id"] = str(request.META.get(REQUEST_ID, ""))
             log_data["method"] = request.method
+            if caller := caller_request_id(request):
+                log_data["caller_request_id"] = caller
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802 - logging's name
         """Return the traceback as Python writes it, without messages that may quote data.
@@ -54,3 +60,39 @@ def without_data(exception: BaseException) -> str:
     said = f": {exception}" if isinstance(exception, FAULTS) else ""
     frames = "".join(format_tb(exception.__traceback__))
     return f"{frames}{kind.__module__}.{kind.__qualname__}{said}"
+
+
+class OneASecond(logging.Filter):
+    """Lets one line a second through of each kind, with the number that it stands for as `lines`.
+
+    A kind is the logger, the level, and the code, the exception or the text. A flood of 3.7 KB
+    tracebacks would fill the disk, of which the database has need.
+    """
+
+    MOST_KINDS = 1_000
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lock = Lock()
+        self._kinds: dict[Kind, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind, now = kind_of(record), self._clock()
+        with self._lock:
+            since, held = self._kinds.get(kind, (now - 1, 0))
+            if now - since < 1:
+                self._kinds[kind] = since, held + 1
+                return False
+            if len(self._kinds) >= self.MOST_KINDS:
+                self._kinds.clear()
+            self._kinds[kind] = now, 0
+        if held:
+            record.lines = held + 1
+        return True
+
+
+def kind_of(record: logging.LogRecord) -> Kind:
+    exception = record.exc_info[0] if record.exc_info else None
+    what = getattr(record, "code", None) or exception or record.msg
+    return record.name, record.levelno, what

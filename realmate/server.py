@@ -50,6 +50,8 @@ FIXED = {
     # A worker that was killed is replaced, and one that does not stop is not waited for for ever.
     "GRANIAN_RESPAWN_FAILED_WORKERS": "true",
     "GRANIAN_WORKERS_KILL_TIMEOUT": "30",
+    # Lines of the server look like those of the application.
+    "GRANIAN_LOG_CONFIG": str(Path(__file__).with_name("server_log.json")),
 }
 # In memory, where there is such a place. The counters are mapped files, and whoever writes to one on
 # a full disk is killed: instead of a 503, no answer at all.
@@ -62,6 +64,7 @@ def main(application: str = "realmate.wsgi:application") -> None:
     read_the_env_file()
     os.umask(0o077)
     environ = FIXED | SETTINGS | os.environ
+    refuse_wrong_settings()
     make_folder_of_our_own(METRICS)
     with ExitStack() as locks:  # kept open, here and in the workers, until all of them end
         place = take_the_place(environ, locks)
@@ -100,10 +103,30 @@ def faults_of(application: str) -> "list[Fault]":
 
 def read_the_env_file() -> None:
     """Read it before the workers do, because it may have GRANIAN_* variables. Exit if it is unreadable."""
+    os.environ[environment.SERVES] = "true"
     try:
         environment.load()
     except ImproperlyConfigured as error:
         sys.exit(str(error))
+
+
+def refuse_wrong_settings() -> None:
+    """Exit with one line if the settings are wrong. Otherwise each worker would leave a traceback.
+
+    A child process reads them: a module that the server has loaded is not read anew at a reload.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            import_module(os.environ.get("DJANGO_SETTINGS_MODULE", "realmate.settings"))
+        except ImproperlyConfigured as error:
+            print(" ".join(str(error).split()), file=sys.stderr, flush=True)
+            os._exit(1)
+        except Exception:  # noqa: S110 - a bug: the workers say where
+            pass
+        os._exit(0)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        sys.exit(1)
 
 
 def make_folder_of_our_own(folder: Path) -> None:

@@ -5,6 +5,7 @@ default can let a stranger in, or name another database than the service's: the 
 message names every missing or bad variable.
 """
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from chat.signatures import SCHEMES, Standard
-from realmate import database_url, environment
+from realmate import database_url, environment, forwarded
 from realmate.postgresql.base import Connection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -22,7 +23,14 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # The env file whose variables were added to the environment, if there is one.
 ENV_FILE = environment.load()
 env = Env(eager=False)
+SHORTEST_TOKEN = 32
+ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 env.add_parser(name="database_url", func=database_url.parse)
+
+# {id} stands once, behind the host. No user name, no space, no other brace.
+LINK_TO_A_CONVERSATION = re.compile(
+    r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?[/?#][!-z|~]*\{id}[!-z|~]*"
+)
 
 
 def filled(value: str | list[str]) -> None:
@@ -44,6 +52,16 @@ def hard_to_guess(value: str) -> None:
         raise ValidationError("Must be at least 50 random characters.")
 
 
+def each_hard_to_guess(values: list[str]) -> None:
+    for value in values:
+        hard_to_guess(value)
+
+
+def long_enough(value: str) -> None:
+    if value and len(value) < SHORTEST_TOKEN:
+        raise ValidationError(f"Must be at least {SHORTEST_TOKEN} random characters.")
+
+
 def secrets_of_the_scheme(values: list[str]) -> None:
     """Name bad entries by their position, because even a malformed secret is secret."""
     filled(values)
@@ -56,10 +74,36 @@ def secrets_of_the_scheme(values: list[str]) -> None:
 def addresses_or_networks(values: list[str]) -> None:
     """Refuse host names: granian accepts them, and then never matches them."""
     try:
+        forwarded.networks_of(values)
+    except ValueError:
+        raise ValidationError(
+            "Must be addresses, networks or unix: 10.0.0.5, 10.0.0.0/8."
+        ) from None
+
+
+def networks(values: list[str]) -> None:
+    try:
         for value in values:
             ip_network(value)
     except ValueError:
         raise ValidationError("Must be addresses or networks: 10.0.0.5, 10.0.0.0/8.") from None
+
+
+def origins(values: list[str]) -> None:
+    """Refuse whatever no browser sends as an Origin: paths, wildcards, upper case."""
+    if not all(ORIGIN.fullmatch(value) for value in values):
+        raise ValidationError("Must be origins: https://app.example, http://localhost:3000.")
+
+
+def origins_or_patterns(values: list[str]) -> None:
+    """Origins, where `*.` at the beginning of a host stands for any subdomain."""
+    origins([value.replace("://*.", "://", 1) for value in values])
+
+
+def link_to_a_conversation(value: str) -> None:
+    """Refuse what is no https URL, or would put the id elsewhere than behind the host."""
+    if value and not LINK_TO_A_CONVERSATION.fullmatch(value):
+        raise ValidationError("Must be like https://desk.example/conversations/{id}.")
 
 
 def required_unless(allowed: bool, default: Any) -> dict[str, Any]:
@@ -75,6 +119,11 @@ SECRET_KEY = env.str(
     "SECRET_KEY", validate=hard_to_guess, **required_unless(DEBUG, "only for development")
 )
 
+# Older SECRET_KEYs, separated by commas, whose sessions stay valid while the key is replaced.
+SECRET_KEY_FALLBACKS: list[str] = env.list(
+    "SECRET_KEY_FALLBACKS", [], subcast=str.strip, validate=each_hard_to_guess
+)
+
 # The host names of this service, separated by commas.
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", validate=filled, **required_unless(DEBUG, ["localhost", "127.0.0.1", "[::1]"])
@@ -84,14 +133,42 @@ ALLOWED_HOSTS = env.list(
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", not DEBUG)
 
 # Addresses or networks of trusted proxies, separated by commas. Only their X-Forwarded headers count.
+# The word `unix` trusts whoever may connect to the Unix socket of GRANIAN_UDS.
 TRUSTED_PROXIES: list[str] = env.list(
     "TRUSTED_PROXIES", [], subcast=str.strip, validate=addresses_or_networks
 )
+
+# Origins of pages whose forms are accepted, beside this service's own: https://other.example.
+CSRF_TRUSTED_ORIGINS: list[str] = env.list(
+    "CSRF_TRUSTED_ORIGINS", [], subcast=str.strip, validate=origins_or_patterns
+)
+
+# Origins whose pages may show ours in a frame. By default no page may.
+FRAME_ANCESTORS: list[str] = env.list(
+    "FRAME_ANCESTORS", [], subcast=str.strip, validate=origins_or_patterns
+)
+
+# Hours after its login when a session ends, used or not.
+SESSION_HOURS = env.int("SESSION_HOURS", 12, validate=validate.Range(min=1, max=24 * 30))
 
 # Wrong passwords for one name from one address before a lockout, and the minutes of the lockout.
 LOGIN_ATTEMPTS = env.int("LOGIN_ATTEMPTS", 5, validate=validate.Range(min=1, max=1000))
 LOGIN_LOCKOUT_MINUTES: int = env.int(
     "LOGIN_LOCKOUT_MINUTES", 15, validate=validate.Range(min=1, max=60 * 24 * 7)
+)
+
+# The origins of web pages that may read JSON from a browser, with a token, separated by commas.
+CORS_ALLOWED_ORIGINS: list[str] = env.list(
+    "CORS_ALLOWED_ORIGINS", [], subcast=str.strip, validate=origins
+)
+
+# JSON reads a minute of one token, and of one address without a valid token or login. More get 429.
+# Each process counts by itself, so several processes let through as many times more. 0 is no limit.
+READS_PER_MINUTE_BY_TOKEN = env.int(
+    "READS_PER_MINUTE_BY_TOKEN", 0, validate=validate.Range(min=0, max=10_000)
+)
+READS_PER_MINUTE_BY_ADDRESS = env.int(
+    "READS_PER_MINUTE_BY_ADDRESS", 0, validate=validate.Range(min=0, max=10_000)
 )
 
 # Accept deliveries without a signature. Ignored where WEBHOOK_SECRETS is set.
@@ -106,6 +183,11 @@ WEBHOOK_SECRETS = env.list(
     subcast=str.strip,
     validate=secrets_of_the_scheme,
     **required_unless(WEBHOOK_ALLOW_UNSIGNED, []),
+)
+
+# Addresses or networks from which events are accepted, separated by commas. By default all are.
+WEBHOOK_ALLOWED_NETWORKS: list[str] = env.list(
+    "WEBHOOK_ALLOWED_NETWORKS", [], subcast=str.strip, validate=networks
 )
 
 # `transaction` behind PgBouncer in transaction mode: the service then keeps nothing in its sessions.
@@ -123,11 +205,26 @@ DATABASE = env.database_url(
     is_pooled=POOLED,
 )
 
+# A token for /metrics that needs no database: 32 or more random characters. Others read with a login
+# or a token of `manage.py createtoken`.
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", "", validate=long_enough)
+
+# The least severe lines of the log: DEBUG, INFO, WARNING or ERROR.
+LOG_LEVEL: str = env.str(
+    "LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
+)
+
+# Log each request, with the client's address, and not only refused and failed ones.
+ACCESS_LOG: bool = env.bool("ACCESS_LOG", False)
+
 # The time zone of event timestamps without an offset. Nothing is shown in this zone.
 EVENT_TIME_ZONE = env.str("EVENT_TIME_ZONE", "UTC", validate=known_zone)
 
 # The time zone of statistics, and of pages without JavaScript.
 DISPLAY_TIME_ZONE = env.str("DISPLAY_TIME_ZONE", "America/Sao_Paulo", validate=known_zone)
+
+# Where agents answer a conversation: an https URL with {id}, which its button "Reply" opens.
+REPLY_URL: str = env.str("REPLY_URL", "", validate=link_to_a_conversation)
 
 # Hours during which an event may wait for its NEW_CONVERSATION. 0 turns this off.
 EARLY_EVENTS_HOURS = env.int("EARLY_EVENTS_HOURS", 24, validate=validate.Range(min=0, max=24 * 365))
@@ -197,6 +294,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "realmate.staticfiles.StaticFilesApp",
     "rest_framework",
+    "corsheaders",
     "django_htmx",
     "chat",
 ]
@@ -204,8 +302,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "chat.middleware.EdgeMiddleware",
     "chat.middleware.SecurityPolicy",
+    "chat.middleware.CrossOriginReads",
     "django.middleware.security.SecurityMiddleware",
-    "chat.middleware.CompressPages",
+    "chat.middleware.CompressAnswers",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "chat.middleware.HostsOfAllButProbes",
     "chat.middleware.Sessions",
@@ -299,6 +398,14 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": "chat.logins.NoNames"},
 ]
 
+# Holds only the counts of READS_PER_MINUTE. The process's own memory is the fastest, and needs no server.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "OPTIONS": {"MAX_ENTRIES": 5_000},
+    }
+}
+
 # Browsers accept __Host- cookies over https only, and from this host only.
 COOKIE_PREFIX = "__Host-" if SECURE_SSL_REDIRECT else ""
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
@@ -306,8 +413,8 @@ CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 CSRF_COOKIE_HTTPONLY = True
 SESSION_ENGINE = "chat.logins"
-# A working day. Polls do not extend a session.
-SESSION_COOKIE_AGE = 12 * 3600
+# Polls do not extend a session.
+SESSION_COOKIE_AGE = SESSION_HOURS * 3600
 
 # Machines are never redirected: a client that follows with a GET loses its request.
 SECURE_REDIRECT_EXEMPT = [r"^(?!(ui|admin)(/|$))"]
@@ -328,11 +435,19 @@ LANGUAGE_COOKIE_NAME = f"{COOKIE_PREFIX}language"
 LANGUAGE_COOKIE_SECURE = SECURE_SSL_REDIRECT
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 
+NOBODY = ["'none'"]
 # Only files of this host, and no inline script or style.
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; manifest-src 'self'; media-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+    "manifest-src 'self'; media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    f"frame-ancestors {' '.join(FRAME_ANCESTORS or NOBODY)}"
 )
+
+# JSON only: not the pages, the webhook, the probes, /docs or /metrics. No cookie counts across origins.
+CORS_URLS_REGEX = r"^/(conversations|changes|deliveries|stats|schema)(/|$)"
+CORS_ALLOW_METHODS = ["GET", "HEAD"]
+CORS_ALLOW_HEADERS = ["authorization", "if-none-match", "x-request-id"]
+CORS_EXPOSE_HEADERS = ["ETag", "Link", "Retry-After", "X-Request-Id"]
 
 # XML too says its encoding.
 WHITENOISE_MIMETYPES = {
@@ -385,15 +500,22 @@ LOGGING = {
         "tracebacks": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: bool(record.exc_info),
-        }
+        },
+        "one_a_second": {"()": "realmate.logs.OneASecond"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "text" if DEBUG else "json"}
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "text" if DEBUG else "json",
+            "filters": [] if DEBUG else ["one_a_second"],
+        },
+        "access": {"class": "logging.StreamHandler", "formatter": "text" if DEBUG else "json"},
     },
-    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # No handlers of its own: Django's would mail the admins, and log twice.
     "loggers": {
-        "django": {"handlers": [], "level": "INFO"},
+        "django": {"handlers": [], "level": LOG_LEVEL},
+        "realmate.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
         # EdgeMiddleware logs refusals, with their codes.
         "django.request": {"filters": ["tracebacks"]},
         # Scanners ask for foreign hosts all day. The code of the answer says enough.

@@ -15,10 +15,14 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 
+from chat import metrics
+from chat.database import group_commit
 from chat.database.migrated import migrations_of_the_code
 from realmate import stopping
 from realmate.forwarded import behind_proxies
+from realmate.postgresql import base as postgresql
 from realmate.postgresql.base import a_request
+from realmate.sqlite import base as sqlite
 
 PIECE = 64 * 1024
 # From malloc.h; and its default, which is fixed once it is set.
@@ -106,6 +110,13 @@ def load_all_for_good() -> None:
     gc.freeze()
 
 
+def count_waits() -> None:
+    """Count what only the service counts: the counters of a command would belong to its user."""
+    sqlite.note_wait = metrics.WRITER_WAIT.observe
+    postgresql.note_wait = metrics.POOL_WAIT.observe
+    group_commit.note_size = metrics.GROUP_SIZE.observe
+
+
 def hold_the_database() -> None:
     """Keep one connection to SQLite's file open, so that `manage.py restore` sees that a server runs."""
     if connection.vendor == "sqlite" and Path(str(connection.settings_dict["NAME"])).exists():
@@ -123,6 +134,8 @@ def map_large_bodies_apart() -> None:
 
 
 map_large_bodies_apart()
+count_waits()
 if stopping.is_watching():
+    metrics.WORKER_STARTS.inc()
     hold_the_database()
 load_all_for_good()

@@ -14,14 +14,18 @@ EXAMPLE = ROOT / ".env.example"
 SETTINGS = ROOT / "realmate" / "settings.py"
 SERVER = ROOT / "realmate" / "server.py"
 HEADING = """\
-# The settings of a production service. Copy this file to .env beside manage.py, or to a file that
-# REALMATE_ENV_FILE names, such as /etc/realmate/env. Fill in the lines that are not commented out.
+# The settings of a production service. `manage.py init_env` makes an env file of this one, with new
+# secrets. Or copy it to .env beside manage.py, or to a file that REALMATE_ENV_FILE names, such as
+# /etc/realmate/env, and fill in the lines that are not commented out.
 # The other lines show the defaults. A variable of the environment wins over the file.
 #
 # Let only the service's user read the file: chmod 600 .env
 #
 # Put single quotes around a value with a space, #, $, a quote or a backslash: NAME='a $ and a #'
 # Write comments on lines of their own. Nothing is expanded: a line with ${NAME} is refused.
+#
+# SECRET_KEY, WEBHOOK_SECRETS, DATABASE_URL and METRICS_TOKEN may each be in a file of its own, without
+# other text. The variable with _FILE behind its name then has the path of the file.
 #
 # `make env-example` writes this file from realmate/settings.py and realmate/server.py."""
 # What defaults are computed from.

@@ -28,6 +28,7 @@ Every answer from 400 on is `application/problem+json`
 """
 # What to do, where "do not send it again" would not help.
 WHAT_TO_DO = {
+    "replay_cannot_help": "Nothing. `can_be_replayed` in `GET /deliveries/{id}` says which can.",
     "invalid_json": "Mend the program that writes the body.",
     "invalid_event": "Mend what `errors` names. Staff can apply the delivery again after an upgrade.",
     "id_conflict": "Give each conversation and each message an id of its own.",
@@ -40,6 +41,7 @@ WHAT_TO_DO = {
     "not_authenticated": "Log in, or send a token of `manage.py createtoken`.",
     "forbidden": "Ask the operator for the right. In a browser, load the page again.",
     "https_required": "Use https, and let the operator revoke the token.",
+    "insufficient_scope": "Ask the operator for a token with the scope.",
     "not_found": "Check the address.",
     "method_not_allowed": "Use a method that the header `Allow` names.",
     "length_required": "Send a `Content-Length`.",

@@ -1,5 +1,7 @@
 """What axe finds on every page, by every rule for WCAG 2.2 AA and by best practice: nothing."""
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
@@ -179,6 +181,7 @@ def test_axe_finds_nothing_in_what_opens(stored, reader):
         summary.click()
         assert_nothing_is_found(reader)
         reader.keyboard.press("Escape")
+    reader.locator(".rail-menu summary").click()
     reader.locator("#open-help").click()
     assert_nothing_is_found(reader)
 
@@ -190,6 +193,12 @@ def test_axe_finds_nothing_in_what_staff_see(stored, reader, client, live_server
     reader.goto(f"/ui/deliveries/{Delivery.objects.latest('id').pk}/")
     reader.locator("pre").wait_for()
     assert_nothing_is_found(reader)
+    reader.get_by_role("link", name=re.compile("Status|Situação")).click()
+    reader.locator(".facts").first.wait_for()
+    assert_nothing_is_found(reader)
+    reader.set_viewport_size({"width": 320, "height": 640})
+    assert_nothing_is_found(reader)
+    assert reader.evaluate("document.documentElement.scrollWidth") == 320
 
 
 def test_axe_finds_nothing_in_an_account_that_is_as_narrow_as_a_phone(reader, client, live_server):

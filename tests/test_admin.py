@@ -77,15 +77,25 @@ def form_of(user, **fields):
     return {"username": user.username, "is_active": "on", **joined, **fields}
 
 
-RIGHTS = {"is_superuser": "on", "is_staff": "on", "user_permissions": ["1"]}
+@pytest.fixture
+def right(db):
+    """The key of a permission. A test with real transactions gives all permissions new keys."""
+    return str(Permission.objects.earliest("pk").pk)
 
 
-def test_only_a_superuser_gives_rights_away(client, admin_client, manager, django_user_model):
+@pytest.fixture
+def rights(right):
+    return {"is_superuser": "on", "is_staff": "on", "user_permissions": [right]}
+
+
+def test_only_a_superuser_gives_rights_away(
+    client, admin_client, manager, django_user_model, rights
+):
     agent = django_user_model.objects.create_user("agent")
     client.force_login(manager)
     for user in (agent, manager):
         address = f"/admin/chat/user/{user.pk}/change/"
-        answer = client.post(address, form_of(user, first_name="Ana", **RIGHTS))
+        answer = client.post(address, form_of(user, first_name="Ana", **rights))
         assert answer.status_code == 302  # what is theirs to change is changed
     agent.refresh_from_db()
     manager.refresh_from_db()
@@ -93,7 +103,7 @@ def test_only_a_superuser_gives_rights_away(client, admin_client, manager, djang
     assert not agent.user_permissions.exists()
     assert not manager.is_superuser
     assert manager.user_permissions.count() == 4
-    admin_client.post(f"/admin/chat/user/{agent.pk}/change/", form_of(agent, **RIGHTS))
+    admin_client.post(f"/admin/chat/user/{agent.pk}/change/", form_of(agent, **rights))
     agent.refresh_from_db()
     assert agent.is_superuser
 
@@ -119,9 +129,9 @@ def test_nor_does_the_action_on_many_delete_a_superuser(client, admin_user, mana
 ADDED = {"password1": "another horse entirely", "password2": "another horse entirely"}
 
 
-def test_a_new_user_has_no_rights(client, manager):
+def test_a_new_user_has_no_rights(client, manager, rights):
     client.force_login(manager)
-    form = {"username": "new", "usable_password": "true", **ADDED, **RIGHTS}
+    form = {"username": "new", "usable_password": "true", **ADDED, **rights}
     client.post("/admin/chat/user/add/?is_superuser=1&is_staff=1", form)
     new = User.objects.get(username="new")
     assert (new.is_superuser, new.is_staff, new.user_permissions.count()) == (False, False, 0)
@@ -147,13 +157,13 @@ def test_nor_a_user_with_more_rights(client, manager, place, through, is_active)
 
 
 @pytest.mark.parametrize("place", ["add/", "{pk}/change/", "{pk}/delete/"])
-def test_only_a_superuser_changes_groups(client, admin_client, manager, place):
+def test_only_a_superuser_changes_groups(client, admin_client, manager, right, place):
     group = Group.objects.create(name="managers")
     manager.groups.add(group)
     manager.user_permissions.add(*Permission.objects.filter(codename__endswith="_group"))
     client.force_login(manager)
     address = "/admin/auth/group/" + place.format(pk=group.pk)
-    form = {"name": "managers 2", "permissions": ["1"], "post": "yes"}
+    form = {"name": "managers 2", "permissions": [right], "post": "yes"}
     assert client.post(address, form).status_code == 403
     assert Group.objects.get().name == "managers"
     assert not group.permissions.exists()

@@ -15,9 +15,12 @@ from uuid import uuid4
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
+from django.utils import timezone
 
+from chat.models import Backup
 from chat.upkeep import backup
+from chat.vitals import read_all
 from tests.conftest import C, M, make_event
 from tests.databases import beside
 from tests.servers import ROOT, serving
@@ -50,6 +53,30 @@ def test_a_backup_has_everything(filled, file, capsys):
     call_command("backup", str(file))
     assert (rows(file, "chat_message"), rows(file, "chat_delivery")) == (1, 2)
     assert "chat_delivery: 2 rows" in capsys.readouterr().out
+
+
+def test_the_time_of_the_last_good_backup_is_kept(filled, file):
+    assert read_all(timezone.now())["last_backup_timestamp_seconds"] == 0
+    began = timezone.now()
+    call_command("backup", str(file))
+    noted = read_all(timezone.now())["last_backup_timestamp_seconds"]
+    assert began.timestamp() <= noted <= timezone.now().timestamp()
+    with pytest.raises(CommandError):
+        call_command("backup", str(file))  # the file exists
+    assert read_all(timezone.now())["last_backup_timestamp_seconds"] == noted
+    call_command("backup", str(file.with_name("tomorrow")))
+    assert Backup.objects.get().ended_at.timestamp() > noted
+
+
+def test_a_backup_is_good_if_its_time_cannot_be_noted(filled, file, capsys):
+    def take_no_writes(execute, sql, *statement):
+        if "chat_backup" in sql and not sql.startswith("SELECT"):
+            raise OperationalError("read-only")
+        return execute(sql, *statement)
+
+    with connection.execute_wrapper(take_no_writes):
+        call_command("backup", str(file))
+    assert "not noted in the database: read-only" in capsys.readouterr().err
 
 
 @pytest.mark.sqlite

@@ -77,7 +77,7 @@ def test_back_from_another_page_leads_to_the_same_place_and_a_link_to_the_top(pa
     page.get_by_role("link", name="Deliveries").click()
     page.go_back()
     is_at(page, 70, 3000)
-    page.get_by_role("link", name="Conversations").first.click()
+    page.get_by_role("link", name="Chats").first.click()
     is_at(page, 50, 0)
 
 

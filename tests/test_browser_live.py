@@ -1,9 +1,12 @@
 """What keeps the page live, in a real Chromium whose clock the tests move on."""
 
 import re
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.cache import cache
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from tests.live_inbox import *
@@ -52,6 +55,22 @@ def test_what_has_not_changed_is_left_alone_by_an_answer(page, start, say):
     pass_time(page)
     expect(row_of(page, 1)).to_contain_text("Noutra conversa")
     assert all(part.evaluate("element => element.isConnected") for part in parts)
+
+
+def test_an_unusual_silence_is_told_while_it_lasts(page, start):
+    start(1)
+    page.goto("/ui/")
+    notice = page.locator("#notice-silent")
+    expect(notice).to_be_hidden()
+    cache.set("silence", timezone.now() - timedelta(minutes=40, seconds=5), 600)
+    poll(page)
+    expect(notice).to_contain_text("Nothing has come from the sender for longer than usual: 40 min")
+    page.evaluate(COUNT_MUTATIONS)
+    assert poll(page).status == 204
+    assert page.evaluate("window.mutations") == 0
+    cache.set("silence", None, 600)
+    poll(page)
+    expect(notice).to_be_hidden()
 
 
 def test_after_the_pointer_was_at_the_list_an_idle_page_is_idle_again(page, start, say):

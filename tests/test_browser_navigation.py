@@ -8,26 +8,24 @@ from tests.live_inbox import *
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
 
+def is_open(page, n):
+    expect(row_of(page, n)).to_have_attribute("aria-current", "page")
+    expect(page.locator(".thread-title")).to_have_text(names(n))
+
+
 # Keyboard
 
 
 def test_alt_j_and_alt_k_walk_the_list_and_escape_leads_back_to_it(page, start):
     start(3)
     page.goto("/ui/")
-    page.keyboard.press("Alt+j")
-    expect(row_of(page, 2)).to_have_attribute("aria-current", "page")
-    page.keyboard.press("Alt+j")
-    expect(row_of(page, 1)).to_have_attribute("aria-current", "page")
-    page.keyboard.press("Alt+k")
-    expect(row_of(page, 2)).to_have_attribute("aria-current", "page")
+    for key, n in [("Alt+j", 2), ("Alt+j", 1), ("Alt+k", 2)]:
+        page.keyboard.press(key)
+        is_open(page, n)
     page.keyboard.press("Escape")
     expect(page.get_by_text("Choose a conversation")).to_be_visible()
     expect(row_of(page, 2)).to_be_focused()
     expect(page.locator(".row[aria-current]")).to_have_count(0)
-
-
-def is_open(page, n):
-    expect(row_of(page, n)).to_have_attribute("aria-current", "page")
 
 
 def test_alt_j_at_the_last_row_loads_more_and_goes_on(page, start):
@@ -37,7 +35,6 @@ def test_alt_j_at_the_last_row_loads_more_and_goes_on(page, start):
     page.keyboard.press("Alt+j")
     is_open(page, 9)
     expect(page.locator("#list .row")).to_have_count(60)
-    expect(page.locator(".thread-title")).to_have_text(names(9))
 
 
 def test_alt_j_goes_to_the_row_that_stands_where_the_open_conversation_stood(page, start, say):
@@ -82,19 +79,23 @@ def test_arrows_move_in_the_list(page, start):
     expect(row_of(page, 10)).to_be_focused()
 
 
-def test_a_message_is_one_stop_of_tab_and_arrows_lead_to_its_copy_button(page, start, say):
+def test_a_message_is_one_stop_of_tab_and_arrows_lead_to_its_menu(page, start, say):
     start(1)
     say(0)
     say(0)
     page.goto(f"/ui/{id_of(0)}/")
     first, second = page.locator("#messages .message").all()
-    expect(first.locator(".message-copy")).to_be_visible()
+    expect(first.locator(".message-menu-button")).to_be_visible()
     first.locator(".message-link").focus()
     page.keyboard.press("Tab")
     expect(second.locator(".message-link")).to_be_focused()
-    page.keyboard.press("ArrowLeft")
-    expect(second.locator(".message-copy")).to_be_focused()
     page.keyboard.press("ArrowRight")
+    expect(second.locator(".message-menu-button")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(second.locator(".message-copy")).to_be_focused()
+    second.locator(".message-menu-button").focus()
+    page.keyboard.press("ArrowLeft")
     expect(second.locator(".message-link")).to_be_focused()
 
 

@@ -439,7 +439,7 @@ def test_without_javascript_times_are_of_a_zone_that_is_named(browse, say):
     say(1, at=datetime(2025, 2, 21, 2, 30, tzinfo=UTC))
     page = browse(java_script_enabled=False, locale="pt-BR", timezone_id="Asia/Tokyo")
     page.goto(f"/ui/{C}/")
-    expect(page.locator("noscript p")).to_contain_text("America/Sao_Paulo")
+    expect(page.locator("noscript p")).to_contain_text("fuso de Brasília")
     expect(page.locator("noscript p")).to_be_visible()
     expect(page.locator(".message-time")).to_have_text("23:30")
     expect(page.locator(".day")).to_have_text("Quinta-feira, 20 de fevereiro de 2025")
@@ -612,6 +612,12 @@ def test_the_log_says_how_many_came_at_once(page, say, said):
 # Copy, print, history
 
 
+def copy(page, n, what="Copy this message"):
+    bubble(page, n).hover()
+    bubble(page, n).locator("summary").click()
+    bubble(page, n).get_by_role("button", name=what).click()
+
+
 @pytest.fixture
 def clipboard(page):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -621,8 +627,7 @@ def clipboard(page):
 def test_a_message_is_copied_as_it_was_written(page, say, clipboard):
     say(1, "Um\n*dois* < três")
     page.goto(f"/ui/{C}/")
-    bubble(page, 1).hover()
-    bubble(page, 1).get_by_role("button", name="Copy this message").click()
+    copy(page, 1)
     expect(page.locator(".message-copy.is-done")).to_be_visible()
     expect(page.get_by_role("log")).to_have_text("Copied")
     assert clipboard() == "Um\n*dois* < três"
@@ -647,6 +652,8 @@ def test_print_has_all_messages_and_nothing_else(page, say):
     assert {each.get_attribute("class") for each in seen.all()} == {"message-link"}
     expect(page.locator("h1")).to_have_text(C)
     expect(page.locator(".day")).to_have_text(["Friday, February 21, 2025"])
+    page.emulate_media(media="screen")
+    expect(page.get_by_role("button", name="Print")).to_be_visible()
 
 
 def test_paper_says_when_it_has_not_all_messages(page, say):
@@ -722,11 +729,11 @@ def test_the_focus_is_seen_wherever_it_is(browse, everything):
         assert (outline, opacity) == ("solid", "1"), kind
     assert {"back", "thread-scroll", "message-link", "more-link"} <= kinds
     bubble(page, 60).locator(".message-link").focus()
-    page.keyboard.press("ArrowLeft")
-    copy = bubble(page, 60).locator(".message-copy")
-    expect(copy).to_be_focused()
-    expect(copy).to_have_css("outline-style", "solid")
-    expect(copy).to_have_css("opacity", "1")
+    page.keyboard.press("ArrowRight")
+    menu = bubble(page, 60).locator(".message-menu-button")
+    expect(menu).to_be_focused()
+    expect(menu).to_have_css("outline-style", "solid")
+    expect(menu).to_have_css("opacity", "1")
 
 
 @pytest.mark.parametrize("width", [1000, 320])
@@ -797,8 +804,7 @@ def test_a_page_that_cuts_a_text_says_so_on_paper(page, say):
 def test_a_copy_is_the_source(page, say, clipboard, text):
     say(1, text)
     page.goto(f"/ui/{C}/")
-    bubble(page, 1).hover()
-    bubble(page, 1).get_by_role("button", name="Copy this message").click()
+    copy(page, 1)
     expect(page.locator(".message-copy.is-done")).to_be_visible()
     assert clipboard() == text
 
@@ -808,8 +814,7 @@ def test_a_copy_that_failed_says_so(page, say, clipboard):
     page.goto(f"/ui/{C}/")
     page.route("**/source/", lambda route: route.fulfill(status=200, body="", headers={}))
     page.evaluate("() => { navigator.clipboard.write = () => Promise.reject(new Error()); }")
-    bubble(page, 1).hover()
-    bubble(page, 1).get_by_role("button", name="Copy this message").click()
+    copy(page, 1)
     expect(page.locator("#notice-gone")).to_be_visible()
     expect(page.locator(".message-copy.is-done")).to_have_count(0)
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
+from chat.views import heard
+from tests.conftest import id_of, make_event
 from tests.live_inbox import *
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
@@ -128,10 +130,155 @@ def test_a_browser_that_has_seen_thousands_forgets_without_calling_them_unread(p
             JSON.stringify(Array.from({ length: 2000 }, (_, n) => [`${n}`, 1])))"""
     )
     page.reload()
-    expect(page).to_have_title("Conversations · Realmate")
+    row_of(page, 0).click()
+    expect(row_of(page, 0)).to_have_attribute("aria-current", "page")
+    expect(page).to_have_title("00000000 · Conversations · Realmate")
     assert (
         page.evaluate("() => JSON.parse(localStorage['realmate.seen-of-customers']).length") < 1500
     )
+
+
+# Of all conversations
+
+
+def test_a_customer_whom_the_list_does_not_show_is_unread_too(page, start, say):
+    start(60)
+    for n in range(60):
+        say(n)
+    page.goto("/ui/?filter=needs-reply&sort=waiting")
+    expect(row_of(page, 59)).to_have_count(0)
+    say(59)
+    poll(page)
+    expect(page).to_have_title("(1) Conversations · Realmate")
+    page.reload()
+    expect(page).to_have_title("(1) Conversations · Realmate")
+    page.goto(f"/ui/{id_of(59)}/")
+    expect(page).to_have_title(f"{id_of(59)[:8]} · Conversations · Realmate")
+
+
+@pytest.mark.parametrize("address", ["/ui/search/?q=x", "/ui/deliveries/", "/ui/stats/"])
+def test_every_page_tells_what_is_unread(page, start, say, address):
+    start(2)
+    page.goto("/ui/")
+    page.goto(address)
+    icon = page.locator("link[rel=icon]")
+    expect(icon).to_have_attribute("href", re.compile(r"icon\."))
+    say(1)
+    poll(page, 31)
+    expect(page).to_have_title(re.compile(r"^\(1\) "))
+    expect(icon).to_have_attribute("href", re.compile("icon-unread"))
+    say(0)
+    assert poll(page, 31).status == 200
+    expect(page).to_have_title(re.compile(r"^\(2\) "))
+    assert poll(page, 31).status == 204
+
+
+def test_what_came_while_no_page_was_open_is_unread_in_the_next(page, start, say, deliver):
+    start(2)
+    page.goto("/ui/")
+    page.goto("about:blank")
+    deliver(opened(99, START - timedelta(days=1)))
+    say(99)
+    page.goto("/ui/")
+    expect(row_of(page, 99).locator(".unread")).to_have_text("1")
+    expect(page).to_have_title("(1) Conversations · Realmate")
+
+
+def test_what_the_company_sends_makes_nothing_unread(page, start, say):
+    start(2)
+    say(0)
+    page.goto("/ui/")
+    say(0, "Já vai", "SENT")
+    poll(page)
+    expect(row_of(page, 0)).to_contain_text("Já vai")
+    expect(page).to_have_title("Conversations · Realmate")
+
+
+def test_more_than_one_answer_tells_is_asked_for_at_once(page, start, say, monkeypatch):
+    monkeypatch.setattr(heard, "MOST_CHANGES", 1)
+    start(3)
+    page.goto("/ui/stats/")
+    poll(page, 31)
+    for n in range(3):
+        say(n)
+    poll(page, 31)
+    expect(page).to_have_title(re.compile(r"^\(3\) "))
+
+
+# In the thread
+
+
+def test_a_line_stands_above_the_first_unread_message(page, start, say):
+    start(2)
+    say(0, "lida")
+    page.goto("/ui/")
+    say(0, "primeira nova")
+    say(0, "resposta", "SENT")
+    say(0, "segunda nova")
+    poll(page)
+    row_of(page, 0).click()
+    line = page.locator(".new-line")
+    expect(line).to_have_text("New messages")
+    expect(page.locator(".new-line + .message")).to_contain_text("primeira nova")
+    page.reload()
+    expect(page.get_by_text("segunda nova").last).to_be_visible()
+    expect(line).to_have_count(0)
+
+
+def test_the_line_stands_above_the_day_of_its_message(page, start, say, deliver):
+    start(1)
+    say(0)
+    page.goto("/ui/")
+    at = (START + timedelta(days=2)).isoformat()
+    deliver(make_event("NEW_MESSAGE", id=id_of(77), at=at, conversation_id=id_of(0)))
+    poll(page)
+    row_of(page, 0).click()
+    deliver(make_event("NEW_MESSAGE", id=id_of(78), at=at, conversation_id=id_of(0), content="Fim"))
+    poll(page)
+    expect(page.locator(".message").last).to_contain_text("Fim")
+    expect(page.locator(".day")).to_have_count(2)
+    expect(page.locator(".new-line + .day")).to_have_count(1)
+
+
+@pytest.mark.parametrize("by", ["menu", "key"])
+def test_a_conversation_is_marked_as_unread_and_left(page, start, say, by):
+    start(2)
+    say(0)
+    page.goto(f"/ui/{id_of(0)}/")
+    if by == "menu":
+        page.get_by_label("More", exact=True).click()
+        page.get_by_role("button", name="Mark as unread").click()
+    else:
+        page.keyboard.press("u")
+    expect(page).to_have_title("(1) Conversations · Realmate")
+    expect(row_of(page, 0).locator(".unread")).to_have_text("1")
+    poll(page)
+    page.reload()
+    expect(page).to_have_title("(1) Conversations · Realmate")
+
+
+def test_a_conversation_without_a_customers_message_cannot_be_unread(page, start, say):
+    start(1)
+    say(0, "Olá", "SENT")
+    page.goto(f"/ui/{id_of(0)}/")
+    page.keyboard.press("u")
+    page.get_by_label("More", exact=True).click()
+    expect(page.get_by_role("link", name="Print")).to_be_visible()
+    expect(page.get_by_role("button", name="Mark as unread")).to_be_hidden()
+
+
+def test_a_key_opens_the_next_unread_conversation_wherever_it_is(page, start, say):
+    start(60)
+    page.goto(f"/ui/{id_of(58)}/?sort=newest")
+    say(30)
+    say(3)
+    poll(page)
+    page.keyboard.press("n")
+    expect(row_of(page, 30)).to_have_attribute("aria-current", "page")
+    expect(page).to_have_title(re.compile(r"^\(1\)"))
+    page.keyboard.press("n")
+    expect(page).to_have_url(re.compile(id_of(3)))
+    expect(page).to_have_title(re.compile("^00000003"))
 
 
 # Notifications
@@ -148,6 +295,7 @@ def test_a_notification_comes_after_opting_in_when_hidden_and_is_a_number(page, 
     expect(page).to_have_title(re.compile(r"^\(2\)"))
     assert page.evaluate("window.shown") == []
     hide(page, hidden=False)
+    page.locator(".rail-menu summary").click()
     bell = page.get_by_role("button", name="Notify me on the desktop")
     bell.click()
     expect(bell).to_have_attribute("aria-pressed", "true")
@@ -163,6 +311,7 @@ def test_a_notification_says_how_many_conversations_are_unread_and_no_word_of_th
     page.add_init_script(STUB_NOTIFICATIONS)
     start(2)
     page.goto("/ui/")
+    page.locator(".rail-menu summary").click()
     page.get_by_role("button", name="Notify me on the desktop").click()
     hide(page)
     say(1, "Segredo do cliente")
@@ -170,3 +319,169 @@ def test_a_notification_says_how_many_conversations_are_unread_and_no_word_of_th
     page.wait_for_function("window.shown.length > 0")
     poll(page, 31)
     assert page.evaluate("window.shown") == [["Unread conversations: 1", {"tag": "realmate"}]]
+
+
+def test_a_further_message_in_an_unread_conversation_notifies_too(page, start, say):
+    page.add_init_script(STUB_NOTIFICATIONS)
+    start(2)
+    page.goto("/ui/")
+    page.locator(".rail-menu summary").click()
+    page.get_by_role("button", name="Notify me on the desktop").click()
+    hide(page)
+    for n in range(2):
+        say(1)
+        poll(page, 31)
+        page.wait_for_function("n => window.shown.length > n", arg=n)
+    assert [title for title, _ in page.evaluate("window.shown")] == ["Unread conversations: 1"] * 2
+
+
+def test_the_bell_says_that_the_browser_has_refused(page, start):
+    page.add_init_script(STUB_NOTIFICATIONS.replace('"default"', '"denied"'))
+    start(1)
+    page.goto("/ui/")
+    page.locator(".rail-menu summary").click()
+    bell = page.get_by_role("button", name="This browser has refused notifications.")
+    expect(bell).to_be_visible()
+    expect(bell).to_have_attribute("aria-pressed", "false")
+
+
+@pytest.fixture
+def tones(page):
+    """How many tones the page has played."""
+    page.add_init_script(
+        """window.tones = 0;
+        window.OscillatorNode = class extends OscillatorNode {
+            start(at) { window.tones += 1; super.start(at); }
+        };"""
+    )
+    return lambda: page.evaluate("window.tones")
+
+
+def test_a_sound_is_off_until_it_is_turned_on(page, start, say, tones):
+    start(2)
+    page.goto("/ui/")
+    say(0)
+    poll(page)
+    expect(page).to_have_title(re.compile(r"^\(1\)"))
+    assert tones() == 0
+    page.locator(".rail-menu summary").click()
+    sound = page.get_by_role("button", name="Play a sound")
+    sound.click()
+    expect(sound).to_have_attribute("aria-pressed", "true")
+    page.wait_for_timeout(200)
+    heard_before = tones()
+    pass_time(page, 10)
+    say(1)
+    poll(page)
+    page.wait_for_function("n => window.tones === n + 2", arg=heard_before)
+
+
+@pytest.mark.parametrize("is_wanted", [False, True])
+def test_a_sound_is_repeated_until_everything_is_read_if_one_wants(
+    page, start, say, tones, is_wanted
+):
+    start(2)
+    page.goto("/ui/")
+    page.locator(".rail-menu summary").click()
+    page.get_by_role("button", name="Play a sound").click()
+    page.get_by_role("button", name="Keyboard and sound").click()
+    page.get_by_label("Repeat the sound").set_checked(is_wanted)
+    page.keyboard.press("Escape")
+    pass_time(page, 10)
+    say(0)
+    poll(page)
+    expect(page).to_have_title(re.compile(r"^\(1\)"))
+    before = tones()
+    pass_time(page, 31)
+    page.wait_for_timeout(200)
+    assert (tones() > before) == is_wanted
+    row_of(page, 0).click()
+    expect(page).to_have_title("00000000 · Conversations · Realmate")
+    before = tones()
+    pass_time(page, 31)
+    page.wait_for_timeout(200)
+    assert tones() == before
+
+
+def test_what_is_read_as_it_arrives_makes_no_sound(page, start, say, tones):
+    start(2)
+    page.goto(f"/ui/{id_of(0)}/")
+    page.locator(".rail-menu summary").click()
+    page.get_by_role("button", name="Play a sound").click()
+    page.wait_for_timeout(200)
+    pass_time(page, 10)
+    before = tones()
+    say(0)
+    poll(page)
+    expect(page.locator(".message")).to_have_count(1)
+    assert tones() == before
+
+
+# With a login
+
+
+@pytest.fixture
+def browsers(chromium, live_server, client, django_user_model, settings):
+    """Pages of one user in browsers of their own."""
+    client.force_login(django_user_model.objects.create_user("bia"))
+    name = settings.SESSION_COOKIE_NAME
+    cookie = {"name": name, "value": client.cookies[name].value, "url": live_server.url}
+    contexts = []
+
+    def browser():
+        context = chromium.new_context(base_url=live_server.url, locale="en-US")
+        context.add_cookies([cookie])
+        contexts.append(context)
+        page = context.new_page()
+        page.clock.install()
+        return page
+
+    yield browser
+    for context in contexts:
+        context.close()
+
+
+SAVED = re.compile("/ui/fragments/seen/")
+
+
+def test_what_a_user_reads_in_one_browser_is_read_in_the_other(browsers, start, say):
+    start(2)
+    one, other = browsers(), browsers()
+    for page in (one, other):
+        page.goto("/ui/")
+    say(0)
+    for page in (one, other):
+        poll(page)
+        expect(page).to_have_title("(1) Conversations · Realmate")
+    with one.expect_response(SAVED) as saved:
+        row_of(one, 0).click()
+    assert saved.value.status == 204
+    other.reload()
+    expect(row_of(other, 0)).to_be_visible()
+    expect(other).to_have_title("Conversations · Realmate")
+    other.goto("/ui/stats/")
+    expect(other).to_have_title("Statistics · Realmate")
+    other.goto("/ui/")
+    with one.expect_response(SAVED):
+        one.keyboard.press("u")
+    expect(one).to_have_title("(1) Conversations · Realmate")
+    other.reload()
+    expect(other).to_have_title("(1) Conversations · Realmate")
+
+
+def test_an_answer_from_before_what_was_read_does_not_undo_it(browsers, start, say):
+    start(2)
+    page = browsers()
+    with page.expect_response(SAVED):
+        page.goto(f"/ui/{id_of(0)}/")
+    page.route(SAVED, lambda route: route.abort())
+    say(0)
+    poll(page)
+    expect(page.locator(".message")).to_have_count(1)
+    row_of(page, 1).click()
+    expect(page).to_have_title("00000001 · Conversations · Realmate")
+    say(0, "Já vai", "SENT")
+    poll(page)
+    leave(page)
+    expect(row_of(page, 0)).to_contain_text("Já vai")
+    expect(page).to_have_title("00000001 · Conversations · Realmate")

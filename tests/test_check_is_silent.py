@@ -299,6 +299,7 @@ def is_near_a_prune(log):
         return False
     replays = Delivery.objects.filter(replays=OuterRef("pk"))
     ordinary = Delivery.objects.exclude(Exists(replays)).exclude(code="conversation_not_found")
+    ordinary = ordinary.filter(text_digest=None)
     oldest = ordinary.earliest("received_at").received_at
     opening = log.get(type="NEW_CONVERSATION", outcome="applied")
     return opening.received_at < oldest + NEAR

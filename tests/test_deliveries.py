@@ -265,7 +265,7 @@ def test_a_delivery_as_json_has_all_but_its_body(get, every):
     rows = {row["id"]: row for row in get("/deliveries").json()["deliveries"]}
     assert rows[replay.pk] == {
         "id": replay.pk,
-        "received_at": "2025-02-21T12:00:00Z",
+        "received_at": "2025-02-21T12:00:00.000000Z",
         "type": "NEW_MESSAGE",
         "conversation_id": C,
         "message_id": M,
@@ -273,6 +273,7 @@ def test_a_delivery_as_json_has_all_but_its_body(get, every):
         "outcome": "applied",
         "code": None,
         "request_id": str(opening.request_id),
+        "caller_request_id": None,
         "webhook_id": None,
         "replays": early.pk,
         "replayed_by": [],
@@ -357,6 +358,31 @@ def test_a_filter_is_read_from_an_index_in_its_order(every, asked, index):
 
 
 # One delivery
+
+
+def test_the_senders_own_request_id_is_kept_beside_ours(post, get):
+    answer = post(make_event("NEW_CONVERSATION", id=C), headers={"X-Request-Id": "trace <1>"})
+    kept = last()
+    assert answer["X-Request-Id"] == str(kept.request_id)
+    assert kept.caller_request_id == "trace <1>"
+    (row,) = get("/deliveries").json()["deliveries"]
+    assert row["request_id"] == str(kept.request_id)
+    assert row["caller_request_id"] == "trace <1>"
+    page = get(address(kept)).content.decode()
+    assert "<code>trace &lt;1&gt;</code>" in page
+    assert "The sender’s request id" in page
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        *(("x" * 64, "x" * 64), ("x" * 65, None), ("", None), ("a\tb", None), ("é", None)),
+        *(("a\0b", None), ("a\x7fb", None), (" ~", " ~")),
+    ],
+)
+def test_a_request_id_that_no_log_would_take_is_left(post, sent, kept):
+    post(make_event("NEW_CONVERSATION", id=C), headers={"X-Request-Id": sent})
+    assert last().caller_request_id == kept
 
 
 def test_a_delivery_shows_its_columns(get, every):

@@ -232,7 +232,7 @@ def test_the_conversation_is_served_with_its_early_messages(post, client):
         post(event)
     served = client.get(f"/conversations/{C}").json()
     assert [line["id"] for line in served["messages"]] == [M, M2]
-    assert (served["state"], served["closed_at"]) == ("CLOSED", "2025-02-21T10:20:45Z")
+    assert (served["state"], served["closed_at"]) == ("CLOSED", "2025-02-21T10:20:45.000000Z")
 
 
 def test_applied_message_deliveries_are_the_messages(deliver):

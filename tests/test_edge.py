@@ -34,6 +34,8 @@ PLACES_OF_MACHINES = {
     "/metrics": READING,
     "/healthz": READING,
     "/readyz": READING,
+    "/export/messages.jsonl": READING,
+    "/deliveries/1/replay": "POST",
     "/deliveries": READING,
 }
 PLACES_OF_PEOPLE = {
@@ -480,7 +482,7 @@ def test_queries_of_a_thread_do_not_grow_with_it(queries, client, deliver):
         assert len(client.get(f"/conversations/{C}").json()["messages"]) == 60
     with queries(3):
         client.head(f"/conversations/{C}")
-    with queries(6):
+    with queries(7):
         client.get(f"/ui/{C}/")
 
 
@@ -500,7 +502,7 @@ def test_queries_of_an_id_that_is_none(queries, client):
 def test_queries_of_the_inbox_do_not_grow_with_it(queries, client, deliver):
     for number in range(60):
         deliver(make_event("NEW_CONVERSATION", id=f"{number:08}{C[8:]}"))
-    with queries(3):
+    with queries(4):
         assert client.get("/ui/").content.count(b'id="row-') == 50
 
 

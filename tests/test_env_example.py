@@ -6,7 +6,9 @@ import subprocess
 import pytest
 
 from realmate import server
+from realmate.environment import SECRETS
 from tests.env_example import EXAMPLE, SERVER, SETTINGS, env_example
+from tests.servers import ROOT
 from tests.test_settings import COMPLETE, REQUIRED, read_settings
 
 ENTRIES = re.findall(r"^(# )?([A-Z_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
@@ -21,6 +23,14 @@ def test_the_example_is_what_the_settings_say():
 def test_every_variable_is_in_the_example():
     read = re.findall(r'\benv\.\w+\(\s*"([A-Z_]+)"', SETTINGS.read_text())
     assert {name for _, name, _ in ENTRIES} == {*read, *server.SETTINGS}
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.pt-BR.md"])
+def test_every_variable_is_in_the_table_of_the_readmes(readme):
+    rows = re.findall(r"^\| (`[A-Z_`, ]+`) \|.*\|.*\|$", (ROOT / readme).read_text(), re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"[A-Z_]+", row)}
+    in_files = {f"{name}_FILE" for name in SECRETS}
+    assert listed == {name for _, name, _ in ENTRIES} | in_files | {"DEBUG"}
 
 
 def test_the_server_s_settings_stand_there_with_their_defaults():

@@ -10,6 +10,7 @@ from contextlib import closing
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 from django.core.checks import run_checks
@@ -21,7 +22,7 @@ from chat.models import Conversation
 from realmate import environment
 from tests.conftest import C
 from tests.databases import beside
-from tests.servers import ROOT, running, set_up
+from tests.servers import ROOT, Server, free_port, running, set_up, wait_for
 from tests.test_settings import COMPLETE
 
 MAINTENANCE = {
@@ -31,13 +32,18 @@ MAINTENANCE = {
     "replay": [],
     "erase_conversation": [C],
     "export_conversation": [C],
+    "export_messages": [],
+    "import_events": ["events.jsonl"],
     "copy_to": ["sqlite:///copy.sqlite3"],
     "upkeep": [],
+    "doctor": [],
     "reindex": [],
     "createtoken": ["prometheus"],
     "revoketoken": ["prometheus"],
+    "listtokens": [],
     "unlock": ["ana"],
 }
+OUR_SETTINGS = {"DJANGO_SETTINGS_MODULE": "realmate.settings"}
 OURS = [name for name, app in get_commands().items() if app == "chat"]
 
 
@@ -435,6 +441,43 @@ def test_make_serve_leaves_the_port_to_the_settings_unless_it_is_given(given, to
     command = ["make", "-n", "-o", ".venv/run", "serve", *given]
     lines = subprocess.check_output(command, cwd=ROOT, env=without, text=True).splitlines()
     assert lines[-1].strip() == f"{told}.venv/bin/python -m realmate.server"
+
+
+def test_a_command_leaves_no_counters_in_the_server_s_folder(env_file, python, tmp_path):
+    (tmp_path / "counters").mkdir()
+    with env_file.open("a") as file:
+        file.write(f"PROMETHEUS_MULTIPROC_DIR={tmp_path}/counters\n")
+    shown(python("-m", "django", "migrate", "-v0", REALMATE_ENV_FILE=env_file, **OUR_SETTINGS))
+    assert not list((tmp_path / "counters").iterdir())
+
+
+def test_make_serve_writes_nothing_into_the_checkout(tmp_path):
+    """The folders of the static files and the counters, which are elsewhere, are made at the start."""
+    copy = tmp_path / "copy"
+    for name in ("realmate", "chat", "static", "templates", "locale"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Makefile", copy)
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    before = files_in(copy)
+    port = free_port()
+    environ = COMPLETE | {
+        "PATH": os.environ["PATH"],
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3",
+        "GRANIAN_PORT": str(port),
+        "STATIC_ROOT": f"{tmp_path}/static",
+        "PROMETHEUS_MULTIPROC_DIR": f"{tmp_path}/counters",
+    }
+    command = ["make", "-C", copy, "-o", ".venv/run", "serve"]
+    with subprocess.Popen(command, env=environ, start_new_session=True) as process:
+        try:
+            server = Server(port, process.pid)
+            wait_for(server, process, seconds=120)
+            assert server.ask("GET", "/readyz").status_code == 200
+        finally:
+            os.killpg(process.pid, SIGTERM)
+    assert list((tmp_path / "counters").iterdir())
+    assert files_in(copy) == before
 
 
 @pytest.mark.both_engines("each engine has a name of its own")

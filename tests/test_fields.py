@@ -1,6 +1,7 @@
 """The members of an event: DESIGN 1.2."""
 
 import json
+import re
 
 import pytest
 
@@ -230,7 +231,7 @@ def test_the_zone_of_events_is_utc_by_default_whatever_the_zone_of_display_is(op
     assert opened_at("2025-02-21T10:20:41") == "2025-02-21T10:20:41.000000"
 
 
-def test_times_are_shown_in_utc_with_z(post, client):
+def test_times_are_shown_in_utc_with_six_digits_and_z(post, client):
     post(make_event("NEW_CONVERSATION", id=C, at="2025-02-21T10:20:41.120-03:00"))
     post(make_event("NEW_MESSAGE", id=M, at="2025-02-21T10:20:42-03:00"))
     post(make_event("CLOSE_CONVERSATION", id=C, at="2025-02-21T10:20:43.000001234-03:00"))
@@ -239,7 +240,7 @@ def test_times_are_shown_in_utc_with_z(post, client):
     assert times == [
         "2025-02-21T13:20:41.120000Z",
         "2025-02-21T13:20:43.000001Z",
-        "2025-02-21T13:20:42Z",
+        "2025-02-21T13:20:42.000000Z",
     ]
 
 
@@ -430,3 +431,15 @@ def test_input_is_never_echoed(post, member, value):
     answer = post(event)
     assert answer.status_code == 400
     assert b"Zanzibar" not in answer.content
+
+
+@pytest.mark.both_engines("the database makes the texts")
+@pytest.mark.parametrize("path", ["", f"/{C}", f"/{C}/messages"])
+def test_every_time_of_the_json_has_six_digits(post, client, path):
+    post(make_event("NEW_CONVERSATION", id=C, at="2025-02-21T10:20:41"))
+    post(make_event("NEW_MESSAGE", id=M, at="2025-02-21T10:20:42.5"))
+    post(make_event("CLOSE_CONVERSATION", id=C, at="2025-02-21T10:20:43"))
+    served = client.get(f"/conversations{path}").content.decode()
+    times = re.findall(r'"(\d{4}-[^"]*)"', served)
+    assert times
+    assert all(re.fullmatch(r".{19}\.\d{6}Z", time) for time in times)

@@ -85,9 +85,25 @@ def test_anybody_else_s_word_is_nothing(peer):
     assert seen(peer=peer, **FORWARDED) == (peer, "http")
 
 
-def test_a_peer_without_an_address_is_believed_nothing():
-    """As on a unix socket."""
-    assert seen(peer="", **FORWARDED) == ("", "http")
+# What granian gives for a Unix socket is no address.
+@pytest.mark.parametrize("peer", ["", "unix:", "unix", "/run/realmate/realmate.sock"])
+def test_on_a_unix_socket_the_proxy_is_believed_only_by_the_word_unix(peer):
+    assert seen(peer=peer, **FORWARDED) == ("", "http")
+    assert seen(peer=peer, trusted=["unix"], **FORWARDED) == (CLIENT, "https")
+    assert seen(peer=peer, trusted=["10.0.0.0/8", "unix"], **FORWARDED) == (CLIENT, "https")
+
+
+def test_the_word_unix_trusts_no_address():
+    assert seen(peer=PROXY, trusted=["unix"], **FORWARDED) == (PROXY, "http")
+
+
+@pytest.mark.parametrize("claim", ["unix", "198.51.100.1, unix", "198.51.100.1, unix:"])
+def test_a_client_of_the_socket_s_proxy_cannot_call_itself_unix(claim):
+    assert seen(peer="", trusted=["unix"], HTTP_X_FORWARDED_FOR=claim)[0] == ""
+
+
+def test_without_a_word_of_the_proxy_a_peer_on_the_socket_has_no_address():
+    assert seen(peer="", trusted=["unix"]) == ("", "http")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +136,7 @@ def warned(caplog, *, peer, trusted=(), requests=1, **headers):
 
 
 @pytest.mark.parametrize("header", FORWARDED)
-@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "10.1.2.3", "172.17.0.1", "fd00::1"])
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "10.1.2.3", "172.17.0.1", "fd00::1", "unix"])
 def test_a_proxy_that_is_not_trusted_is_named_once(caplog, peer, header):
     (message,) = warned(caplog, peer=peer, requests=3, **{header: "https"})
     assert f"TRUSTED_PROXIES={peer}." in message
@@ -137,9 +153,10 @@ def test_the_advice_keeps_the_proxies_that_are_trusted(caplog):
         ("127.0.0.1", ["127.0.0.1"], FORWARDED),
         ("127.0.0.1", [], {}),
         ("8.8.8.8", [], FORWARDED),
-        ("", [], FORWARDED),
+        ("", ["unix"], FORWARDED),
+        ("", [], {}),
     ],
-    ids=["trusted", "no headers", "from the internet", "a unix socket"],
+    ids=["trusted", "no headers", "from the internet", "trusted socket", "no headers on a socket"],
 )
 def test_otherwise_nothing_is_said(caplog, peer, trusted, headers):
     assert warned(caplog, peer=peer, trusted=trusted, **headers) == []

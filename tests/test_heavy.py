@@ -9,9 +9,10 @@ from django.core.signals import request_finished
 from django.db import OperationalError, close_old_connections, connection
 
 from chat import heavy, statistics
+from chat.api import reads, serializers
 from chat.database.limits import TooSlow, at_most
-from chat.models import Conversation, MessageQuerySet
-from tests.conftest import C, make_event
+from chat.models import Conversation, MessageQuerySet, messages
+from tests.conftest import C, M, make_event
 
 pytestmark = pytest.mark.both_engines("reads in chunks, and stops queries")
 
@@ -195,3 +196,49 @@ def test_the_connection_is_as_before_afterwards(db):
 def test_an_error_of_the_database_stays_one(db):
     with pytest.raises(OperationalError), at_most(60):
         fail()
+
+
+# Conversations that are streamed
+
+
+@pytest.fixture
+def streamed_thread(thread, monkeypatch):
+    monkeypatch.setattr(reads, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(messages, "TEXT_CHUNK", 2)
+
+
+def test_a_very_long_conversation_is_streamed_with_the_same_bytes(
+    client, thread, deliver, monkeypatch
+):
+    late = {"at": "2025-02-21T10:20:01", "content": 'Late: "\\\n\u2028😀"' * 2_000}
+    deliver(make_event("NEW_MESSAGE", id=M, **late))
+    whole = client.get(f"/conversations/{C}")
+    monkeypatch.setattr(reads, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(messages, "TEXT_CHUNK", 2)
+    streamed = client.get(f"/conversations/{C}")
+    assert streamed.streaming
+    assert streamed.getvalue() == whole.content
+    for name in ("ETag", "Content-Type", "Cache-Control"):
+        assert streamed[name] == whole[name]
+
+
+def test_what_arrives_meanwhile_is_not_in_the_stream(client, streamed_thread, deliver):
+    before = client.get(f"/conversations/{C}")
+    now = Conversation.objects.with_last_arrival().get()
+    pieces = serializers.conversation_pieces(now, last_arrival=now.last_arrival)
+    deliver(make_event("NEW_MESSAGE", id=M, at="2025-02-21T10:20:01"))
+    assert b"".join(pieces) == before.getvalue()
+    assert client.get(f"/conversations/{C}")["ETag"] != before["ETag"]
+
+
+def test_an_unchanged_one_is_a_304_and_head_has_its_etag(client, streamed_thread):
+    etag = client.get(f"/conversations/{C}")["ETag"]
+    answer = client.get(f"/conversations/{C}", headers={"If-None-Match": etag})
+    assert (answer.status_code, answer["ETag"]) == (304, etag)
+    assert client.head(f"/conversations/{C}")["ETag"] == etag
+
+
+def test_its_pieces_are_read_as_they_are_sent(client, streamed_thread, monkeypatch):
+    monkeypatch.setattr(serializers, "PIECE", 1)
+    answer = client.get(f"/conversations/{C}")
+    assert len(list(answer)) == 4

@@ -290,14 +290,14 @@ def test_a_conversation_is_served_under_either_form_of_its_address(after, client
     assert response.json() == {
         "id": C,
         "state": "OPEN",
-        "opened_at": "2025-02-21T10:20:00Z",
+        "opened_at": "2025-02-21T10:20:00.000000Z",
         "closed_at": None,
         "messages": [
             {
                 "id": "00000005-4dca-4af3-9f32-61bc745926e2",
                 "direction": "RECEIVED",
                 "content": "text 5",
-                "timestamp": "2025-02-21T10:20:05Z",
+                "timestamp": "2025-02-21T10:20:05.000000Z",
             }
         ],
     }

@@ -188,6 +188,13 @@ def test_what_is_for_those_who_have_logged_in_shows_none_either(
         assert unmarked(html.content.decode()) == []
 
 
+def test_the_status_shows_none_either(stored, client, monkeypatch, django_user_model):
+    client.force_login(django_user_model.objects.create_user("1", is_staff=True))
+    monkeypatch.setitem(trans_real._translations, "en", Pseudo("en"))
+    html = client.get("/ui/status/", headers={"accept-language": "en"}).content.decode()
+    assert unmarked(html) == []
+
+
 def test_an_empty_inbox_shows_none_either(db, client, monkeypatch):
     monkeypatch.setitem(trans_real._translations, "en", Pseudo("en"))
     for page in ("/ui/", "/ui/?filter=closed", "/ui/deliveries/", "/ui/stats/"):

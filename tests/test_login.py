@@ -19,6 +19,7 @@ PASSWORD = "correct horse battery"
 PAGES = [
     *("/ui", "/ui/", f"/ui/{C}/", f"/ui/{C}/print/", "/ui/search/?q=ol%C3%A1&hits_cursor=x"),
     *("/ui/deliveries/", "/ui/deliveries/1/", "/ui/stats/", "/ui/account/", "/ui/no/such/page"),
+    "/ui/status/",
     *("/admin/", "/admin/chat/message/"),
 ]
 FRAGMENTS = ["poll/", "list/", f"thread/{C}/", "poll", "no/such/fragment"]

@@ -87,10 +87,10 @@ def test_who_wrote_after_closing_is_said_to_where_others_stand_too(deliver, get)
     deliver(make_event("NEW_CONVERSATION", id=C))
     deliver(make_event("CLOSE_CONVERSATION", id=C))
     deliver(make_event("NEW_MESSAGE", id=M))
-    assert "tag--alert" in get("/ui/")
+    assert "row-alert" in get("/ui/")
     shown = get("/ui/?filter=wrote-after-closing")
     assert f'id="row-{C}"' in shown
-    assert "tag--alert" not in shown
+    assert "row-alert" not in shown
 
 
 def test_a_conversation_without_messages_says_so(deliver, get):
@@ -133,7 +133,7 @@ def test_times_are_marked_up_in_utc_and_shown_in_the_display_zone(deliver, get):
     assert (
         '<time datetime="2025-02-21T01:20:41Z" data-format="full">20/02/2025, 22:20</time>' in page
     )
-    assert "America/Sao_Paulo" in part(page, "<noscript>", "</noscript>")
+    assert "fuso de Brasília" in part(page, "<noscript>", "</noscript>")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_times_have_the_form_that_the_script_gives_them(deliver, get, language, 
     assert re.findall(r"<time[^>]*>(.*?)</time>", thread) == forms
 
 
-@pytest.mark.parametrize("short", [C[:8], C[:8].upper(), f" {C[:8]} "])
+@pytest.mark.parametrize("short", [C[-8:], C[-8:].upper(), f" {C[-8:]} ", C[:8]])
 def test_the_letters_that_a_conversation_is_shown_by_lead_to_it(deliver, client, short):
     deliver(make_event("NEW_CONVERSATION", id=C))
     assert client.get("/ui/search/", {"q": short})["Location"] == f"/ui/{C}/"
@@ -242,3 +242,12 @@ def test_what_is_not_for_agents_is_linked_at_the_foot(db, get, client, address):
     links = re.findall(r'href="([^"]*)"', foot)
     assert links == ["/docs/", "/admin/"]
     assert [client.get(link).status_code for link in links] == [200, 302]
+
+
+def test_the_reply_button_leads_to_where_agents_answer(deliver, get, settings):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    assert 'class="reply"' not in get(f"/ui/{C}/")
+    settings.REPLY_URL = "https://desk.example/?a=1&conversation={id}"
+    link = get(f"/ui/{C}/").partition('class="reply"')[2].partition(">")[0]
+    assert f'href="https://desk.example/?a=1&amp;conversation={C}"' in link
+    assert 'target="_blank" rel="noopener noreferrer"' in link

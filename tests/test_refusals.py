@@ -9,7 +9,7 @@ from chat.refusals import ALL, OF_EVENTS, OF_STATUS, REFUSALS, Refusal, refusal_
 from tests.errors_document import DOCUMENT, WHAT_TO_DO, errors_document
 from tests.servers import ROOT
 
-NUMBER_OF_CODES = 24
+NUMBER_OF_CODES = 27
 
 
 def subclasses_of(refusal):

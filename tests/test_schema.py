@@ -58,7 +58,7 @@ def routes_of_machines():
     (ours,) = [r for r in get_resolver().url_patterns if "chat.urls" in str(r)]
     routes = {str(pattern.pattern).rstrip("/") for pattern in ours.url_patterns}
     return {
-        "/" + route.replace("<str:id>", "{id}")
+        "/" + re.sub("<str:[a-z]+>", "{id}", route)
         for route in routes
         if route and not route.startswith(("^", "ui"))
     }
@@ -75,7 +75,15 @@ def test_it_says_what_is_open_to_all_and_what_to_a_token_or_a_login(schema):
     is_open = {path for path, operation in operations.items() if operation["security"] == []}
     assert is_open == {"/webhook/", "/healthz", "/readyz"}
     for path in operations.keys() - is_open:
-        assert operations[path]["security"] == [{"token": []}, {"session": []}]
+        scopes = {
+            "/deliveries": "deliveries",
+            "/deliveries/{id}": "deliveries",
+            "/deliveries/{id}/replay": "replay",
+            "/metrics": "metrics",
+        }
+        scope = scopes.get(path, "read")
+        assert operations[path]["security"] == [{"token": [scope]}, {"session": []}]
+        assert "insufficient_scope" in codes_of(operations[path])[403]
         assert codes_of(operations[path])[401] == ["not_authenticated"]
 
 
@@ -118,7 +126,12 @@ def test_every_problem_is_described_where_it_can_come(schema):
 
 
 PARAMETERS = {
-    "/conversations": ["limit", "cursor", "state", "needs_reply", "q", "updated_since", "ordering"],
+    "/conversations": [
+        *("limit", "cursor", "state", "needs_reply", "wrote_after_closing", "q", "updated_since"),
+        *("opened_from", "opened_to", "closed_from", "closed_to", "active_from", "active_to"),
+        *("waiting_from", "waiting_to", "ordering", "count"),
+    ],
+    "/export/messages.jsonl": ["from", "to", "after"],
     "/conversations/{id}/messages": ["limit", "before", "after", "around"],
 }
 
@@ -156,12 +169,14 @@ def assert_fits(value, expected, schema):
 ANSWERS = [
     ("/conversations", "/conversations", 200),
     ("/conversations?q=ola", "/conversations", 200),
+    ("/conversations?count=true", "/conversations", 200),
     ("/conversations?limit=0&x=y", "/conversations", 400),
     (f"/conversations/{C}", "/conversations/{id}", 200),
     (f"/conversations/{M}", "/conversations/{id}", 404),
     (f"/conversations/{C}/messages", "/conversations/{id}/messages", 200),
     (f"/conversations/{C}/messages?before=x", "/conversations/{id}/messages", 400),
     (f"/conversations/{M}/transcript.txt", "/conversations/{id}/transcript.txt", 404),
+    ("/deliveries/0", "/deliveries/{id}", 404),
     ("/healthz", "/healthz", 200),
     ("/readyz", "/readyz", 200),
 ]

@@ -162,8 +162,8 @@ def lead(deliver, client):
 @pytest.mark.parametrize("change", [str, str.upper, " {} ".format, "\t{}\r\n".format])
 @pytest.mark.parametrize(
     ("id", "address"),
-    [(C, f"/ui/{C}/"), (C[:8], f"/ui/{C}/"), (M, f"/ui/{C}/?message={M}")],
-    ids=["conversation", "eight characters of it", "message"],
+    [(C, f"/ui/{C}/"), (C[-8:], f"/ui/{C}/"), (C[:8], f"/ui/{C}/"), (M, f"/ui/{C}/?message={M}")],
+    ids=["conversation", "its last eight", "its first eight", "message"],
 )
 def test_a_pasted_id_leads_to_what_it_names(lead, id, address, change):
     assert lead(change(id)) == address
@@ -204,7 +204,7 @@ def test_a_pasted_address_leads_to_its_conversation_or_message(lead, start, path
     "text",
     [
         *(OTHER_C, OTHER_C[:8], M[:8], f"{C} {M}", f"/ui/{OTHER_C}/", f"/ui/{C}0/"),
-        *(C[:-1], f"{C}0", C[:7], C[:9], C[:13], C[9:], C[-8:]),
+        *(C[:-1], f"{C}0", C[:7], C[:9], C[:13], C[9:], C[-9:]),
         *(C.replace("-", " "), f"o id {C}", f"{C}0".replace("-", ""), f"urn:{C}"),
         *(f"g{C[1:]}", f"g{C[1:8]}", "%", "________", "0" * 8, "f" * 36),
         *(C.replace("6", "\u0666"), C[:8].replace("6", "\uff16"), f"{C}\x00", f"{C[:4]} {C[4:8]}"),

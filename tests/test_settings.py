@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from realmate.environment import SECRETS
+
 ROOT = Path(__file__).resolve().parent.parent
 REFUSAL = "ImproperlyConfigured: "
 COMPLETE = {
@@ -51,6 +53,7 @@ def refused(run: subprocess.CompletedProcess) -> set[str]:
     assert "During handling" not in run.stderr
     message = run.stderr.splitlines()[-1]
     assert REFUSAL in message
+    message = message.replace("DEBUG, INFO, WARNING, ERROR", "")  # levels of the log
     return {name for name in BAD if re.search(rf"\b{name}\b", message)}
 
 
@@ -133,6 +136,68 @@ def test_each_of_them_is_missed_alone(name):
     assert refused(read_settings(**without)) == {name}
 
 
+# Secrets in files
+
+
+@pytest.fixture
+def secret_files(tmp_path):
+    """Each secret of COMPLETE in a file, and the variables that name the files."""
+
+    def write(name):
+        file = tmp_path / name.lower()
+        file.write_text(f"{COMPLETE[name]}\n")
+        return str(file)
+
+    return {f"{name}_FILE": write(name) for name in SECRETS if name in COMPLETE}
+
+
+WITHOUT_SECRETS = {name: value for name, value in COMPLETE.items() if name not in SECRETS}
+
+
+def test_each_secret_may_be_in_a_file(secret_files):
+    shown = run("-c", SHOW_SECRETS, **WITHOUT_SECRETS, **secret_files)
+    assert shown.stdout.split() == [
+        COMPLETE["SECRET_KEY"],
+        COMPLETE["WEBHOOK_SECRETS"],
+        "/srv/realmate/db.sqlite3",
+    ], shown.stderr
+
+
+SHOW_SECRETS = """
+import realmate.environment, realmate.settings as s
+realmate.environment.load()  # as the server does before its workers
+print(s.SECRET_KEY, *s.WEBHOOK_SECRETS, s.DATABASE["NAME"])
+"""
+
+
+def test_a_secret_is_either_in_the_environment_or_in_a_file(secret_files):
+    started = read_settings(**COMPLETE, SECRET_KEY_FILE=secret_files["SECRET_KEY_FILE"])
+    assert "Set SECRET_KEY or SECRET_KEY_FILE, not both." in started.stderr
+
+
+def test_the_environment_wins_over_the_env_file_in_either_form(secret_files, tmp_path):
+    file = tmp_path / "env"
+    file.write_text(f"DATABASE_URL_FILE={secret_files['DATABASE_URL_FILE']}\nSECRET_KEY=weak\n")
+    named = {"REALMATE_ENV_FILE": str(file), "SECRET_KEY_FILE": secret_files["SECRET_KEY_FILE"]}
+    given = COMPLETE | {"DATABASE_URL": "sqlite:////elsewhere/db.sqlite3"} | named
+    shown = run("-c", SHOW_SECRETS, **{k: v for k, v in given.items() if k != "SECRET_KEY"})
+    assert COMPLETE["SECRET_KEY"] in shown.stdout, shown.stderr
+    assert "/elsewhere/db.sqlite3" in shown.stdout
+
+
+def test_a_file_that_is_missing_is_named(secret_files, tmp_path):
+    missing = {"METRICS_TOKEN_FILE": str(tmp_path / "none")}
+    started = read_settings(**COMPLETE | missing)
+    assert started.returncode != 0
+    assert f"METRICS_TOKEN_FILE: {tmp_path}/none cannot be read: No such file" in started.stderr
+
+
+def test_a_clone_whose_secrets_are_in_files_is_a_service(secret_files):
+    started = manage("check", DATABASE_URL_FILE=secret_files["DATABASE_URL_FILE"])
+    assert "SECRET_KEY" in started.stderr
+    assert started.returncode != 0
+
+
 # Who may send
 
 
@@ -184,6 +249,37 @@ def test_a_secret_key_in_development_may_be_short():
     assert manage("check", DEBUG="true", SECRET_KEY="short").returncode == 0
 
 
+# What a site may choose
+
+
+CHOSEN = {
+    "SECRET_KEY_FALLBACKS": "another-random-secret-" * 4,
+    "CSRF_TRUSTED_ORIGINS": "https://other.example",
+    "FRAME_ANCESTORS": "https://crm.example,https://*.example:8443",
+    "SESSION_HOURS": "8",
+    "LOG_LEVEL": "WARNING",
+}
+SHOW_CHOSEN = """
+from realmate import settings as s
+print(s.SECRET_KEY_FALLBACKS == ["another-random-secret-" * 4], s.CSRF_TRUSTED_ORIGINS)
+print(s.CONTENT_SECURITY_POLICY.rpartition("; ")[2])
+print(s.SESSION_COOKIE_AGE, s.LOGGING["root"]["level"], s.LOGGING["loggers"]["django"]["level"])
+"""
+
+
+def test_a_site_chooses_keys_origins_hours_and_the_level_of_the_log():
+    assert run("-c", SHOW_CHOSEN, **COMPLETE | CHOSEN).stdout.splitlines() == [
+        "True ['https://other.example']",
+        "frame-ancestors https://crm.example https://*.example:8443",
+        "28800 WARNING WARNING",
+    ]
+
+
+def test_without_a_choice_no_page_may_frame_ours():
+    shown = run("-c", SHOW_CHOSEN, **COMPLETE).stdout.splitlines()
+    assert shown[1:] == ["frame-ancestors 'none'", "43200 INFO INFO"]
+
+
 # Bad values
 
 BAD = {
@@ -191,15 +287,44 @@ BAD = {
     "SECRET_KEY": ["", "short", "x" * 60, "django-insecure-" + "long-random-secret-" * 4],
     "ALLOWED_HOSTS": ["", ",", "a.example,,b.example"],
     "SECURE_SSL_REDIRECT": ["", "sometimes"],
-    "TRUSTED_PROXIES": [",", "localhost", "*", "10.0.0.1/8", "10.0.0.0/8,"],
+    "TRUSTED_PROXIES": [",", "localhost", "*", "unix:", "Unix", "10.0.0.1/8", "10.0.0.0/8,"],
     "LOGIN_ATTEMPTS": ["", "0", "many"],
     "LOGIN_LOCKOUT_MINUTES": ["", "0", "-1", "1.5"],
+    "CORS_ALLOWED_ORIGINS": [
+        *(",", "*", "null", "app.example", "https://app.example/", "https://*.example"),
+        *(
+            "https://App.example",
+            "ftp://app.example",
+            "https://a@app.example",
+            "https://a.example,",
+        ),
+    ],
+    "READS_PER_MINUTE_BY_TOKEN": ["", "-1", "1.5", "10001", "60/min"],
+    "READS_PER_MINUTE_BY_ADDRESS": ["", "-1", "1.5", "10001"],
     "WEBHOOK_ALLOW_UNSIGNED": ["", "perhaps"],
     "WEBHOOK_SCHEME": ["", "svix", "Standard"],
     "WEBHOOK_SECRETS": ["whsec_short", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw,", ",", ""],
+    "SECRET_KEY_FALLBACKS": ["short", "long-random-secret-" * 4 + ","],
+    "CSRF_TRUSTED_ORIGINS": ["other.example", "https://other.example/", ","],
+    "FRAME_ANCESTORS": ["'self'; script-src *", "other.example", ","],
+    "SESSION_HOURS": ["", "0", "721"],
+    "WEBHOOK_ALLOWED_NETWORKS": ["sender.example", "10.0.0.1/8", ","],
+    "LOG_LEVEL": ["", "info", "ALL"],
+    "METRICS_TOKEN": ["short", "x" * 31],
     "DATABASE_URL": ["", "nonsense", "mongodb://localhost/x", "/var/lib/realmate.sqlite3"],
     "EVENT_TIME_ZONE": ["", "Mars/Olympus", "UTC+3", "../../../etc/passwd", "america/sao_paulo"],
     "DISPLAY_TIME_ZONE": ["", "Mars/Olympus", "BRT "],
+    "REPLY_URL": [
+        "desk.example/{id}",
+        "http://desk.example/{id}",
+        "javascript:alert('{id}')",
+        "https://{id}.example/",
+        "https://desk.example/",
+        "https://desk.example/{id}/{id}",
+        "https://agent:password@desk.example/{id}",
+        "https:///{id}",
+        "https://[/{id}",
+    ],
     "EARLY_EVENTS_HOURS": ["", "-1", "1.5", "24h", "nan", "8761", "9" * 30],
 }
 

@@ -10,11 +10,12 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from standardwebhooks import Webhook
 
-from chat.metrics import DELIVERIES
+from chat.metrics import DELIVERIES, SIGNATURES_REFUSED
 from chat.models import Delivery, Message
+from chat.refusals import InvalidSignature
 from chat.signatures import Hub, Standard
 from tests.conftest import C, M, make_event
-from tests.servers import assert_problem
+from tests.servers import assert_problem, through_wsgi
 
 # Published examples: standardwebhooks.com, and GitHub's documentation of its webhooks.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -292,6 +293,76 @@ def test_what_is_refused_is_counted(standard, post):
     before = count.get()
     post(BODY)
     assert count.get() == before + 1
+
+
+def refused_why(caplog, answer):
+    """What the log says of a refused signature. The answer says the same for each."""
+    assert_problem(answer, 401, "invalid_signature")
+    assert answer.json()["detail"] == InvalidSignature.detail
+    return {name: value for name, value in vars(caplog.records[-1]).items() if name in LOGGED}
+
+
+LOGGED = {"why", "seconds_off", "address"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({}, {"why": "no_headers"}),
+        ({"webhook-id": ""}, {"why": "malformed"}),
+        ({"webhook-timestamp": "soon"}, {"why": "malformed"}),
+        ({"webhook-signature": "v1,"}, {"why": "malformed"}),
+        ({"webhook-timestamp": "1614265631"}, {"why": "time_off", "seconds_off": 301}),
+        ({"webhook-timestamp": "1614265029"}, {"why": "time_off", "seconds_off": -301}),
+        ({"webhook-timestamp": "1614265029", "webhook-signature": "x"}, {"why": "malformed"}),
+        ({"webhook-id": "another"}, {"why": "wrong_signature"}),
+    ],
+)
+def test_the_operator_learns_why_a_signature_was_refused(
+    standard, then, post, caplog, headers, why
+):
+    count = SIGNATURES_REFUSED.labels(why["why"])._value
+    before = count.get()
+    sent = VECTOR | headers if headers else {}
+    answer = post(VECTOR_BODY, headers=sent, REMOTE_ADDR="192.0.2.7")
+    assert refused_why(caplog, answer) == why | {"address": "192.0.2.7"}
+    assert count.get() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("signature", "why"),
+    [(None, "no_headers"), ("sha1=x", "malformed"), ("sha256=" + "0" * 64, "wrong_signature")],
+)
+def test_the_operator_learns_it_of_a_hub_too(hub, post, caplog, signature, why):
+    headers = {"X-Hub-Signature-256": signature} if signature else {}
+    assert refused_why(caplog, post(BODY, headers=headers))["why"] == why
+
+
+# From where
+
+
+def test_events_are_taken_from_allowed_networks_only(settings, standard, post, caplog):
+    settings.WEBHOOK_ALLOWED_NETWORKS = ["192.0.2.0/24", "2001:db8::7"]
+    for address, status in (("192.0.2.7", 201), ("2001:db8::7", 200)):
+        assert post(BODY, headers=standard_headers(), REMOTE_ADDR=address).status_code == status
+    for address in ("198.51.100.7", "2001:db8::8", ""):
+        answer = post(BODY, headers=standard_headers(), REMOTE_ADDR=address)
+        assert_problem(answer, 403, "forbidden")
+        assert caplog.records[-1].address == address
+    assert Delivery.objects.count() == 2
+
+
+def test_a_stranger_is_refused_before_the_body_is_read(settings, db):
+    class Unread:
+        def read(self, *size):
+            raise AssertionError("it was read")
+
+        readline = read
+
+    settings.WEBHOOK_ALLOWED_NETWORKS = ["192.0.2.0/24"]
+    environ = {"REMOTE_ADDR": "198.51.100.7", "CONTENT_LENGTH": str(5 * 1024 * 1024)}
+    answer = through_wsgi("POST", "/webhook/", **environ, **{"wsgi.input": Unread()})
+    assert_problem(answer, 403, "forbidden")
 
 
 # Signing by hand

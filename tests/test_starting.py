@@ -1,5 +1,6 @@
 """A production server starts only where no other one listens, and takes nothing from one that runs."""
 
+import json
 import os
 import socket
 import stat
@@ -8,13 +9,24 @@ import sys
 import time
 from contextlib import ExitStack, closing, suppress
 from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 from subprocess import PIPE
 
 import pytest
 
 from realmate import server as production
-from tests.servers import ROOT, Server, free_port, running, set_up, wait_for
+from tests.servers import (
+    ROOT,
+    Server,
+    answer_of,
+    free_port,
+    running,
+    serving,
+    set_up,
+    wait_for,
+)
+from tests.test_settings import run
 
 pytestmark = pytest.mark.sqlite
 
@@ -241,6 +253,26 @@ def test_an_empty_name_of_a_socket_is_none(environ):
         assert server.ask("GET", "/healthz").status_code == 200
 
 
+def test_a_proxy_on_the_socket_is_believed_by_the_word_unix(on_a_socket):
+    with running_on(on_a_socket | {"SECURE_SSL_REDIRECT": "true", "TRUSTED_PROXIES": "unix"}):
+        assert inbox_by_https(on_a_socket["GRANIAN_UDS"]).status_code == 200
+
+
+def test_without_the_word_unix_pages_lead_to_https(on_a_socket):
+    with running_on(on_a_socket | {"SECURE_SSL_REDIRECT": "true"}):
+        assert inbox_by_https(on_a_socket["GRANIAN_UDS"])["Location"] == "https://127.0.0.1/ui/"
+
+
+def inbox_by_https(path):
+    """The answer to a proxy that asks on a Unix socket for a client that came by https."""
+    with closing(HTTPConnection("127.0.0.1")) as connection:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(path)
+        forwarded = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+        connection.request("GET", "/ui/", headers=forwarded)
+        return answer_of(connection.getresponse())
+
+
 # Counters
 
 
@@ -292,3 +324,21 @@ def test_a_folder_of_another_user_is_refused(tmp_path):
     tmp_path.chmod(0o700)
     with pytest.raises(SystemExit, match="of this user"):
         production.make_folder_of_our_own(tmp_path)
+
+
+def test_a_missing_setting_is_one_line():
+    """And no traceback of each worker, again and again."""
+    ended = run("-m", "realmate.server", GRANIAN_PORT=str(free_port()))
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("Not started. ")
+    for name in ("SECRET_KEY", "ALLOWED_HOSTS", "WEBHOOK_SECRETS", "DATABASE_URL"):
+        assert name in line
+
+
+def test_every_line_of_the_server_is_json(tmp_path):
+    with serving("granian", tmp_path):
+        pass
+    said = [json.loads(line) for line in (tmp_path / "granian.log").read_text().splitlines()]
+    assert "_granian" in {line["logger"] for line in said}
+    assert all(line["time"].endswith("+00:00") for line in said)

@@ -163,7 +163,7 @@ def test_every_static_file_of_a_page_is_served_under_the_name_of_its_content(
 def type_of(link):
     types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
     kind = types[link.rpartition(".")[2]]
-    return kind if kind == "image/svg+xml" else f'{kind}; charset="utf-8"'
+    return f"{kind}; charset=utf-8" if kind == "image/svg+xml" else f'{kind}; charset="utf-8"'
 
 
 def test_the_list_polls_in_vain_until_a_message_arrives(get, server):

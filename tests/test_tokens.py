@@ -1,16 +1,22 @@
 """Which programs may read: those with a token that holds. A login will do as well."""
 
-from datetime import timedelta
+import sqlite3
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+from time import monotonic
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, connection, connections, transaction
 from django.db.models import QuerySet
 from django.test import Client
+from django.utils import timezone
 
 from chat.models import Token
-from tests.conftest import NOW, C, make_event
+from chat.models.tokens import expiry_of
+from tests.conftest import NOW, C, M, make_event
 from tests.servers import assert_problem
 
 pytestmark = pytest.mark.both_engines("looked up by cached statements")
@@ -73,6 +79,48 @@ def test_json_is_for_those_who_have_a_token_or_a_login(path, token, admin_client
     assert_problem(read(path), 401, "not_authenticated")
     assert bearer(token, path).status_code == 200
     assert admin_client.get(path).status_code == 200
+
+
+OF_A_SCOPE = [
+    ("read", {path for path in READS if path not in ("/deliveries", "/metrics")} | {"/changes"}),
+    ("deliveries", {"/deliveries"}),
+    ("metrics", {"/metrics"}),
+    ("replay", set()),
+]
+
+
+@pytest.mark.parametrize(("scope", "opened"), OF_A_SCOPE)
+def test_a_token_opens_what_its_scope_says(scope, opened):
+    token = Token.objects.issue(name=scope, at=NOW, scopes=[scope])
+    for path in (*READS, "/changes"):
+        answer = bearer(token, path)
+        assert (answer.status_code == 200) == (path in opened), path
+        if path not in opened:
+            assert_problem(answer, 403, "insufficient_scope")
+
+
+def test_a_refused_token_is_told_the_scope(token):
+    kept = Token.objects.get()
+    assert kept.scopes == "read deliveries metrics"  # and so is that of every older token
+    Token.objects.update(scopes="metrics")
+    challenge = bearer(token, "/deliveries")["WWW-Authenticate"]
+    assert challenge == 'Bearer error="insufficient_scope", scope="deliveries"'
+
+
+def test_a_token_without_the_scope_is_not_told_what_exists(token):
+    Token.objects.update(scopes="metrics")
+    assert_problem(bearer(token, f"/conversations/{M}"), 403, "insufficient_scope")
+
+
+@pytest.mark.parametrize(("left", "status"), [(timedelta(seconds=9), 200), (timedelta(), 401)])
+def test_a_token_holds_until_it_expires(left, status):
+    now = timezone.now()
+    token = Token.objects.issue(name="short", at=now, expires_at=now + left)
+    answer = bearer(token)
+    assert answer.status_code == status
+    if status == 401:
+        assert_problem(answer, 401, "not_authenticated")
+        assert Token.objects.get().last_used_at is None
 
 
 def test_an_answer_to_nobody_says_how_to_ask(token):
@@ -158,12 +206,123 @@ def test_a_database_that_takes_no_writes_can_still_be_read(token, monkeypatch):
     assert Token.objects.get().last_used_at is None
 
 
+@contextmanager
+def another_writer():
+    """Holds what a writer of this engine holds, from a connection of its own, until the end of the block."""
+    began, ends = Event(), Event()
+
+    def write():
+        with transaction.atomic():
+            Token.objects.update(name="held")
+            began.set()
+            ends.wait(30)
+            transaction.set_rollback(True)
+        connections.close_all()
+
+    thread = Thread(target=write)
+    thread.start()
+    assert began.wait(10)
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join()
+
+
+@contextmanager
+def another_program():
+    """Holds SQLite's own lock, as sqlite3 and older versions do, and not our queue."""
+    path = connection.settings_dict["NAME"]
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "writer", [another_writer, pytest.param(another_program, marks=pytest.mark.sqlite)]
+)
+def test_a_read_waits_for_no_writer(token, writer, generation):
+    """A wait would last five seconds, until the limit of the database."""
+    with writer():
+        began = monotonic()
+        assert bearer(token).status_code == 200
+        took = monotonic() - began
+        assert Token.objects.get().last_used_at is None
+    assert took < 2.5
+    assert bearer(token).status_code == 200  # the connection is usable, and others wait again
+    assert Token.objects.get().last_used_at
+    if connection.vendor == "sqlite":
+        assert connection.cursor().execute("PRAGMA busy_timeout").fetchone() == (5000,)
+
+
 # Giving and taking
 
 
 def test_a_token_is_printed_once_and_then_works(capsys):
     call_command("createtoken", "grafana")
     assert bearer(capsys.readouterr().out.strip()).status_code == 200
+
+
+WRITTEN = {
+    "1d": NOW + timedelta(days=1),
+    "90d": NOW + timedelta(days=90),
+    "2025-02-21": datetime(2025, 2, 22, 3, tzinfo=UTC),  # midnight in São Paulo
+    "2030-12-31": datetime(2031, 1, 1, 3, tzinfo=UTC),
+}
+
+
+@pytest.mark.parametrize(("text", "at"), WRITTEN.items())
+def test_an_expiry_is_a_number_of_days_or_the_last_day(text, at):
+    assert expiry_of(text, at=NOW) == at
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "0d", "-1d", "d", "90", "90D", "1.5d", "99999d", "9" * 30 + "d", "٣d", "soon"),
+        *("2020-01-01", "2025-02-20", "2030-02-30", "9999-12-31", "2030-12-31T00:00"),
+    ],
+)
+def test_any_other_expiry_is_refused(text, monkeypatch):
+    with pytest.raises(CommandError, match="--expires"):
+        call_command("createtoken", "grafana", f"--expires={text}")
+    assert not Token.objects.exists()
+
+
+def test_the_command_gives_scopes_and_an_expiry(capsys):
+    call_command("createtoken", "prometheus", "--scope=metrics", "--expires=90d")
+    call_command("createtoken", "sync", "--scope", "replay", "--scope", "read")
+    assert list(Token.objects.order_by("name").values_list("scopes", flat=True)) == [
+        "metrics",
+        "read replay",
+    ]
+    assert bearer(capsys.readouterr().out.split()[0], "/metrics").status_code == 200
+    with pytest.raises(CommandError):
+        call_command("createtoken", "other", "--scope=all")
+
+
+def test_the_list_tells_scopes_expiry_and_last_use(capsys):
+    Token.objects.issue(name="prometheus", at=NOW, scopes=["metrics"])
+    Token.objects.issue(name="sync", at=NOW, expires_at=NOW + timedelta(days=1))
+    Token.objects.issue(name="gone", at=NOW)
+    call_command("revoketoken", "gone")
+    Token.objects.get(name="sync").note_use(at=NOW)
+    capsys.readouterr()
+    call_command("listtokens")
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["NAME", "SCOPES", "EXPIRES", "LAST", "USE"],
+        ["prometheus", "metrics", "never", "never"],
+        ["sync", "read", "deliveries", "metrics", "2025-02-22", "12:00", "2025-02-21", "12:00"],
+    ]
+
+
+def test_the_name_of_an_expired_token_is_free(capsys):
+    Token.objects.issue(name="prometheus", at=NOW, expires_at=NOW + timedelta(days=1))
+    call_command("createtoken", "prometheus")
+    assert bearer(capsys.readouterr().out.strip()).status_code == 200
+    assert Token.objects.holding().count() == 1
 
 
 @pytest.mark.parametrize("name", ["prometheus", "", "x" * 101])

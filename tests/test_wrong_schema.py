@@ -98,6 +98,8 @@ def test_migrations_of_other_apps_do_not_count(post):
         ("reindex", []),
         ("upkeep", []),
         ("export_conversation", [C, "export.json"]),
+        ("export_messages", ["export.jsonl"]),
+        ("import_events", ["events.jsonl", "--yes"]),
         ("createtoken", ["mirror"]),
         ("backup", ["backup.sqlite3"]),
     ],

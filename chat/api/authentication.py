@@ -1,18 +1,23 @@
 """Who may send and who may read: signatures, tokens and sessions as authentication classes."""
 
+from hmac import compare_digest
 from ipaddress import ip_address
 from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.core.cache import cache
+from django.db import Error
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from chat.models import Token
-from chat.refusals import HttpsRequired, InvalidSignature
-from chat.signatures import configured
+from chat.models import Scope, Token
+from chat.models.tokens import digest_of
+from chat.refusals import HttpsRequired, InsufficientScope, InvalidSignature
+from chat.signatures import WRONG, configured
+from realmate.postgresql.base import a_request
 
 
 def body_of(request: Request) -> bytes:
@@ -31,11 +36,16 @@ class SenderSignature(BaseAuthentication):
         scheme = configured()
         if scheme is None:
             return None
-        if not scheme.accepts_headers(request.headers):
-            raise InvalidSignature
+        if fault := scheme.fault_of_headers(request.headers):
+            raise InvalidSignature(*fault, address=address_of(request))
         if not scheme.accepts(body_of(request), request.headers):
-            raise InvalidSignature
+            raise InvalidSignature(WRONG, address=address_of(request))
         return AnonymousUser(), scheme
+
+
+def address_of(request: Request) -> str:
+    """Return the client's address as trusted proxies report it, or ""."""
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 class IsSender(BasePermission):
@@ -49,7 +59,7 @@ class BearerToken(BaseAuthentication):
     """A token of `manage.py createtoken`. `request.auth` is the Token; there is no user."""
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Token] | None:
-        """Return None for an unknown token, because the session may still be valid.
+        """Return None for an unknown or expired token, because the session may still be valid.
 
         Raises HttpsRequired for any token in plain text, where https is meant.
         """
@@ -58,27 +68,73 @@ class BearerToken(BaseAuthentication):
             return None
         if settings.SECURE_SSL_REDIRECT and not (request.is_secure() or is_this_machine(request)):
             raise HttpsRequired
-        token = Token.objects.of(text.strip())
-        if token is None:
-            return None
-        token.note_use(at=timezone.now())
-        return AnonymousUser(), token
+        token = self.find(text.strip())
+        return (AnonymousUser(), token) if token else None
+
+    def find(self, text: str) -> Any:
+        """Return the token, and note its use. None if unknown, revoked or expired."""
+        now = timezone.now()
+        token = Token.objects.of(text, at=now)
+        if token:
+            token.note_use(at=now)
+        return token
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
 
+class ScrapeToken(BearerToken):
+    """A token of `manage.py createtoken`, or METRICS_TOKEN, which needs no database.
+
+    While the database fails, a token counts for SECONDS_REMEMBERED after it was last found there.
+    """
+
+    def find(self, text: str) -> Any:
+        """Raises Django's `Error` if the database fails, and this process does not remember the token."""
+        if settings.METRICS_TOKEN and compare_digest(
+            text.encode(errors="replace"), settings.METRICS_TOKEN.encode()
+        ):
+            return text
+        remembered = f"scraped_with_{digest_of(text)}"
+        try:
+            with a_request(seconds=SECONDS_FOR_A_TOKEN):
+                token = super().find(text)
+        except Error:
+            if cache.get(remembered):
+                return text
+            raise
+        opens = bool(token and token.opens(Scope.METRICS))
+        cache.set(remembered, opens, SECONDS_REMEMBERED)
+        return token
+
+
+SECONDS_FOR_A_TOKEN = 1
+SECONDS_REMEMBERED = 3600
+
+
 def is_this_machine(request: Request) -> bool:
     try:
-        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+        return ip_address(address_of(request)).is_loopback
     except ValueError:  # a proxy gave no address
         return False
 
 
+def is_staff(request: Request) -> bool:
+    """Whether this is the session of staff. A token has no user, so it is never staff."""
+    return bool(request.user and request.user.is_staff)
+
+
 class IsReader(BasePermission):
-    """Whoever has a token or a login. In development everyone is a reader."""
+    """Whoever has a token with the view's `scope`, or a login. In development everyone is a reader."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        if not settings.LOGIN_REQUIRED or request.auth is not None:
+        """Raises InsufficientScope."""
+        if not settings.LOGIN_REQUIRED:
+            return True
+        if isinstance(request.auth, Token):
+            if request.auth.opens(view.scope):
+                return True
+            raise InsufficientScope(view.scope)
+        if request.auth is not None:  # the text of a ScrapeToken
             return True
         return bool(request.user and request.user.is_authenticated)

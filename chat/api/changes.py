@@ -1,8 +1,7 @@
 """`GET /changes`: what happened to conversations, for a machine that follows."""
 
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from threading import BoundedSemaphore
 from time import monotonic
 
@@ -13,15 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from chat.api.parameters import ChangeParameters
-from chat.api.reads import Read
+from chat.api.reads import Read, with_next
 from chat.api.serializers import changes_out
-from chat.database import UNAVAILABLE
-from chat.models import Change, current_generation
+from chat.models import Change, Cursor, current_generation, place_new_changes
 from chat.refusals import BadParameters, CursorExpired, FieldError
 from realmate import stopping
 from realmate.postgresql.base import a_request
 
-CURSOR = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,17})")
 INVALID_AFTER = FieldError(
     "/after", "invalid_cursor", "Must be `next` of an earlier answer, or now."
 )
@@ -45,8 +42,9 @@ class Changes(Read):
         refuse_if_missed(start)
         if not found and parameters.wait and request.method == "GET":
             found = wait_for_changes(start, parameters.limit, seconds=parameters.wait)
-        last = found[-1].place if found else max(0, start - 1)
-        return Response(changes_out(found, next=f"{generation}-{last}"))
+        last = (found[-1].place or 0) if found else max(0, start - 1)
+        next = str(Cursor(generation, last))
+        return with_next(request, Response(changes_out(found, next=next)), after=next)
 
 
 def start_of(after: str, generation: str) -> int:
@@ -58,12 +56,12 @@ def start_of(after: str, generation: str) -> int:
         return 0
     if after == NOW:
         return Change.objects.bounds()[1] + 1
-    cursor = CURSOR.fullmatch(after)
+    cursor = Cursor.parse(after)
     if cursor is None:
         raise BadParameters(INVALID_AFTER)
-    if cursor[1] != generation:
+    if cursor.generation != generation:
         raise CursorExpired
-    return int(cursor[2]) + 1
+    return cursor.place + 1
 
 
 def refuse_if_missed(start: int) -> None:
@@ -80,13 +78,6 @@ def refuse_if_missed(start: int) -> None:
 
 def changes_from(start: int, limit: int) -> list[Change]:
     return list(Change.objects.between(start)[:limit])
-
-
-def place_new_changes() -> None:
-    """Place the changes committed by now. Whoever cannot write serves the changes that have a place."""
-    with suppress(*UNAVAILABLE):
-        while Change.objects.place():
-            pass
 
 
 def wait_for_changes(start: int, limit: int, *, seconds: int) -> list[Change]:

@@ -6,15 +6,19 @@ from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.files.storage import storages
 from django.http import HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from chat.api.authentication import ScrapeToken
 from chat.api.base import JSONView
 from chat.api.reads import Read
 from chat.database import readiness
 from chat.metrics import exposition
+from chat.models import Scope
 from chat.refusals import FieldError, NotReady
+from chat.vitals import Gauges
 
 
 class Probe(JSONView):
@@ -55,7 +59,11 @@ def faults_of_the_static_files() -> Iterator[readiness.Fault]:
 
 
 class Metrics(Read):
-    """Counters and durations for Prometheus."""
+    """Counters and durations for Prometheus, also while the database is away."""
+
+    authentication_classes = [ScrapeToken, SessionAuthentication]
+
+    scope = Scope.METRICS
 
     def get(self, request: Request) -> HttpResponse:
-        return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
+        return HttpResponse(exposition(Gauges()), content_type=CONTENT_TYPE_LATEST)

@@ -5,48 +5,63 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from django.db.models import Model
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.cache import get_conditional_response, patch_cache_control
+from django.utils.cache import get_conditional_response, patch_cache_control, patch_vary_headers
 from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from chat.api.base import JSONView
 from chat.api.parameters import (
+    COUNTED_UP_TO,
     INVALID_CURSOR,
     ConversationParameters,
     DeliveryParameters,
     MessageParameters,
+    NoParameters,
     StatsParameters,
 )
 from chat.api.serializers import (
     conversation_json,
+    conversation_pieces,
     conversations_out,
     deliveries_out,
     message_page_out,
 )
 from chat.api.spreadsheets import XLSX, xlsx_of
+from chat.api.throttles import ByAddress, ByToken
 from chat.api.transcripts import csv_of, text_of
-from chat.database.keyset import BadCursor, Page, page_of
+from chat.database.keyset import BadCursor, Ordering, Page, page_of
 from chat.events.payloads import parse_id
 from chat.heavy import has_many_messages, streamed, turn_to_read_all_of
 from chat.models import (
     SIDES,
     Conversation,
+    ConversationQuerySet,
     Delivery,
     MessageWords,
+    Scope,
     ThreadPage,
     current_generation,
 )
-from chat.refusals import BadParameters, ConversationNotFound, CursorExpired, FieldError
+from chat.refusals import (
+    BadParameters,
+    ConversationNotFound,
+    CursorExpired,
+    FieldError,
+    RateLimited,
+)
 from chat.statistics import statistics_of
 
 # Part of a conversation's ETag: raise it whenever the JSON of an unchanged conversation changes.
-FORMAT = 1
+FORMAT = 2
+
+# A longer conversation is streamed, in bounded memory.
+MOST_AT_ONCE = 10_000
 
 OF_A_GENERATION = re.compile(r"[0-9a-f]{8}\.")
 Row = TypeVar("Row", bound=Model)
@@ -59,6 +74,19 @@ class Read(JSONView):
     """
 
     http_method_names = ["get", "head"]
+    scope = Scope.READ
+    throttle_classes = [ByToken, ByAddress]
+
+    def perform_authentication(self, request: Request) -> None:
+        """Count the read before its reader is judged, so that reads without credentials count too."""
+        super().perform_authentication(request)
+        super().check_throttles(request)
+
+    def check_throttles(self, request: Request) -> None:
+        """REST framework would count here, after the judgement."""
+
+    def throttled(self, request: Request, wait: float | None) -> NoReturn:
+        raise RateLimited(wait)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
@@ -66,6 +94,7 @@ class Read(JSONView):
         has_session = response.status_code < 400 and request.user.is_authenticated
         kept = "no_store" if has_session else "no_cache"
         patch_cache_control(response, private=True, **{kept: True})
+        patch_vary_headers(response, ("Accept-Encoding",))
         return response
 
 
@@ -74,17 +103,29 @@ class ConversationList(Read):
 
     def get(self, request: Request) -> HttpResponse:
         parameters = ConversationParameters.read(request.query_params)
-        page = page_of_generation(parameters.cursor, partial(conversations_page, parameters))
-        return with_etag(request, conversations_out(page))
+        rows, ordering = listed_by(parameters)
+        page = page_of_generation(
+            parameters.cursor, partial(conversations_page, parameters, rows, ordering)
+        )
+        counted = rows.count_up_to(COUNTED_UP_TO) if parameters.count else None
+        response = with_etag(request, conversations_out(page, counted))
+        return with_next(request, response, cursor=page.next)
 
 
-def conversations_page(parameters: ConversationParameters, cursor: str) -> Page[Conversation]:
-    rows, ordering = Conversation.objects.filtered_by(
+def listed_by(parameters: ConversationParameters) -> tuple[ConversationQuerySet, Ordering]:
+    return Conversation.objects.filtered_by(
         state=parameters.state,
         needs_reply=parameters.needs_reply,
-        sort=parameters.ordering,
+        sort=parameters.sort,
         updated_since=parameters.updated_since,
+        wrote_after_closing=bool(parameters.wrote_after_closing),
+        within=parameters.within,
     )
+
+
+def conversations_page(
+    parameters: ConversationParameters, rows: ConversationQuerySet, ordering: Ordering, cursor: str
+) -> Page[Conversation]:
     bounds: Any = {"size": parameters.limit, "cursor": cursor}
     if parameters.q:
         return MessageWords.objects.conversations(parameters.q, among=rows, **bounds)
@@ -95,14 +136,34 @@ class ConversationDetail(Read):
     """One conversation with all its messages."""
 
     def get(self, request: Request, id: str) -> HttpResponseBase:
+        NoParameters.read(request.query_params)
         conversation = find_conversation(id)
-        etag = f'"{FORMAT}-{current_generation()}-{conversation.revision}"'
+        etag = etag_of(conversation)
         response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
-        if response is None:
-            reads_nothing = request.method == "HEAD" and has_many_messages(conversation)
-            response = without_a_body() if reads_nothing else Response(whole(conversation))
+        if response is None and request.method == "HEAD" and has_many_messages(conversation):
+            response = without_a_body()
+        if response is None and conversation.message_count > MOST_AT_ONCE:
+            return streamed_whole(conversation)
+        response = response or Response(whole(conversation))
         response["ETag"] = etag
         return response
+
+
+def etag_of(conversation: Conversation) -> str:
+    """Weak, like every ETag of JSON: the bytes differ by Content-Encoding."""
+    return f'W/"{FORMAT}-{current_generation()}-{conversation.revision}"'
+
+
+def streamed_whole(conversation: Conversation) -> StreamingHttpResponse:
+    """Answer with the state of one moment, however long the answer takes.
+
+    An event after that moment is left out: its message has a later arrival. Only an erasure shows.
+    """
+    now: Any = Conversation.objects.with_last_arrival().get(pk=conversation.pk)
+    pieces = conversation_pieces(now, last_arrival=now.last_arrival)
+    response = streamed(pieces, now, "application/json")
+    response["ETag"] = etag_of(now)
+    return response
 
 
 def without_a_body() -> StreamingHttpResponse:
@@ -145,6 +206,7 @@ class Transcript(Read):
     suffix = "txt"
 
     def get(self, request: Request, id: str) -> StreamingHttpResponse:
+        NoParameters.read(request.query_params)
         conversation = find_conversation(id)
         if request.method == "HEAD":
             response = StreamingHttpResponse((), content_type=self.content_type)
@@ -182,10 +244,12 @@ def find_conversation(id: str) -> Conversation:
 class DeliveryList(Read):
     """A page of the delivery log, newest first, without the bodies."""
 
+    scope = Scope.DELIVERIES
+
     def get(self, request: Request) -> HttpResponse:
         parameters = DeliveryParameters.read(request.query_params)
         page = page_of_generation(parameters.cursor, partial(deliveries_page, parameters))
-        return with_etag(request, deliveries_out(page))
+        return with_next(request, with_etag(request, deliveries_out(page)), cursor=page.next)
 
 
 def deliveries_page(parameters: DeliveryParameters, cursor: str) -> Page[Delivery]:
@@ -217,10 +281,22 @@ def page_of_generation(cursor: str, read: Callable[[str], Page[Row]]) -> Page[Ro
 
 def with_etag(request: Request, out: BaseModel) -> HttpResponse:
     """Answer with an ETag of the content, or with 304 if the reader has it already."""
-    content = out.model_dump_json().encode()
-    etag = f'"{blake2b(content, digest_size=16).hexdigest()}"'
+    content = out.model_dump_json(exclude_unset=True).encode()
+    # Weak, like every ETag of JSON: the bytes differ by Content-Encoding.
+    etag = f'W/"{blake2b(content, digest_size=16).hexdigest()}"'
     response = get_conditional_response(request, etag=etag) or Response(content)
     response["ETag"] = etag
+    return response
+
+
+def with_next(request: Request, response: HttpResponse, **parameter: str) -> HttpResponse:
+    """Give the address of the next page in a `Link` header (RFC 8288), unless this page is the last."""
+    [(name, next)] = parameter.items()
+    if next:
+        query = request.query_params.copy()
+        query[name] = next
+        address = request.build_absolute_uri(f"?{query.urlencode()}")
+        response["Link"] = f'<{address}>; rel="next"'
     return response
 
 

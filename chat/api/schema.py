@@ -9,10 +9,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
+from chat.api.exports import JSON_LINES
 from chat.api.parameters import (
     ChangeParameters,
     ConversationParameters,
     DeliveryParameters,
+    ExportParameters,
     MessageParameters,
     Parameters,
     StatsParameters,
@@ -22,11 +24,13 @@ from chat.api.serializers import (
     ConversationListOut,
     ConversationOut,
     DeliveriesOut,
+    DeliveryDetailOut,
     MessagePageOut,
     OutcomeOut,
 )
 from chat.api.spreadsheets import XLSX
 from chat.events.payloads import EVENTS
+from chat.models import Scope
 from chat.problems import MEDIA_TYPE
 from chat.refusals import REFUSALS, FieldError
 from chat.statistics import Statistics
@@ -64,7 +68,8 @@ def schema() -> Schema:
             "title": "Realmate",
             "version": __version__,
             "description": "Every path works with and without a slash at its end. Every answer "
-            "has an X-Request-Id. Times are RFC 3339 in UTC.",
+            "has an X-Request-Id. Times are RFC 3339 in UTC with six digits after the second, "
+            "so their texts sort as the times do.",
         },
         "paths": paths(),
         "components": {"schemas": components(), "securitySchemes": SECURITY_SCHEMES},
@@ -73,10 +78,13 @@ def schema() -> Schema:
 
 # Paths
 
+OF_READERS = ("not_authenticated", "https_required", "insufficient_scope", "rate_limited")
+
 
 def paths() -> Schema:
     id_of_conversation = parameter("id", {"type": "string", "format": "uuid"}, place="path")
     one = {"parameters": [id_of_conversation]}
+    numbered = {"parameters": [parameter("id", {"type": "integer"}, place="path")]}
     unknown = "conversation_not_found"
     return {
         "/webhook/": {"post": webhook()},
@@ -91,7 +99,9 @@ def paths() -> Schema:
         "/conversations/{id}": one
         | {
             "get": read(
-                "A conversation with all its messages", as_json(ConversationOut), codes=[unknown]
+                "A conversation with all its messages",
+                as_json(ConversationOut),
+                codes=["bad_request", unknown],
             )
         },
         "/conversations/{id}/messages": one
@@ -104,11 +114,23 @@ def paths() -> Schema:
             )
         },
         "/conversations/{id}/transcript.txt": one
-        | {"get": read("A conversation as text", as_text("text/plain"), codes=[unknown])},
+        | {
+            "get": read(
+                "A conversation as text", as_text("text/plain"), codes=["bad_request", unknown]
+            )
+        },
         "/conversations/{id}/transcript.csv": one
-        | {"get": read("A conversation as a table", as_text("text/csv"), codes=[unknown])},
+        | {
+            "get": read(
+                "A conversation as a table", as_text("text/csv"), codes=["bad_request", unknown]
+            )
+        },
         "/conversations/{id}/transcript.xlsx": one
-        | {"get": read("A conversation as a table of Excel", {XLSX: {}}, codes=[unknown])},
+        | {
+            "get": read(
+                "A conversation as a table of Excel", {XLSX: {}}, codes=["bad_request", unknown]
+            )
+        },
         "/changes": {
             "get": read(
                 "What happened to conversations, in one order",
@@ -117,14 +139,33 @@ def paths() -> Schema:
                 parameters=ChangeParameters,
             )
         },
+        "/export/messages.jsonl": {
+            "get": read(
+                "All messages as JSON lines, by arrival; the last line has only `next`",
+                {JSON_LINES: {"schema": {"type": "string"}}},
+                codes=["bad_request", "cursor_expired", "too_many_reads"],
+                parameters=ExportParameters,
+            )
+        },
         "/deliveries": {
             "get": read(
                 "The delivery log, by pages and without the bodies",
                 as_json(DeliveriesOut),
                 codes=["bad_request", "cursor_expired"],
                 parameters=DeliveryParameters,
+                scope=Scope.DELIVERIES,
             )
         },
+        "/deliveries/{id}": numbered
+        | {
+            "get": read(
+                "A delivery with the errors of an invalid event; staff also get its body",
+                as_json(DeliveryDetailOut),
+                codes=["bad_request", "not_found"],
+                scope=Scope.DELIVERIES,
+            )
+        },
+        "/deliveries/{id}/replay": numbered | {"post": replay()},
         "/stats": {
             "get": read(
                 "Figures of the last days",
@@ -133,7 +174,9 @@ def paths() -> Schema:
                 parameters=StatsParameters,
             )
         },
-        "/metrics": {"get": read("Counters and durations, for Prometheus", METRICS)},
+        "/metrics": {
+            "get": read("Counters and durations, for Prometheus", METRICS, scope=Scope.METRICS)
+        },
         "/healthz": {"get": read("Whether the process answers", as_json(StatusOut), is_open=True)},
         "/readyz": {
             "get": read(
@@ -151,7 +194,7 @@ def webhook() -> Schema:
     events = [{"$ref": ref(model)} for model in EVENTS.values()]
     types = {type: ref(model) for type, model in EVENTS.items()}
     body = {"oneOf": events, "discriminator": {"propertyName": "type", "mapping": types}}
-    codes = """bad_request invalid_signature invalid_json invalid_event conversation_closed conversation_not_found
+    codes = """bad_request invalid_signature forbidden invalid_json invalid_event conversation_closed conversation_not_found
         id_conflict length_required body_too_large unsupported_media_type too_many_bodies"""
     return {
         "summary": "Deliver one event",
@@ -167,6 +210,24 @@ def webhook() -> Schema:
     }
 
 
+def replay() -> Schema:
+    codes = """bad_request not_authenticated forbidden https_required insufficient_scope not_found
+        replay_cannot_help invalid_json
+        invalid_event conversation_closed conversation_not_found id_conflict"""
+    return {
+        "summary": "Apply a refused delivery again",
+        "description": "For a token with the scope replay, and for staff with a session and its "
+        "X-CSRFToken. The answer is that of the webhook to this event, with its original time of "
+        "arrival.",
+        "security": [{"token": [Scope.REPLAY]}, {"session": []}],
+        "responses": {
+            "200": answer("A closing applied, or a duplicate of what is stored", OUTCOME),
+            "201": answer("A conversation or a message applied", OUTCOME),
+        }
+        | problems(codes.split()),
+    }
+
+
 def read(
     summary: str,
     content: Schema,
@@ -174,11 +235,12 @@ def read(
     codes: list[str] | None = None,
     parameters: type[Parameters] | None = None,
     is_open: bool = False,
+    scope: Scope = Scope.READ,
 ) -> Schema:
-    codes = [*(codes or []), *([] if is_open else ["not_authenticated", "https_required"])]
+    codes = [*(codes or []), *([] if is_open else OF_READERS)]
     operation: Schema = {
         "summary": summary,
-        "security": [] if is_open else [{name: []} for name in SECURITY_SCHEMES],
+        "security": [] if is_open else [{"token": [scope]}, {"session": []}],
         "responses": {"200": answer(summary, content)} | problems(codes),
     }
     if parameters:
@@ -233,7 +295,11 @@ def problem_answer(codes: list[str]) -> Schema:
 
 # A program has a token, a person's browser the session of its login.
 SECURITY_SCHEMES: Schema = {
-    "token": {"type": "http", "scheme": "bearer", "description": "Of manage.py createtoken."},
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "Of manage.py createtoken, with scopes.",
+    },
     "session": {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
 }
 
@@ -259,6 +325,7 @@ PARAMETERS: list[type[Parameters]] = [
     ChangeParameters,
     ConversationParameters,
     DeliveryParameters,
+    ExportParameters,
     MessageParameters,
     StatsParameters,
 ]
@@ -269,6 +336,7 @@ GIVEN: list[type[BaseModel]] = [
     ConversationListOut,
     ConversationOut,
     DeliveriesOut,
+    DeliveryDetailOut,
     MessagePageOut,
     ProblemOut,
     Statistics,

@@ -1,15 +1,22 @@
 """The JSON of conversations, messages and deliveries, as pydantic models."""
 
-from datetime import datetime
+from base64 import b64encode
+from collections.abc import Iterator
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
+from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from chat.database.keyset import Page
+from chat.database.texts import Instant, instant_text
 from chat.events.ingest import Result
+from chat.events.payloads import parse
 from chat.models import Change, Conversation, Delivery, ThreadPage
+from chat.refusals import FieldError, InvalidEvent, InvalidPayload
+
+PIECE = 64 * 1024
 
 
 class OutcomeOut(BaseModel):
@@ -27,14 +34,14 @@ def outcome_out(result: Result) -> OutcomeOut:
     return OutcomeOut.model_construct(**made)
 
 
-# A dict, not a model: pydantic takes two thirds of the time, and a thread may have thousands.
+# A dict, because `message_out` makes one: a thread may have thousands.
 class MessageOut(TypedDict):
-    """A message. The timestamp is RFC 3339 in UTC. The content is empty exactly when it was erased."""
+    """A message. The timestamp is RFC 3339 in UTC, with six digits after the second. The content is empty exactly when it was erased."""
 
     id: UUID
     direction: Literal["SENT", "RECEIVED"]
     content: str
-    timestamp: datetime
+    timestamp: Instant
 
 
 class ConversationOut(BaseModel):
@@ -42,46 +49,74 @@ class ConversationOut(BaseModel):
 
     id: UUID
     state: Literal["OPEN", "CLOSED"]
-    opened_at: datetime
-    closed_at: datetime | None
+    opened_at: Instant
+    closed_at: Instant | None
     messages: list[MessageOut]
 
 
-CONVERSATION = TypeAdapter(ConversationOut)
-
-
 def conversation_json(conversation: Conversation) -> bytes:
+    """Return the JSON of ConversationOut. The database has made every text that it needs."""
     rows = conversation.messages.in_order().as_text()
-    out = CONVERSATION.validate_python(
-        {
-            "id": conversation.id,
-            "state": conversation.state,
-            "opened_at": conversation.opened_at,
-            "closed_at": conversation.closed_at,
-            "messages": [
-                {"id": id, "direction": direction, "content": content, "timestamp": timestamp}
-                for id, direction, content, timestamp in rows
-            ],
-        }
-    )
-    return CONVERSATION.dump_json(out)
+    return to_json(head_of(conversation) | {"messages": [message_out(row) for row in rows]})
+
+
+def conversation_pieces(conversation: Conversation, *, last_arrival: int) -> Iterator[bytes]:
+    """Yield the same JSON in pieces, with the messages up to that arrival."""
+    piece = bytearray(to_json(head_of(conversation))[:-1] + b',"messages":[')
+    separator = b""
+    for row in conversation.messages.filter(arrival__lte=last_arrival).each_as_text():
+        piece += separator + to_json(message_out(row))
+        separator = b","
+        if len(piece) >= PIECE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece) + b"]}"
+
+
+def head_of(conversation: Conversation) -> dict[str, Any]:
+    closed_at = conversation.closed_at
+    return {
+        "id": conversation.id,
+        "state": conversation.state,
+        "opened_at": instant_text(conversation.opened_at),
+        "closed_at": instant_text(closed_at) if closed_at else None,
+    }
+
+
+def message_out(row: tuple[str, str, str, str]) -> dict[str, str]:
+    id, direction, content, timestamp = row
+    return {"id": id, "direction": direction, "content": content, "timestamp": timestamp}
 
 
 class DeliveryOut(BaseModel):
     """A delivery without its body. `code` is the reason of a refusal, else null."""
 
     id: int
-    received_at: datetime
+    received_at: Instant
     type: Delivery.Type | None
     conversation_id: UUID | None
     message_id: UUID | None
-    timestamp: datetime | None
+    timestamp: Instant | None
     outcome: Delivery.Outcome
     code: str | None
     request_id: UUID
+    caller_request_id: str | None
     webhook_id: str | None
     replays: int | None
     replayed_by: list[int]
+
+
+class DeliveryDetailOut(DeliveryOut):
+    """A delivery. `errors` has the wrong members of an invalid event, by the rules of now, unless its
+    body was cut or erased.
+
+    Staff get `body`, or `body_base64` if it is not UTF-8. For others, and if it was erased, both are null.
+    """
+
+    errors: list[FieldError]
+    can_be_replayed: bool
+    body: str | None
+    body_base64: str | None
 
 
 class DeliveriesOut(BaseModel):
@@ -108,10 +143,39 @@ def delivery_out(delivery: Delivery) -> DeliveryOut:
         outcome=delivery.outcome,
         code=delivery.code or None,
         request_id=delivery.request_id,
+        caller_request_id=delivery.caller_request_id,
         webhook_id=delivery.webhook_id or None,
         replays=delivery.replays_id,
         replayed_by=[replay.pk for replay in delivery.replayed_by.all()],
     )
+
+
+def delivery_detail_out(delivery: Delivery, *, with_body: bool) -> DeliveryDetailOut:
+    body = bytes(delivery.body)
+    return DeliveryDetailOut(
+        **delivery_out(delivery).model_dump(),
+        errors=errors_in(body) if delivery.code == InvalidEvent.code else [],
+        can_be_replayed=delivery.is_worth_applying_again,
+        **body_out(body if with_body else b""),
+    )
+
+
+def errors_in(body: bytes) -> list[FieldError]:
+    """Return what is wrong with the body of an invalid event. The log does not keep it."""
+    try:
+        parse(body)
+    except InvalidEvent as refusal:
+        return list(refusal.errors)
+    except InvalidPayload:  # cut, or erased
+        return []
+    return []
+
+
+def body_out(body: bytes) -> dict[str, str | None]:
+    try:
+        return {"body": body.decode() or None, "body_base64": None}
+    except UnicodeDecodeError:
+        return {"body": None, "body_base64": b64encode(body).decode()}
 
 
 class ChangeOut(BaseModel):
@@ -123,7 +187,7 @@ class ChangeOut(BaseModel):
     """
 
     type: Change.Type
-    at: datetime
+    at: Instant
     conversation_id: UUID
     message_id: UUID | None
 
@@ -156,7 +220,7 @@ class LastMessageOut(BaseModel):
 
     direction: Literal["SENT", "RECEIVED"]
     preview: str
-    timestamp: datetime
+    timestamp: Instant
 
 
 class ConversationRowOut(BaseModel):
@@ -169,30 +233,35 @@ class ConversationRowOut(BaseModel):
 
     id: UUID
     state: Literal["OPEN", "CLOSED"]
-    opened_at: datetime
-    closed_at: datetime | None
+    opened_at: Instant
+    closed_at: Instant | None
     needs_reply: bool
-    waiting_since: datetime | None
-    activity_at: datetime
-    updated_at: datetime
-    erased_at: datetime | None
-    wrote_after_closing_at: datetime | None
-    dealt_with_at: datetime | None
+    waiting_since: Instant | None
+    activity_at: Instant
+    updated_at: Instant
+    erased_at: Instant | None
+    wrote_after_closing_at: Instant | None
+    dealt_with_at: Instant | None
     message_count: int
     last_message: LastMessageOut | None
 
 
 class ConversationListOut(BaseModel):
-    """A page of conversations. `next` is the cursor of the following page, null on the last page."""
+    """A page of conversations. `next` is the cursor of the following page, null on the last page.
+
+    `count` and `more` are there if `count=true` asks for them.
+    """
 
     conversations: list[ConversationRowOut]
     next: str | None
+    count: int | None = None
+    more: bool | None = None
 
 
 class ThreadMessageOut(MessageOut):
     """A message in a page. `late` is true when it stands above a message that arrived earlier."""
 
-    received_at: datetime
+    received_at: Instant
     late: bool
 
 
@@ -204,9 +273,14 @@ class MessagePageOut(BaseModel):
     has_newer: bool
 
 
-def conversations_out(page: Page[Conversation]) -> ConversationListOut:
+def conversations_out(
+    page: Page[Conversation], counted: tuple[int, bool] | None = None
+) -> ConversationListOut:
     rows = [row_of(conversation) for conversation in page.rows]
-    return ConversationListOut(conversations=rows, next=page.next or None)
+    listed = ConversationListOut(conversations=rows, next=page.next or None)
+    if counted:
+        listed.count, listed.more = counted
+    return listed
 
 
 def row_of(conversation: Conversation) -> ConversationRowOut:

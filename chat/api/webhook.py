@@ -1,32 +1,39 @@
 """`POST /webhook/`: one event a request, answered after its durable commit."""
 
 from contextlib import ExitStack
+from datetime import datetime
 from io import BufferedIOBase
+from ipaddress import ip_address, ip_network
 from typing import Any, NoReturn
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
+from rest_framework.exceptions import APIException
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chat.api.authentication import IsSender, SenderSignature, body_of
+from chat.api.authentication import IsSender, SenderSignature, address_of, body_of
 from chat.api.base import JSONView
 from chat.api.bodies import ROOM, SMALL
 from chat.api.serializers import outcome_out
 from chat.events.ingest import Result, ingest
 from chat.lengths import declared_length, is_chunked, read_up_to
-from chat.metrics import DELIVERIES
+from chat.metrics import DELIVERIES, EVENT_LAG, SIGNATURES_REFUSED
 from chat.models import Delivery
-from chat.problems import request_id
+from chat.problems import caller_request_id, request_id
 from chat.refusals import (
+    REFUSALS,
     BodyTooLarge,
     InvalidSignature,
     Refusal,
+    SenderNotAllowed,
+    TryAgain,
     UnsupportedMediaType,
+    refusal_for,
 )
-from chat.signatures import kept_id
+from chat.signatures import FAULTS, NO_HEADERS, kept_id
 
 
 class RawBody(BaseParser):
@@ -93,29 +100,63 @@ class Webhook(JSONView):
         )
 
     def perform_authentication(self, request: Request) -> None:
-        """Judge the headers of the body first: the signature is computed over a body that was read."""
+        """Judge the address and the headers first: the signature is computed over a body that was read."""
+        refuse_strangers(address_of(request))
         refuse_unreadable(request._request)
         super().perform_authentication(request)
 
     def post(self, request: Request) -> HttpResponse:
+        received_at = timezone.now()
         result = ingest(
             body_of(request),
-            received_at=timezone.now(),
+            received_at=received_at,
             request_id=request_id(request),
+            caller_request_id=caller_request_id(request),
             webhook_id=kept_id(request.META.get("HTTP_WEBHOOK_ID", "")),
         )
         if result.refusal:
             raise result.refusal
-        DELIVERIES.labels(result.outcome).inc()
+        count(result, received_at)
         return Response(outcome_out(result), status=201 if has_created(result) else 200)
 
     def handle_exception(self, exc: Exception) -> Any:
-        if isinstance(exc, Refusal):
-            DELIVERIES.labels(exc.code).inc()
+        DELIVERIES.labels(code_of(exc)).inc()
+        if isinstance(exc, InvalidSignature):
+            SIGNATURES_REFUSED.labels(exc.why).inc()
         return super().handle_exception(exc)
 
     def permission_denied(self, request: Request, *args: Any, **kwargs: Any) -> NoReturn:
-        raise InvalidSignature
+        raise InvalidSignature(NO_HEADERS, address=address_of(request))
+
+
+# Each begins at 0, because an alarm on the increase would miss the first one otherwise.
+for code in (Delivery.Outcome.APPLIED, Delivery.Outcome.DUPLICATE, *REFUSALS):
+    DELIVERIES.labels(code)
+for why in FAULTS:
+    SIGNATURES_REFUSED.labels(why)
+
+
+def count(result: Result, received_at: datetime) -> None:
+    DELIVERIES.labels(result.outcome).inc()
+    if result.outcome == Delivery.Outcome.APPLIED and result.subject.timestamp:
+        EVENT_LAG.observe(max(0, (received_at - result.subject.timestamp).total_seconds()))
+
+
+def code_of(exception: Exception) -> str:
+    """Return the code of the answer that the exception becomes."""
+    if isinstance(exception, Refusal):
+        return exception.code
+    is_answered = isinstance(exception, APIException)
+    return refusal_for(exception.status_code).code if is_answered else TryAgain.code  # type: ignore[attr-defined]
+
+
+def refuse_strangers(address: str) -> None:
+    """Raises SenderNotAllowed outside WEBHOOK_ALLOWED_NETWORKS, and for an address that no proxy knows."""
+    allowed = settings.WEBHOOK_ALLOWED_NETWORKS
+    if allowed and not (
+        address and any(ip_address(address) in ip_network(network) for network in allowed)
+    ):
+        raise SenderNotAllowed(address=address)
 
 
 def refuse_unreadable(request: HttpRequest) -> None:

@@ -1,16 +1,38 @@
-"""Locks on ids, whether a row with that id exists or not."""
+"""Locks on ids, whether a row with that id exists or not; and transactions that wait for no lock."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from chat.database.statements import execute
 
 # PostgreSQL has room for some 6,400 locks, and a conversation may have any number of early messages.
 # Message ids share these locks; two ids that share one only wait for each other.
 MESSAGE_LOCKS = 1_024
+# The shortest limit that PostgreSQL has; and a commit that waits for no disk and no standby.
+WAIT_FOR_NOTHING = (
+    "SELECT set_config('lock_timeout', '1ms', true), set_config('synchronous_commit', 'off', true)"
+)
+
+
+@contextmanager
+def without_waiting(*, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
+    """Run a transaction that fails at once where it would wait for another writer.
+
+    A power cut may take the transaction back on PostgreSQL. Raises OperationalError.
+    """
+    connection: Any = connections[using]
+    if connection.vendor == "postgresql":
+        with transaction.atomic(using=using):
+            execute(WAIT_FOR_NOTHING, (), using=using)
+            yield
+    else:
+        with connection.without_waiting(), transaction.atomic(using=using):
+            yield
 
 
 def lock_ids(

@@ -33,6 +33,7 @@ class Envelope:
     received_at: datetime
     request_id: UUID
     webhook_id: str = ""
+    caller_request_id: str | None = None
     replays: Delivery | None = None
     # Stands in for `replays` where its row is in another database.
     original_received_at: datetime | None = None
@@ -77,6 +78,7 @@ def ingest(
     received_at: datetime,
     request_id: UUID | None = None,
     webhook_id: str = "",
+    caller_request_id: str | None = None,
     replays: Delivery | None = None,
 ) -> Result:
     """Apply one event and log it. Both are durable when this returns.
@@ -90,6 +92,7 @@ def ingest(
         received_at=received_at,
         request_id=request_id or uuid4(),
         webhook_id=webhook_id,
+        caller_request_id=caller_request_id,
         replays=replays,
     )
     parsed = parse_body(envelope)
@@ -272,6 +275,7 @@ def record(result: Result, envelope: Envelope, work: UnitOfWork) -> Result:
         code=result.code,
         request_id=envelope.request_id,
         webhook_id=envelope.webhook_id,
+        caller_request_id=envelope.caller_request_id,
         text_digest=result.text_digest or None,
         replays_id=envelope.replays.id if envelope.replays else None,
     )

@@ -72,3 +72,9 @@ def name_of(database: dict[str, Any]) -> str:
         return f"SQLite, {Path(database['NAME']).absolute()}"
     host, port = database["HOST"] or "local socket", database["PORT"] or "5432"
     return f"PostgreSQL, {host}:{port}/{database['NAME']}"
+
+
+def new_private_file(path: Path) -> Any:
+    """Create a file for its owner only. Raises FileExistsError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    return open(descriptor, "w", encoding="utf-8")  # noqa: PTH123 - opens a descriptor

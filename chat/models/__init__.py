@@ -4,7 +4,16 @@ Only chat/events writes conversations and messages. chat/upkeep/erasure.py empti
 """
 
 from chat.models.attempts import LoginAttempts
-from chat.models.changes import Change, Generation, begin_generation, current_generation
+from chat.models.backups import Backup
+from chat.models.changes import (
+    Change,
+    Cursor,
+    Generation,
+    begin_generation,
+    current_generation,
+    latest_cursor,
+    place_new_changes,
+)
 from chat.models.conversations import (
     CHANGED_BY_A_MESSAGE,
     CHANGED_BY_CLOSING,
@@ -14,7 +23,9 @@ from chat.models.conversations import (
     ConversationQuerySet,
     Filter,
     Sort,
+    Within,
     ordering_of,
+    short_id_of,
 )
 from chat.models.dealings import Dealing
 from chat.models.deliveries import (
@@ -36,8 +47,8 @@ from chat.models.messages import (
     Side,
     ThreadPage,
 )
-from chat.models.seen import Seen
-from chat.models.tokens import Token
+from chat.models.seen import Seen, note_seen
+from chat.models.tokens import Scope, Token
 from chat.models.users import User
 from chat.models.words import HitFilters, MessageWords
 
@@ -53,9 +64,11 @@ __all__ = [
     "MAY_CHANGE",
     "SHOWN_OF_BODY",
     "SIDES",
+    "Backup",
     "Change",
     "Conversation",
     "ConversationQuerySet",
+    "Cursor",
     "Dealing",
     "Delivery",
     "DeliveryQuerySet",
@@ -67,14 +80,20 @@ __all__ = [
     "Message",
     "MessageQuerySet",
     "MessageWords",
+    "Scope",
     "Seen",
     "Side",
     "Sort",
     "ThreadPage",
     "Token",
     "User",
+    "Within",
     "begin_generation",
     "current_generation",
     "ids_in",
+    "latest_cursor",
+    "note_seen",
     "ordering_of",
+    "place_new_changes",
+    "short_id_of",
 ]

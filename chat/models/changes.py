@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from secrets import token_hex
+from typing import NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models import Q
 from django.utils import timezone
 
+from chat.database import UNAVAILABLE
 from chat.database.migrated import writing
 from chat.database.statements import execute
 
@@ -148,3 +152,47 @@ def begin_generation(*, using: str = DEFAULT_DB_ALIAS) -> str:
     made = Generation(key=token_hex(4), began_at=timezone.now())
     made.save(using=using, force_insert=True)
     return made.key
+
+
+# Cursors
+
+CURSOR = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,17})")
+
+
+class Cursor(NamedTuple):
+    """A place in the changes of one generation. Its text is `generation-place`."""
+
+    generation: str
+    place: int
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor | None:
+        found = CURSOR.fullmatch(text)
+        return cls(found[1], int(found[2])) if found else None
+
+    def __str__(self) -> str:
+        return f"{self.generation}-{self.place}"
+
+
+def place_new_changes() -> None:
+    """Place the changes committed by now. Whoever cannot write serves the changes that have a place."""
+    with suppress(*UNAVAILABLE):
+        while Change.objects.place():
+            pass
+
+
+def latest_cursor(*, using: str = DEFAULT_DB_ALIAS) -> Cursor:
+    """Return the cursor of the newest change. Costs one statement unless changes need a place."""
+    sql = LATEST[connections[using].vendor]
+    generation, place, is_one_unplaced = execute(sql, using=using) or ("", 0, False)
+    if is_one_unplaced:
+        place_new_changes()
+        generation, place, _ = execute(sql, using=using) or ("", 0, False)
+    return Cursor(generation or current_generation(using=using), place or 0)
+
+
+LATEST = {
+    "sqlite": f"SELECT ({CURRENT}), (SELECT MAX(id) FROM chat_change), 0",  # noqa: S608
+    "postgresql": f"SELECT ({CURRENT}), (SELECT MAX(position) FROM chat_change), "  # noqa: S608
+    "EXISTS (SELECT 1 FROM chat_change WHERE position IS NULL)",
+}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from django.db import connections, models
@@ -14,6 +15,7 @@ from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from chat.database.digits import DIGITS, LastDigits
 from chat.database.keyset import Ordering
 from chat.database.locks import lock_ids
 from chat.database.statements import Lookup
@@ -68,17 +70,45 @@ def ordering_of(filter: Filter, sort: Sort) -> Ordering:
     }[sort]
 
 
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Bounds of one time of a conversation. `until` is excluded."""
+
+    field: Literal["opened_at", "closed_at", "activity_at", "waits_from"]
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def condition(self) -> Q:
+        """Both bounds on the field itself, so that the index of the order is read between them."""
+        until = self.until or (NEVER if self.field == "waits_from" else None)
+        given = {f"{self.field}__gte": self.since, f"{self.field}__lt": until}
+        return Q(**{name: value for name, value in given.items() if value})
+
+
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def find(self, id: UUID | None) -> Conversation | None:
         return self.filter(pk=id).first() if id else None
 
     def find_short(self, short_id: str) -> Conversation | None:
-        """Return the only conversation whose id begins with these eight digits, or None."""
+        """Return the only conversation that is shown by these eight digits, or None.
+
+        If none is, return the only one whose id begins with them: all were shown by these once.
+        """
         if not SHORT_ID.fullmatch(short_id):
             return None
         first, last = UUID(short_id.ljust(32, "0")), UUID(short_id.ljust(32, "f"))
-        found = self.filter(pk__range=(first, last))[:2]
-        return found[0] if len(found) == 1 else None
+        ending = self.alias(digits=LastDigits("pk")).filter(digits=short_id.lower())
+        found = {each.pk: each for each in (*ending[:2], *self.filter(pk__range=(first, last))[:2])}
+        shown = [each for each in found.values() if each.short_id == short_id.lower()]
+        candidates = shown or list(found.values())
+        return candidates[0] if len(candidates) == 1 else None
+
+    def with_last_arrival(self) -> ConversationQuerySet:
+        """Add `last_arrival` of the messages, in the statement that reads the row: one snapshot."""
+        own = Message.objects.filter(conversation=models.OuterRef("pk")).order_by()
+        last = own.values("conversation").annotate(last=models.Max("arrival")).values("last")
+        return self.annotate(last_arrival=models.Subquery(last))
 
     def filtered(self, filter: Filter, sort: Sort = Sort.LATEST) -> ConversationQuerySet:
         """Return the filter's rows, with a WHERE clause that matches the index of the sort order.
@@ -112,11 +142,27 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         needs_reply: bool | None = None,
         sort: Sort = Sort.LATEST,
         updated_since: datetime | None = None,
+        wrote_after_closing: bool = False,
+        within: Within | None = None,
     ) -> tuple[ConversationQuerySet, Ordering]:
         """Return the matching rows and their order. The API combines the filters of the inbox.
 
-        With `updated_since`, the order is that of the updates, the oldest first.
+        With `updated_since`, the order is that of the updates, the oldest first; with `within` of
+        `closed_at`, that of the closings. Any other `within` must fit the sort order.
         """
+        if within:
+            rows = self.filter(within.condition)
+            if within.field == "closed_at":
+                return rows, ("closed_at", "id")
+            return rows.filtered_by(
+                state=state,
+                needs_reply=needs_reply,
+                sort=sort,
+                wrote_after_closing=wrote_after_closing,
+            )
+        if wrote_after_closing:
+            filter = Filter.WROTE_AFTER_CLOSING
+            return self.filtered(filter, sort), ordering_of(filter, sort)
         if updated_since:
             return self._updated_since(updated_since, state, needs_reply), ("updated_at", "id")
         filter = Filter[state] if state else Filter.ALL
@@ -140,9 +186,19 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
             found = found.filter(waiting_since__isnull=not needs_reply)
         return found
 
+    def longest_waiting(self) -> Conversation | None:
+        """Return the open conversation whose customer has waited longest for a reply."""
+        waiting = self.filtered(Filter.NEEDS_REPLY, Sort.WAITING)
+        return waiting.order_by(*ordering_of(Filter.NEEDS_REPLY, Sort.WAITING)).first()
+
     def with_early_events(self) -> ConversationQuerySet:
         """Return the conversations whose early events wait to be applied."""
         return self.filter(early_since__isnull=False).order_by("pk")
+
+    def count_up_to(self, most: int) -> tuple[int, bool]:
+        """Return how many rows there are, `most` at most, and whether there are more."""
+        found = self.order_by().values("pk")[: most + 1].count()
+        return min(found, most), found > most
 
     def counts(self) -> dict[Filter, int]:
         """Count the rows of each filter, up to COUNTED_TO + 1, so that the time has a bound."""
@@ -253,6 +309,11 @@ class Conversation(models.Model):
             models.Index(fields=["updated_at", "id"], name="conversation_by_update"),
             models.Index(fields=["state", "-activity_at", "-id"], name="conversation_by_state"),
             models.Index(fields=["opened_at", "id"], name="conversation_by_opening"),
+            models.Index(
+                fields=["closed_at", "id"],
+                name="conversation_by_closing",
+                condition=Q(closed_at__isnull=False),
+            ),
             models.Index(fields=["state", "opened_at", "id"], name="conversation_state_opening"),
             models.Index(fields=["waits_from", "-activity_at", "-id"], name="conversation_waiting"),
             models.Index(
@@ -275,6 +336,7 @@ class Conversation(models.Model):
                 name="conversation_waits_opening",
                 condition=Q(waiting_since__isnull=False),
             ),
+            models.Index(LastDigits("id"), name="conversation_last_digits"),
             models.Index(
                 fields=["id"],
                 name="conversation_early_events",
@@ -307,7 +369,7 @@ class Conversation(models.Model):
 
     @property
     def short_id(self) -> str:
-        return str(self.id)[:8]
+        return short_id_of(self.id)
 
     @property
     def is_closed(self) -> bool:
@@ -326,11 +388,6 @@ class Conversation(models.Model):
     def from_customer_count(self) -> int:
         """How often the customer wrote, refused texts included."""
         return self.received_count + self.wrote_after_closing_count
-
-    @property
-    def ends_with_customer(self) -> bool:
-        """Whether the customer wrote last, a refused text included."""
-        return self.last_message_direction == Direction.RECEIVED or self.needs_dealing
 
     @property
     def needs_dealing(self) -> bool:
@@ -434,6 +491,15 @@ CHANGED_BY_A_MESSAGE = [
     and "wrote_after_closing" not in field.name
 ]
 find_and_lock = Lookup(Conversation.objects.select_for_update().order_by("pk"))
+
+
+def short_id_of(id: UUID) -> str:
+    """Return the eight digits that an id is shown by, so that ids of one minute differ.
+
+    UUIDv7 begins with the time. Version 1 begins with its fastest part, and ends with the machine.
+    """
+    digits = str(id)
+    return digits[:DIGITS] if id.version == 1 else digits[-DIGITS:]
 
 
 def preview_of(content: str) -> str:

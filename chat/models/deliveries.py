@@ -231,6 +231,9 @@ class Delivery(models.Model):
     outcome = models.CharField(max_length=9, choices=Outcome)
     code = models.CharField(max_length=40, blank=True, help_text="Why it was refused.")
     request_id = models.UUIDField()
+    caller_request_id = models.CharField(  # noqa: DJ001 - null: most senders have none
+        max_length=64, null=True, help_text="The sender's own X-Request-Id."
+    )
     webhook_id = models.CharField(max_length=255, blank=True)
     text_digest = models.CharField(  # noqa: DJ001 - null: nearly every row, outside the indexes
         max_length=32,

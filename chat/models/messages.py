@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Cast
+from django.db.models import Case, F, Q, When
+from django.db.models.functions import Length
+from django.db.models.lookups import LessThanOrEqual
 
 from chat.database.keyset import Ordering, after, page_of
+from chat.database.texts import IdText, InstantText
 
 
 class Direction(models.TextChoices):
@@ -24,6 +26,10 @@ class Direction(models.TextChoices):
 
 # Messages per query of `in_chunks`. A text may have 4 MiB.
 CHUNK = 200
+# Rows per query of `each_as_text`, which reads a text of more than LONG_TEXT characters by itself.
+TEXT_CHUNK = 1_000
+LONG_TEXT = 8 * 1024
+SHORT_CONTENT = Case(When(LessThanOrEqual(Length("content"), LONG_TEXT), then=F("content")))
 IN_ORDER: Ordering = ("timestamp", "arrival")
 BACKWARDS: Ordering = ("-timestamp", "-arrival")
 
@@ -46,19 +52,6 @@ class ThreadPage:
         return self.above is not None
 
 
-class TextInUTC(models.Func):
-    """An instant as text, with its offset. Both engines give UTC; PostgreSQL writes +00."""
-
-    arity = 1
-    output_field = models.TextField()
-
-    def as_sqlite(self, compiler: Any, connection: Any) -> Any:  # type: ignore[override]
-        return self.as_sql(compiler, connection, template="%(expressions)s || 'Z'")
-
-    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
-        return self.as_sql(compiler, connection, template="CAST(%(expressions)s AS text) || ':00'")
-
-
 class MessageQuerySet(models.QuerySet["Message"]):
     def in_order(self) -> MessageQuerySet:
         """Order as a thread does: by timestamp, then by arrival."""
@@ -77,12 +70,27 @@ class MessageQuerySet(models.QuerySet["Message"]):
                 return
 
     def as_text(self) -> models.QuerySet[Message, tuple[str, str, str, str]]:
-        """Return id, direction, content and timestamp as text from the database.
+        """Return id, direction, content and timestamp as the JSON has them.
 
-        pydantic reads this text many times as fast as Django makes UUIDs and datetimes.
+        The database makes this text many times as fast as Django makes UUIDs and datetimes.
         """
-        id = Cast("id", models.TextField())
-        return self.values_list(id, "direction", "content", TextInUTC("timestamp"))
+        return self.values_list(IdText("id"), "direction", "content", InstantText("timestamp"))
+
+    def each_as_text(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield the rows of `as_text` in order, by short queries as `in_chunks` does.
+
+        Holds at most TEXT_CHUNK rows, and one long text.
+        """
+        columns = IdText("id"), "direction", SHORT_CONTENT, InstantText("timestamp"), "arrival"
+        position: tuple[datetime, int] | None = None
+        while True:
+            rest = self.filter(after(IN_ORDER, position)) if position else self.all()
+            rows = list(rest.in_order().values_list(*columns)[:TEXT_CHUNK])
+            for id, direction, content, timestamp, arrival in rows:
+                yield id, direction, content_of(arrival, content), timestamp
+            if len(rows) < TEXT_CHUNK:
+                return
+            position = datetime.fromisoformat(timestamp), arrival
 
     def newest(self, size: int) -> ThreadPage:
         """Return the newest messages of a thread."""
@@ -186,3 +194,10 @@ class Message(models.Model):
     def position(self) -> tuple[datetime, int]:
         """The place of the message in its thread."""
         return self.timestamp, self.arrival
+
+
+def content_of(arrival: int, content: str | None) -> str:
+    """Read the text that SHORT_CONTENT left out."""
+    if content is not None:
+        return content
+    return Message.objects.values_list("content", flat=True).get(arrival=arrival)

@@ -1,31 +1,64 @@
 """The tokens of programs, which read the JSON."""
 
+import re
 import secrets
+from collections.abc import Collection
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
 from hashlib import sha256
 
 from django.db import Error, models
 from django.db.models import Q
+from django.utils import timezone
 
-from chat.database.migrated import writing
+from chat.database.locks import without_waiting
+from chat.database.migrated import refuse_wrong_schema
 
 PREFIX = "realmate_"
 NOTED_EVERY = timedelta(minutes=1)
+MOST_DAYS = 36_500
+DAYS = re.compile(r"([1-9][0-9]{0,4})d")
+
+
+class Scope(StrEnum):
+    """What a token opens."""
+
+    READ = "read"
+    DELIVERIES = "deliveries"
+    REPLAY = "replay"
+    METRICS = "metrics"
+
+
+# Of a token that names none, and of all tokens from before there were scopes. None of them writes.
+SCOPES_BY_DEFAULT = (Scope.READ, Scope.DELIVERIES, Scope.METRICS)
 
 
 class TokenQuerySet(models.QuerySet["Token"]):
     def holding(self) -> "TokenQuerySet":
         return self.filter(revoked_at=None)
 
-    def of(self, text: str) -> "Token | None":
-        """Return the token with this text, or None if unknown or revoked."""
-        return self.holding().filter(digest=digest_of(text)).first()
+    def of(self, text: str, *, at: datetime) -> "Token | None":
+        """Return the token with this text, or None if unknown, revoked or expired."""
+        token = self.holding().filter(digest=digest_of(text)).first()
+        return None if token is None or token.has_expired(at=at) else token
 
-    def issue(self, *, name: str, at: datetime) -> str:
-        """Return the text of a new token; only its digest is stored. Raises ValidationError for a name in use."""
+    def issue(
+        self,
+        *,
+        name: str,
+        at: datetime,
+        scopes: Collection[str] = SCOPES_BY_DEFAULT,
+        expires_at: datetime | None = None,
+    ) -> str:
+        """Return the text of a new token; only its digest is stored. Raises ValidationError for a name in use.
+
+        The name of an expired token may be used again, and the expired one is revoked.
+        """
+        self.filter(name=name, expires_at__lte=at).revoke(at=at)
         text = PREFIX + secrets.token_urlsafe(32)
-        token = Token(name=name, digest=digest_of(text), created_at=at)
+        token = Token(name=name, digest=digest_of(text), created_at=at, expires_at=expires_at)
+        token.scopes = " ".join(scope for scope in Scope if scope in scopes)
         token.full_clean()
         token.save()
         return text
@@ -40,7 +73,11 @@ class Token(models.Model):
 
     name = models.CharField(max_length=100, help_text="Which program has it.")
     digest = models.CharField(max_length=64, unique=True, help_text="SHA-256, in hexadecimal.")
+    scopes = models.CharField(
+        max_length=100, default=" ".join(SCOPES_BY_DEFAULT), help_text="Separated by spaces."
+    )
     created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the minute.")
     revoked_at = models.DateTimeField(null=True, blank=True)
 
@@ -56,14 +93,40 @@ class Token(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def has_expired(self, *, at: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= at
+
+    def opens(self, scope: str) -> bool:
+        return scope in self.scopes.split()
+
     def note_use(self, *, at: datetime) -> None:
-        """Note the use, at most once a minute. Errors are ignored: a read-only database can still be read."""
+        """Note the use, at most once a minute, unless another writer is at work.
+
+        Errors are ignored: a read-only database can still be read.
+        """
         if self.last_used_at and at < self.last_used_at + NOTED_EVERY:
             return
         unnoted = Q(last_used_at=None) | Q(last_used_at__lte=at - NOTED_EVERY)
-        with suppress(Error), writing(durable=False):
+        with suppress(Error), without_waiting():
+            refuse_wrong_schema()
             Token.objects.filter(unnoted, pk=self.pk).update(last_used_at=at)
 
 
 def digest_of(text: str) -> str:
     return sha256(text.encode(errors="replace")).hexdigest()
+
+
+def expiry_of(text: str, *, at: datetime) -> datetime:
+    """Return the end of `90d` from `at`, or of the day of a date in DISPLAY_TIME_ZONE.
+
+    Raises ValueError for any other text, and for a day that is over.
+    """
+    if days := DAYS.fullmatch(text):
+        if int(days[1]) > MOST_DAYS:
+            raise ValueError(text)
+        return at + timedelta(days=int(days[1]))
+    next_day = date.fromisoformat(text) + timedelta(days=1)
+    ends = timezone.make_aware(datetime.combine(next_day, time()))
+    if not at < ends <= at + timedelta(days=MOST_DAYS):
+        raise ValueError(text)
+    return ends

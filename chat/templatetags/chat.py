@@ -1,6 +1,6 @@
 """Tags and filters for conversations: texts, times, colours and addresses."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
@@ -10,15 +10,16 @@ from django.template import Context
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
-from django.utils.timezone import localtime, now
+from django.utils.timezone import get_current_timezone_name, localtime, now
 from django.utils.translation import get_language, gettext, pgettext
 
-from chat.models import COUNTED_TO
+from chat.models import COUNTED_TO, short_id_of
 from chat.refusals import reason_of
 from chat.views.listing import Listing
 from chat.views.markup import beginning, is_long, markup, unmarked
 
 HUES = 12
+NEAR = timedelta(hours=12)
 
 register = template.Library()
 register.filter(markup)
@@ -26,6 +27,7 @@ register.filter(beginning)
 register.filter(is_long)
 register.filter(unmarked)
 register.filter("reason", reason_of)
+register.filter("short", short_id_of)
 
 
 @register.filter
@@ -35,13 +37,27 @@ def utc_iso(at: datetime, precision: str = "seconds") -> str:
 
 
 @register.simple_tag
+def seen_attribute(seen: dict[UUID, int], id: UUID) -> SafeString:
+    """Return ` data-seen="…"` with what the user has seen of the conversation, if that is known."""
+    count = seen.get(id) if seen else None
+    return mark_safe("" if count is None else f' data-seen="{count:d}"')  # noqa: S308 - a number
+
+
+@register.simple_tag
 def time(at: datetime, format: str, *, css: str = "") -> SafeString:
     """Return a `<time>` in the server's zone. static/chat/times.js rewrites it in the reader's zone."""
     kind = f' class="{css}"' if css else ""
+    length = f' data-age="{unit_of_age(at)}"' if format == "age" else ""
     text = written(at, format)
     return mark_safe(  # noqa: S308 - made of our own words and a time
-        f'<time{kind} datetime="{utc_iso(at)}" data-format="{format}">{text}</time>'
+        f'<time{kind} datetime="{utc_iso(at)}" data-format="{format}"{length}>{text}</time>'
     )
+
+
+@register.simple_tag
+def printing_time() -> SafeString:
+    """Return the time of this page with its zone. times.js sets it to the time of the printing."""
+    return mark_safe(time(now(), "zoned").replace("<time ", "<time data-printed ", 1))  # noqa: S308
 
 
 def written(at: datetime, format: str) -> str:
@@ -52,10 +68,18 @@ def written(at: datetime, format: str) -> str:
         case "day":
             return day(at)
         case "clock":
-            form = pgettext("a time of day, as Django's date format", "g:i A")
+            form = clock_form()
+        case "brief" if is_near(at):
+            form = clock_form()
+        case "zoned":
+            return f"{written(at, 'full')} ({zone(get_current_timezone_name())})"
         case _:
             form = pgettext("a date and time, as Django's date format", "m/d/Y, g:i A")
     return date_format(localtime(at), form)
+
+
+def clock_form() -> str:
+    return pgettext("a time of day, as Django's date format", "g:i A")
 
 
 def day(at: datetime) -> str:
@@ -65,20 +89,49 @@ def day(at: datetime) -> str:
     return text if get_language() == "en" else capfirst(text.lower())
 
 
+def is_near(at: datetime) -> bool:
+    """Whether its time of day alone says when it was: today, or in the last NEAR."""
+    return localtime(at).date() == localtime().date() or timedelta(0) <= now() - at < NEAR
+
+
 def age(since: datetime) -> str:
     """Return the age in its largest unit, never negative. times.js uses the same words."""
-    minutes = max(0, int((now() - since).total_seconds() // 60))
-    if minutes < 60:
-        return gettext("%s min") % minutes
-    if minutes < 60 * 24:
-        return gettext("%s h") % (minutes // 60)
+    minutes = minutes_since(since)
+    match unit_of_age(since):
+        case "now":
+            return gettext("now")
+        case "minutes":
+            return gettext("%s min") % minutes
+        case "hours":
+            return gettext("%s h") % (minutes // 60)
     return gettext("%s d") % (minutes // (60 * 24))
+
+
+def unit_of_age(since: datetime) -> str:
+    """Return the name of the largest unit of an age, which inbox.css gives its weight."""
+    minutes = minutes_since(since)
+    if minutes < 1:
+        return "now"
+    if minutes < 60:
+        return "minutes"
+    return "hours" if minutes < 60 * 24 else "days"
+
+
+def minutes_since(at: datetime) -> int:
+    return max(0, int((now() - at).total_seconds() // 60))
 
 
 @register.filter
 def hue(id: UUID) -> int:
     """Return the number of a colour of inbox.css, always the same for one id."""
     return id.int % HUES
+
+
+@register.filter
+def zone(name: str) -> str:
+    """Return the name by which Brazilians know their time, and the zone's own name for others."""
+    is_ours = name == "America/Sao_Paulo" and get_language() == "pt-br"
+    return "Brasília" if is_ours else name
 
 
 @register.filter

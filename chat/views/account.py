@@ -1,5 +1,6 @@
 """Login, logout and the change of one's own password."""
 
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +17,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
 from chat.logins import attempt, clear_the_cache, client_address
+from chat.metrics import LOGINS
+from chat.refusals import LockedOut, TooManyLogins
 
 
 class LogIn(LoginView):
@@ -23,6 +26,17 @@ class LogIn(LoginView):
 
     template_name = "chat/login.html"
     redirect_authenticated_user = True
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            response = super().post(request, *args, **kwargs)
+        except (LockedOut, TooManyLogins) as refusal:
+            is_locked = isinstance(refusal, LockedOut)
+            LOGINS.labels("locked_out" if is_locked else refusal.code).inc()
+            raise
+        has_failed = response.status_code == HTTPStatus.OK  # the form again
+        LOGINS.labels("wrong_password" if has_failed else "logged_in").inc()
+        return response
 
     def get_redirect_url(self) -> str:  # type: ignore[override] # the stubs are of Django 6
         """Return `next`, or "" (the inbox) if a browser cannot be sent there: it leads back here, or

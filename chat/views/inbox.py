@@ -30,13 +30,17 @@ from chat.models import (
     Side,
     Sort,
     ThreadPage,
+    latest_cursor,
 )
 from chat.views.after_closing import after_closing_context
 from chat.views.day import NotADay, address_of_day
+from chat.views.heard import heard_after
 from chat.views.listing import INBOX_PAGE, Listing
 from chat.views.markup import markup
-from chat.views.page import page
+from chat.views.page import number, page
 from chat.views.searching import SearchForm
+from chat.views.seen import seen_context, seen_of
+from chat.views.silence import silent_since
 from chat.views.snippets import snippet
 from chat.views.thread import entries
 
@@ -46,6 +50,8 @@ MOST_ROWS = 500
 MOST_NEWS = 200
 MOST_ARRIVAL = 2**63 - 1
 MOST_HISTORY = 50
+# What needs an answer stands first.
+SHOWN_FILTERS = sorted(Filter, key=Filter.NEEDS_REPLY.__ne__)
 PLACE_OF_MESSAGES = "<!-- messages -->"
 # The parameters with a message's id, and the side of the message that each one means.
 SIDE_OF_PARAMETER: dict[str, Side] = {"message": "around", "before": "before", "after": "after"}
@@ -62,7 +68,8 @@ def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
     A day leads to the address of its first message.
     """
     query, conversation_id = request.GET.get("q", ""), parse_id(id)
-    # Stamp first, so that a change before the other reads is shown twice and never missed.
+    # Cursor and stamp first, so that a change before the other reads is told twice and never missed.
+    after = latest_cursor()
     stamp, left, is_good = left_pane(request, query, conversation_id)
     conversation = Conversation.objects.find(conversation_id)
     try:
@@ -71,7 +78,9 @@ def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
         right, is_found = thread_pane(request, id, conversation)
     except NotADay:
         right, is_good = {"selected": conversation, "is_bad_day": True}, False
-    context = {"query": query, "section": "inbox", "stamp": stamp} | left | right
+    context = {"query": query, "section": "inbox", "after": after, "stamp": stamp} | left | right
+    if not id and context.get("waiting_count"):
+        context["longest_waiting"] = Conversation.objects.longest_waiting()
     status = 400 if not is_good else 200 if is_found else 404
     return page(request, "chat/inbox.html", context, status=status)
 
@@ -87,9 +96,9 @@ def left_pane(
     try:
         listing = Listing.of(request.GET)
         stamp = listing.stamp(INBOX_PAGE, id)
-        return stamp, list_context(listing), True
+        return stamp, list_context(request, listing), True
     except ValueError:
-        return "", list_context(Listing()) | {"is_bad_list": True}, False
+        return "", list_context(request, Listing()) | {"is_bad_list": True}, False
 
 
 def thread_pane(
@@ -157,7 +166,15 @@ def poll(request: HttpRequest) -> HttpResponse:
     """Answer with all changes since the page's stamp, or 204 if nothing has changed.
 
     The page sends `counts` now and then, because the stamp does not cover the filters' numbers.
+    A header tells of an unusual silence of the sender, because then the answers have no body.
     """
+    response = changes_since(request)
+    if "after" in request.GET and (since := silent_since()):
+        response["X-Silent-Since"] = since.isoformat()
+    return response
+
+
+def changes_since(request: HttpRequest) -> HttpResponse:
     try:
         listing, rows = Listing.of(request.GET), number(request.GET.get("rows"), most=MOST_ROWS)
         arrival = number(request.GET.get("arrival"), most=MOST_ARRIVAL)
@@ -167,35 +184,36 @@ def poll(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=400)
     counts = request.GET.get("counts")
     are_counts_right = counts is None or counts == counts_in_short(Conversation.objects.counts())
-    if are_counts_right and stamp == request.GET.get("stamp"):
+    is_same = are_counts_right and stamp == request.GET.get("stamp")
+    heard = heard_after(request.GET.get("after"), seen_of(request))
+    if is_same and heard is None:
         return HttpResponse(status=204, headers={"Cache-Control": "no-store"})
+    if is_same:
+        return poll_answer(request, {"heard": heard, "stamp": stamp})
     conversation = Conversation.objects.find(id)
     news = news_of(conversation, arrival) if conversation else []
     context: dict[str, Any] = {
         "selected": conversation,
         "selected_id": id,
-        "is_poll": True,
+        "heard": heard,
         "arrival": news[-1].arrival if news else arrival,
         "news": entries(news),
         # There may be more news: without a stamp the next poll asks for it.
         "stamp": stamp if len(news) < MOST_NEWS else "",
     }
     if rows:
-        context |= list_context(listing, rows=rows)
+        context |= list_context(request, listing, rows=rows)
+        if id is None and context["waiting_count"]:
+            context["longest_waiting"] = Conversation.objects.longest_waiting()
     if conversation:
         context |= after_closing_context(conversation)
-    response = render(request, "chat/poll.html", context)
+    return poll_answer(request, context)
+
+
+def poll_answer(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    response = render(request, "chat/poll.html", context | {"is_poll": True})
     add_never_cache_headers(response)
     return response
-
-
-def number(text: str | None, *, most: int) -> int | None:
-    """Return the number, or None without a text. Raise ValueError for anything but 0 to `most`."""
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
-        raise ValueError("not a number, or out of range")
-    return int(text)
 
 
 @never_cache
@@ -204,9 +222,10 @@ def list_rows(request: HttpRequest) -> HttpResponse:
     try:
         listing = Listing.of(request.GET)
         list_on_screen = replace(listing, cursor=request.GET.get("begins", ""))
-        context = {"listing": list_on_screen, "page": listing.page()}
+        listed = listing.page()
     except ValueError:
         return HttpResponse(status=400)
+    context = {"listing": list_on_screen, "page": listed, **seen_context(request, listed.rows)}
     context["selected_id"] = parse_id(request.GET.get("selected"))
     return render(request, "chat/rows.html", context)
 
@@ -253,16 +272,20 @@ def message_or_404(id: str) -> Message:
 # The list
 
 
-def list_context(listing: Listing, *, rows: int = INBOX_PAGE) -> dict[str, Any]:
+def list_context(
+    request: HttpRequest, listing: Listing, *, rows: int = INBOX_PAGE
+) -> dict[str, Any]:
     listed = listing.page(rows)
     counts = Conversation.objects.counts()
     return {
         "listing": listing,
         "page": listed,
         "rows": rows,
-        "filters": [(filter, counts[filter]) for filter in Filter],
+        "filters": [(filter, counts[filter]) for filter in SHOWN_FILTERS],
+        "waiting_count": counts[Filter.NEEDS_REPLY],
         "sorts": Sort,
         "counts": counts_in_short(counts),
+        **seen_context(request, listed.rows),
     }
 
 
@@ -375,6 +398,7 @@ def thread_context(conversation: Conversation, thread_page: ThreadPage) -> dict[
         "thread": thread_page,
         "entries": list(entries(thread_page.messages)),
         "arrival": latest_arrival(conversation, thread_page),
+        "reply_url": settings.REPLY_URL.replace("{id}", str(conversation.pk)),
         "display_time_zone": settings.DISPLAY_TIME_ZONE,
     }
 

@@ -22,3 +22,12 @@ def page(
 def nothing_here(request: HttpRequest, **_: Any) -> HttpResponse:
     """Answer 404. EdgeMiddleware replaces the answer with the error page."""
     return HttpResponse(status=404)
+
+
+def number(text: str | None, *, most: int) -> int | None:
+    """Return the number, or None without a text. Raise ValueError for anything but 0 to `most`."""
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
+        raise ValueError("not a number, or out of range")
+    return int(text)

@@ -27,6 +27,10 @@ _limit: ContextVar[float | None] = ContextVar("_limit", default=None)
 _until: ContextVar[float | None] = ContextVar("_until", default=None)
 
 
+# Gets the seconds that each request waited for the pool. See realmate.sqlite.
+note_wait: Callable[[float], object] = lambda seconds: None  # noqa: E731
+
+
 @contextmanager
 def a_request(*, seconds: float) -> Iterator[None]:
     """Fail database calls inside the block `seconds` after the first one.
@@ -118,7 +122,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return super().get_new_connection(conn_params)
         self.isolation_level = IsolationLevel.READ_COMMITTED
         self.pool.open()
-        return self.pool.getconn(timeout=until - time.monotonic())
+        began = time.monotonic()
+        try:
+            return self.pool.getconn(timeout=until - began)
+        finally:
+            note_wait(time.monotonic() - began)
 
     def wait_for_a_session(self, *, seconds: float) -> None:
         """Raise OperationalError unless the pool has a session in time. Its own limit is that of an event."""

@@ -1,14 +1,13 @@
-// Copies a message or an id. The buttons show only where the browser can.
+// Copies a message, its link or an id. The buttons show only where the browser can.
 
 const DONE_MS = 1200;
+const BUTTONS = "[data-copy], [data-copy-message], [data-copy-link]";
 
 export function showCopyButtons(root) {
   if (!navigator.clipboard) return;
-  for (const button of root.querySelectorAll("[data-copy], [data-copy-message]")) {
-    button.hidden = false;
-    // One stop of Tab a message: keyboard.js leads from its link to this button.
-    if (button.matches(".message-copy")) button.tabIndex = -1;
-  }
+  for (const part of root.querySelectorAll(`.message-menu, ${BUTTONS}`)) part.hidden = false;
+  // One stop of Tab a message: keyboard.js leads from its link to its menu.
+  for (const button of root.querySelectorAll(".message-menu-button")) button.tabIndex = -1;
 }
 
 // The text as it is stored. The text on the page lacks its marks, and may be cut.
@@ -19,8 +18,20 @@ async function written(address) {
 }
 
 // Safari writes only during the click, so it is given the promise of the text.
-const copyMessage = (address) =>
-  navigator.clipboard.write([new ClipboardItem({ "text/plain": written(address) })]);
+const copyMessage = (address) => navigator.clipboard.write([new ClipboardItem({ "text/plain": written(address) })]);
+
+// To the message alone: whoever gets the link has a list of their own.
+function linkOf(button) {
+  const { href } = button.closest(".message").querySelector(".message-link");
+  const { origin, pathname, searchParams } = new URL(href);
+  return `${origin}${pathname}?message=${searchParams.get("message")}`;
+}
+
+function copy(button) {
+  const { copy: text, copyMessage: address } = button.dataset;
+  if (address) return copyMessage(address);
+  return navigator.clipboard.writeText(text ?? linkOf(button));
+}
 
 function showCopied(button, isDone) {
   const announcer = document.getElementById("announcer");
@@ -29,11 +40,10 @@ function showCopied(button, isDone) {
 }
 
 document.addEventListener("click", async ({ target }) => {
-  const button = target.closest?.("[data-copy], [data-copy-message]");
+  const button = target.closest?.(BUTTONS);
   if (!button) return;
-  const { copy, copyMessage: address } = button.dataset;
   try {
-    await (address ? copyMessage(address) : navigator.clipboard.writeText(copy));
+    await copy(button);
   } catch {
     document.getElementById("notice-gone").hidden = false;
     return;

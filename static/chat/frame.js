@@ -30,9 +30,21 @@ function closeMenus(except) {
 }
 
 document.addEventListener("click", ({ target }) => closeMenus(target.closest("details.menu")));
+// A menu that is left by key would cover what has the focus then (WCAG 2.4.11).
+document.addEventListener("keyup", ({ key }) => {
+  if (key === "Tab") closeMenus(document.activeElement.closest("details.menu"));
+});
+// One that opens below the part that scrolls is brought into view.
+document.addEventListener(
+  "toggle",
+  ({ target }) => {
+    if (target.matches(".message-menu[open]")) target.querySelector(".menu-items").scrollIntoView({ block: "nearest" });
+  },
+  { capture: true },
+);
 document.addEventListener("keydown", (event) => {
-  const open = event.key === "Escape" && !document.querySelector("dialog[open]") && document.querySelector("details.menu[open]");
-  if (!open) return;
+  const open = document.querySelector("details.menu[open]");
+  if (event.key !== "Escape" || !open || document.querySelector("dialog[open]")) return;
   event.preventDefault();
   closeMenus();
   open.querySelector("summary").focus();

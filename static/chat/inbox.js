@@ -1,8 +1,10 @@
 // The inbox: starts its parts, and again for a pane that htmx has brought.
 
+import "./dealing.js";
 import "./frame.js";
 import "./keyboard.js";
 import { focusRow, isFull, lengthenList, markSelected, openList } from "./list.js";
+import { offerMark } from "./marking.js";
 import {
   goOn,
   goOnInThread,
@@ -27,11 +29,16 @@ const get = (id) => document.getElementById(id);
 const main = get("main"); // the polls are sent from beside it
 const hasNoFocus = () => document.activeElement === document.body;
 
+// The row of filters may be wider than its pane.
+const showFilter = () =>
+  document.querySelector(".filter[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+
 function openPane() {
   openThread();
   shown = conversation();
   knowThread();
   markSelected(shown);
+  offerMark();
   get("thread-scroll")?.addEventListener("scrollend", showRead);
 }
 
@@ -47,6 +54,7 @@ const opened = {
     knowList();
     localise(get("list-pane"));
     markSelected(shown);
+    showFilter();
     if (hasNoFocus() && requestConfig.elt.closest(".sorts")) get("sorts").focus();
     pollAfresh();
   },
@@ -98,10 +106,33 @@ function judge(event) {
 }
 main.addEventListener("htmx:sendError", showFailure);
 
+// What was clicked is marked at once, and not when its answer comes.
+function markAsked(link) {
+  if (!link.matches(".row, .filter")) return;
+  for (const other of document.querySelectorAll(`.${link.classList[0]}[aria-current]`)) {
+    other.removeAttribute("aria-current");
+  }
+  link.setAttribute("aria-current", link.matches(".row") ? "page" : "true");
+}
+
+// What stands beside an answer that never came is marked again.
+function unmarkAsked() {
+  markSelected(shown);
+  markFilter(document.querySelector("#list-pane [name=filter]")?.value);
+}
+
+function markFilter(chosen) {
+  for (const link of document.querySelectorAll(".filter")) {
+    link.toggleAttribute("aria-current", false);
+    if (link.id === `filter-${chosen}`) link.setAttribute("aria-current", "true");
+  }
+}
+
 // The link that failed may be followed again: by a click, or when it comes into view again.
 function showFailure({ detail }) {
   const { elt } = detail.requestConfig;
   get("notice-gone").hidden = false;
+  unmarkAsked();
   if (elt.dataset.retry) elt.textContent = elt.dataset.retry;
 }
 
@@ -109,7 +140,9 @@ function showFailure({ detail }) {
 // listened to, because it may be gone from the document when its answer comes.
 main.addEventListener("htmx:beforeRequest", (event) => {
   const { xhr, target, requestConfig } = event.detail;
+  if (requestConfig.verb !== "get") return;
   wanted[target.id] = xhr;
+  markAsked(requestConfig.elt);
   requestConfig.elt.addEventListener("htmx:beforeOnLoad", judge, { once: true });
   if (target.id !== "more" || !isFull()) return;
   event.preventDefault();
@@ -124,6 +157,7 @@ for (const keep of [keepPlace, keepThreadPlace]) {
 
 openList();
 knowList();
+showFilter();
 openPane();
 showRead();
 startPolling();

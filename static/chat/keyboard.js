@@ -1,7 +1,8 @@
-// Alt+J and Alt+K walk the list, arrows move in it and in a message, Esc goes back; "/" and "?" can be
+// Alt+J and Alt+K walk the list, arrows move in it and in a message, Esc goes back; single keys can be
 // turned off (WCAG 2.1.4).
 
 import { rowBeside } from "./list.js";
+import { leaveUnread, openNextUnread } from "./marking.js";
 import { keep, read } from "./storage.js";
 
 const KEY = "realmate.single-keys";
@@ -40,7 +41,7 @@ function loadMoreAnd(act) {
   more.click();
 }
 
-// Within the list, and between a message's link and its copy button, of which Tab reaches only the link.
+// Within the list, and between a message's link and its menu, of which Tab reaches only the link.
 const groups = [
   {
     of: () => document.getElementById("list"),
@@ -49,7 +50,7 @@ const groups = [
   },
   {
     of: (target) => target.closest(".message-meta"),
-    stops: ".message-copy:not([hidden]), .message-link",
+    stops: ".message-link, .message-menu:not([hidden]) > .message-menu-button",
     steps: { ArrowRight: 1, ArrowLeft: -1 },
   },
 ];
@@ -70,6 +71,8 @@ const altKeys = { KeyJ: () => walk(1), KeyK: () => walk(-1) };
 const plainKeys = {
   "/": () => document.getElementById("search-box").focus(),
   "?": () => help.showModal(),
+  n: openNextUnread,
+  u: leaveUnread,
 };
 
 document.addEventListener("keydown", (event) => {

@@ -12,6 +12,7 @@ const linkOf = (id) => get(`row-${id}`)?.querySelector(".row");
 
 // The list as it should stand, while its order is frozen; and which of its rows are not yet seen so.
 let waiting = null;
+let isOrderWanted = false; // of the next list, by a reader who is at it
 const updated = new Set();
 
 // Where the open conversation's row is in the list, or was when it left; none is -1.
@@ -33,14 +34,6 @@ const isFrozen = () => {
 
 export const isFull = () => rowsOf(document).length >= MOST_ROWS;
 
-// A row that a poll brings among those that were there has changed since; one at the end may have moved up.
-export function markNews(fresh) {
-  const rows = rowsOf(fresh);
-  const isHere = ({ id }) => get(id) !== null;
-  const end = get("more") ? rows.findLastIndex(isHere) : rows.length;
-  for (const row of rows.slice(0, Math.max(0, end))) if (!isHere(row)) row.dataset.isNews = "true";
-}
-
 // A poll's list. htmx puts it in the place of one without rows.
 export function takeList(swap) {
   if (!get("rows")) return forgetUpdated();
@@ -49,8 +42,13 @@ export function takeList(swap) {
   const rows = rowsOf(fresh).map(bringUpToDate);
   waiting = { list: fresh, rows, more: fresh.querySelector("#more") };
   if (!waiting.more) rowsGone().forEach(({ id }) => updated.add(id));
-  if (isFrozen()) showUpdated();
+  if (isFrozen() && !isOrderWanted) showUpdated();
   else putInOrder();
+}
+
+// The reader has taken a row off the list, and does not expect to see it any longer.
+export function wantOrder() {
+  isOrderWanted = true;
 }
 
 const rowsGone = () => rowsOf(get("rows")).filter((row) => !waiting.rows.includes(row));
@@ -62,8 +60,18 @@ function bringUpToDate(fresh) {
   updated.add(fresh.id);
   if (!row) return fresh;
   row.querySelector("a").replaceChildren(...fresh.querySelector("a").childNodes);
+  bringFormUpToDate(row, fresh.querySelector(".row-dealing"));
   Object.assign(row.dataset, fresh.dataset);
   return row;
+}
+
+// The form keeps its button, which may have the focus.
+function bringFormUpToDate(row, fresh) {
+  const form = row.querySelector(".row-dealing");
+  if (form && fresh) form.elements.seen.value = fresh.elements.seen.value;
+  else if (form) form.remove();
+  else if (fresh) row.append(fresh);
+  if (fresh?.isConnected) htmx.process(fresh);
 }
 
 function showUpdated() {
@@ -74,6 +82,7 @@ function showUpdated() {
 
 function forgetUpdated() {
   waiting = null;
+  isOrderWanted = false;
   updated.clear();
   showUpdated();
 }
@@ -92,6 +101,8 @@ function moveRows({ rows, more }) {
   notePlace();
   const list = get("rows");
   const focused = document.activeElement;
+  const row = focused.closest(".row-item");
+  const follower = rowsGone().includes(row) && rowsAfter(row).find((each) => rows.includes(each));
   rowsGone().forEach((row) => row.remove());
   let next = list.firstElementChild;
   for (const row of rows) {
@@ -100,7 +111,15 @@ function moveRows({ rows, more }) {
   }
   get("more")?.remove();
   if (more) list.append(more);
-  if (focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
+  if (follower) follower.querySelector("a").focus({ preventScroll: true });
+  else if (focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
+}
+
+// Those below, then those above, the nearest first.
+function rowsAfter(row) {
+  const rows = rowsOf(get("rows"));
+  const place = rows.indexOf(row);
+  return [...rows.slice(place + 1), ...rows.slice(0, place).reverse()];
 }
 
 const putInOrderIfNobodyIsAtIt = () => isFrozen() || putInOrder();

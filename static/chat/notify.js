@@ -1,13 +1,23 @@
 // A desktop notification when something new comes while the tab is hidden: a number, no text. Opt-in.
 
+import { chime } from "./sound.js";
 import { keep, read } from "./storage.js";
 
 const KEY = "realmate.notify";
 const button = document.getElementById("notify");
-let told = 0;
+const TOLD_KEY = "realmate.told"; // the unread messages that any tab of this browser has told of
 
 const isOn = () => read(KEY) === "on" && Notification.permission === "granted";
-const show = () => button.setAttribute("aria-pressed", isOn());
+const { title } = button;
+
+// Says so where the browser has refused: only the reader can allow it again, in the browser.
+function show() {
+  const isRefused = Notification.permission === "denied";
+  button.setAttribute("aria-pressed", isOn());
+  button.title = isRefused ? button.dataset.refused : title;
+  if (isRefused) button.setAttribute("aria-label", button.dataset.refused);
+  else button.removeAttribute("aria-label");
+}
 
 async function toggle() {
   const wanted = !isOn() && (await Notification.requestPermission()) === "granted";
@@ -24,11 +34,13 @@ function tell(text) {
   }
 }
 
-export function notify(conversations) {
-  if (document.hidden && "Notification" in window && isOn() && conversations > told) {
-    tell(`${button.dataset.title}: ${conversations}`);
-  }
-  told = conversations;
+// A further message in an unread conversation is news too.
+export function notify({ conversations, messages }) {
+  const told = Number(read(TOLD_KEY));
+  if (messages !== told) keep(TOLD_KEY, messages);
+  if (messages <= told) return;
+  chime();
+  if (document.hidden && "Notification" in window && isOn()) tell(`${button.dataset.title}: ${conversations}`);
 }
 
 if ("Notification" in window) {

@@ -8,7 +8,19 @@ const KEY = "realmate.places";
 const THREADS_KEY = "realmate.thread-places";
 const MOST_PAGES = 40;
 const MOST_KEPT = 20;
-const LISTED_BY = ["filter", "sort", "cursor", "q", "hits_cursor", "from", "to", "direction", "state", "conversation", "exact"];
+const LISTED_BY = [
+  "filter",
+  "sort",
+  "cursor",
+  "q",
+  "hits_cursor",
+  "from",
+  "to",
+  "direction",
+  "state",
+  "conversation",
+  "exact",
+];
 
 let list; // the one that is shown, as a number
 let awaited = null; // its place, until as many rows are there

@@ -1,11 +1,11 @@
 // htmx sends the polls, from #poller. This decides when one is due, and what of its answer is shown.
 
-import { markNews, takeList } from "./list.js";
+import { takeList } from "./list.js";
 import { notify } from "./notify.js";
 import { keepInTab, readInTab } from "./storage.js";
-import { conversation, isAtEnd, takeNews } from "./thread.js";
+import { beginNews, conversation, fromCustomer, isAtEnd, noteTexts, takeNews } from "./thread.js";
 import { localise } from "./times.js";
-import { markSeen, showUnread } from "./unread.js";
+import { cursor, hear, isBehind, markSeen, showUnread } from "./unread.js";
 
 const INTERVAL_MS = 3_000; // of hx-trigger
 const LONGEST_INTERVAL_MS = 30_000; // also of a hidden tab
@@ -37,6 +37,7 @@ const interval = () =>
 const isDue = () => isWanted || performance.now() - endedAt > interval() - INTERVAL_MS / 2;
 
 poller.addEventListener("htmx:configRequest", ({ detail }) => {
+  detail.parameters.after = cursor();
   const areDue = performance.now() - countsAskedAt > COUNTS_INTERVAL_MS;
   if (areDue && get("counts")) detail.parameters.counts = get("counts").value;
 });
@@ -51,6 +52,11 @@ poller.addEventListener("htmx:beforeRequest", (event) => {
 function askNow() {
   isWanted = true;
   htmx.trigger(poller, "poll");
+}
+
+function showNow() {
+  showRead();
+  askNow();
 }
 
 // What a pane that was just loaded shows, the other one may not show yet: all of it is asked again.
@@ -70,7 +76,9 @@ poller.addEventListener("htmx:beforeOnLoad", (event) => {
   const { pathname } = new URL(xhr.responseURL); // of the last redirect
   isOver = pathname === poller.dataset.login || xhr.status === 401 || xhr.status === 403;
   isTaking = pathname === requestConfig.path && isAnswer(xhr);
+  if (isTaking) showSilence(xhr.getResponseHeader("X-Silent-Since"));
   if (!isTaking || isPaused || shown() !== asked) event.preventDefault();
+  beginNews();
 });
 
 // Each part before htmx puts it in its place. A hidden tab shows no more than its title.
@@ -78,16 +86,35 @@ document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
   if (!isTaking) return;
   const { target, fragment } = detail;
   localise(fragment);
-  if (target.id === "list") markNews(fragment);
-  if (document.hidden) {
-    detail.shouldSwap = false;
-    if (target.id === "list") notify(showUnread(fragment));
-  } else if (target.id === "list") takeList(detail);
+  if (target.id === "heard") return takeHeard(detail);
+  if (target.id === "refused-texts") noteTexts(fragment);
+  if (document.hidden) detail.shouldSwap = false;
+  else if (target.id === "list") takeList(detail);
   else if (target.id === "messages") takeNews(fragment.querySelectorAll(".message"));
   else detail.shouldSwap = !target.isEqualNode(fragment.firstElementChild);
 });
 
-poller.addEventListener("htmx:afterSwap", () => document.hidden || showRead());
+// Since when nothing has come, where that is unusual.
+function showSilence(since) {
+  const notice = get("notice-silent");
+  const time = notice.querySelector("time");
+  showIf(notice, since !== null);
+  if (since === null || time.getAttribute("datetime") === since) return;
+  time.setAttribute("datetime", since);
+  time.removeAttribute("title");
+  localise(notice);
+}
+
+// The first part of an answer, so that the rows that follow are known. More is asked for at once.
+function takeHeard(swap) {
+  const { dataset } = swap.fragment.firstElementChild;
+  swap.shouldSwap = false;
+  hear(dataset);
+  isWanted ||= "more" in dataset;
+}
+
+// All of an answer is in its place: what was read at once is no news.
+poller.addEventListener("htmx:afterSwap", showRead);
 
 poller.addEventListener("htmx:afterRequest", ({ detail }) => {
   failures = isTaking || isOver ? 0 : failures + 1;
@@ -103,7 +130,7 @@ poller.addEventListener("htmx:afterRequest", ({ detail }) => {
 export function showRead() {
   const id = conversation();
   if (id && !document.hidden && get("arrival") && !get("arrival").disabled && isAtEnd()) {
-    markSeen(id, Number(get("thread-state").dataset.fromCustomer));
+    markSeen(id, fromCustomer());
   }
   notify(showUnread());
 }
@@ -122,11 +149,14 @@ function togglePause() {
   if (!isPaused) askNow();
 }
 
+export const isPausedByReader = () => isPaused;
+
 export function startPolling() {
   pause.hidden = false;
   showPause();
   pause.addEventListener("click", togglePause);
-  document.addEventListener("visibilitychange", () => document.hidden || askNow());
+  document.addEventListener("visibilitychange", () => document.hidden || showNow());
   addEventListener("online", askNow);
   get("try-now").addEventListener("click", askNow);
+  if (isBehind()) askNow();
 }

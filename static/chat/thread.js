@@ -3,6 +3,7 @@
 import { showCopyButtons } from "./copy.js";
 import { layOut, messageAbove } from "./layout.js";
 import { localise } from "./times.js";
+import { unreadOf } from "./unread.js";
 import { counted } from "./words.js";
 
 const NEAR_THE_END_PX = 100;
@@ -44,6 +45,7 @@ export function openThread() {
   localise(get("thread-pane"));
   showCopyButtons(get("thread-pane"));
   watchEdges();
+  showWhereNewBegin();
   const highlighted = document.querySelector(".message--highlighted");
   if (highlighted) highlighted.scrollIntoView({ block: "center" });
   else goToEnd();
@@ -51,6 +53,23 @@ export function openThread() {
   scroller.addEventListener("scroll", noteScroll);
   new ResizeObserver(() => follows && scroller.isConnected && goToEnd()).observe(scroller);
   get("pill").addEventListener("click", goToNewest);
+}
+
+// How often the customer has written, refused texts included.
+export const fromCustomer = () => Number(get("thread-state").dataset.fromCustomer);
+
+// A line above the first message that this browser has not seen, as far as it is on the page.
+function showWhereNewBegin() {
+  const unread = unreadOf(conversation(), fromCustomer());
+  if (!unread || endsEarly()) return;
+  const received = [...get("thread").querySelectorAll(".message--received")];
+  const first = received[Math.max(0, received.length - unread)];
+  if (!first) return;
+  const line = document.createElement("li");
+  line.className = "new-line";
+  line.textContent = get("messages").dataset.new;
+  const before = first.previousElementSibling;
+  (before?.matches(".day") ? before : first).before(line);
 }
 
 function noteScroll() {
@@ -113,14 +132,27 @@ function firstInView() {
 
 // What arrived
 
+// The distance to the end before an answer changes the thread, and the refused texts that it brings.
+let before = 0;
+let texts = [];
+
+export function beginNews() {
+  before = get("thread-scroll") ? toEnd() : 0;
+  texts = [];
+}
+
+// Before htmx puts the refused texts in their place.
+export function noteTexts(fragment) {
+  showCopyButtons(fragment);
+  texts = [...fragment.querySelectorAll(".message")].filter(({ id }) => !get(id));
+}
+
 // A page that does not reach the end of its thread is only told how much has come since.
 export function takeNews(messages) {
-  showCopyButtons(get("refused-texts"));
   const [now, atFirst] = [get("thread-state"), get("arrival")].map(({ dataset }) => Number(dataset.count));
   if (endsEarly()) return showPill(Math.max(0, now - atFirst));
   const wasAtEnd = follows;
-  const before = toEnd();
-  const shown = add(messages);
+  const shown = [...add(messages), ...texts];
   if (shown.length) readOut(shown);
   if (!wasAtEnd) showPill(missed + shown.length);
   else if (toEnd() > before) goToEnd();
@@ -155,9 +187,7 @@ const isBefore = (one, other) =>
 function readOut(messages) {
   const announcer = get("announcer");
   announcer.textContent =
-    messages.length > MOST_READ_OUT
-      ? counted(announcer, messages.length)
-      : messages.map(spoken).join("\n");
+    messages.length > MOST_READ_OUT ? counted(announcer, messages.length) : messages.map(spoken).join("\n");
 }
 
 // Its closing is read out once, after the messages that came with it.
@@ -170,9 +200,7 @@ document.addEventListener("htmx:oobAfterSwap", () => {
 });
 
 const spoken = (message) =>
-  ["visually-hidden", "message-text"]
-    .map((name) => message.querySelector(`.${name}`).textContent)
-    .join(" ");
+  ["visually-hidden", "message-text"].map((name) => message.querySelector(`.${name}`).textContent).join(" ");
 
 // The pill
 

@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db import Error
+from django.utils import timezone
 from tqdm import tqdm
 
 from chat.management.maintenance import MaintenanceCommand
 from chat.management.rehearsal import database_errors_named
+from chat.models import Backup
 from chat.upkeep import backup
 
 
@@ -42,8 +45,17 @@ class Command(MaintenanceCommand):
             raise CommandError(f"{file} cannot be written: {error.strerror}") from error
         except backup.BackupFailed as error:
             raise CommandError(f"no backup: {error}") from error
+        self.note_it()
         rows = ", ".join(f"{table}: {counts[table]} rows" for table in REPORTED)
         self.stdout.write(f"{file}: {file.stat().st_size:,} bytes, verified; {rows}")
+
+    def note_it(self) -> None:
+        """Note the time for `/metrics`. The backup is good without that, of a read-only database too."""
+        try:
+            Backup.objects.note(at=timezone.now())
+        except Error as error:
+            said = str(error).partition("\n")[0]
+            self.stderr.write(f"The time of the backup is not noted in the database: {said}")
 
 
 REPORTED = ("chat_conversation", "chat_message", "chat_delivery")

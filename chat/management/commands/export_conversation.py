@@ -1,12 +1,11 @@
 """Export everything stored about a conversation."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from chat.management.maintenance import MaintenanceCommand
+from chat.management.maintenance import MaintenanceCommand, new_private_file
 from chat.management.rehearsal import conversation_id
 from chat.upkeep import erasure, exporting
 
@@ -39,9 +38,3 @@ class Command(MaintenanceCommand):
         except OSError as error:
             raise CommandError(f"{file} cannot be written: {error.strerror}") from error
         self.stdout.write(f"{stock.messages} messages, {stock.deliveries} deliveries in {file}")
-
-
-def new_private_file(path: Path) -> Any:
-    """Create a file for its owner only. Raises FileExistsError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    return open(descriptor, "w", encoding="utf-8")  # noqa: PTH123 - opens a descriptor

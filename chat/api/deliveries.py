@@ -1,0 +1,65 @@
+"""The delivery log for machines: its pages, one delivery, and its replay."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from chat.api.authentication import IsReader, is_staff
+from chat.api.base import JSONView
+from chat.api.parameters import NoParameters
+from chat.api.reads import Read
+from chat.api.serializers import delivery_detail_out, outcome_out
+from chat.api.webhook import has_created
+from chat.events import ingest
+from chat.models import Delivery, Scope, Token
+from chat.problems import request_id
+from chat.refusals import NotFound, ReplayCannotHelp
+
+
+class DeliveryDetail(Read):
+    """One delivery with the errors of an invalid event. Staff also get the body."""
+
+    scope = Scope.DELIVERIES
+
+    def get(self, request: Request, number: str) -> HttpResponse:
+        NoParameters.read(request.query_params)
+        delivery = find_delivery(number)
+        return Response(delivery_detail_out(delivery, with_body=is_staff(request)))
+
+
+class MayReplay(BasePermission):
+    """Staff with a session, or a token, whose scope IsReader has judged."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return isinstance(request.auth, Token) or is_staff(request)
+
+
+class Replay(JSONView):
+    """Apply a refused delivery again, and answer as the webhook does. The session's form token is checked."""
+
+    scope = Scope.REPLAY
+    permission_classes = [IsReader, MayReplay]
+    http_method_names = ["post"]
+
+    def post(self, request: Request, number: str) -> Response:
+        """Raises NotFound, ReplayCannotHelp, and the refusal of the event."""
+        NoParameters.read(request.query_params)
+        delivery = find_delivery(number)
+        if not delivery.is_worth_applying_again:
+            raise ReplayCannotHelp
+        result = ingest.apply_again(delivery, at=timezone.now(), request_id=request_id(request))
+        if result.refusal:
+            raise result.refusal
+        return Response(outcome_out(result), status=201 if has_created(result) else 200)
+
+
+def find_delivery(number: str) -> Delivery:
+    """Raises NotFound, for a malformed number too."""
+    delivery = Delivery.objects.numbered(number)
+    if delivery is None:
+        raise NotFound
+    return delivery

@@ -1,0 +1,111 @@
+"""`GET /export/messages.jsonl`: all messages, a line each, in the order of their arrival."""
+
+import re
+import zlib
+from collections.abc import Iterator
+
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.cache import patch_vary_headers
+from pydantic_core import to_json
+from rest_framework.request import Request
+
+from chat.api.parameters import ExportParameters
+from chat.api.reads import Read
+from chat.heavy import streamed
+from chat.models import current_generation
+from chat.models.exports import MessageText, in_windows, settled_arrival, written_within
+from chat.refusals import BadParameters, CursorExpired, FieldError
+
+JSON_LINES = "application/jsonl"
+PIECE = 64 * 1024
+CURSOR = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,17})")
+INVALID_AFTER = FieldError("/after", "invalid_cursor", "Must be a cursor of an earlier export.")
+GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
+# The fastest: packing takes processor time from the webhook.
+LEVEL = 1
+
+
+class MessageExport(Read):
+    """Messages as JSON lines, streamed. The last line has only the cursor that goes on after all of them."""
+
+    def get(self, request: Request) -> StreamingHttpResponse:
+        parameters = ExportParameters.read(request.query_params)
+        if request.method == "HEAD":
+            response = StreamingHttpResponse((), content_type=JSON_LINES)
+        else:
+            response = export(request, parameters)
+        patch_vary_headers(response, ["Accept-Encoding"])
+        return response
+
+
+def export(request: HttpRequest, parameters: ExportParameters) -> StreamingHttpResponse:
+    generation = current_generation()
+    last = settled_arrival()
+    start = start_of(parameters.after, generation)
+    if start > last:
+        raise BadParameters(INVALID_AFTER)
+    messages = written_within(parameters.since, parameters.until)
+    pieces = json_lines(in_windows(messages, after=start, last=last), generation, last)
+    if not GZIP.search(request.headers.get("Accept-Encoding", "")):
+        return streamed(pieces, content_type=JSON_LINES)
+    response = streamed(gzipped(pieces), content_type=JSON_LINES)
+    response["Content-Encoding"] = "gzip"
+    return response
+
+
+def start_of(after: str, generation: str) -> int:
+    """Return the arrival that a cursor stands for; 0 without one.
+
+    Raises BadParameters, and CursorExpired for a cursor of another generation.
+    """
+    if not after:
+        return 0
+    cursor = CURSOR.fullmatch(after)
+    if cursor is None:
+        raise BadParameters(INVALID_AFTER)
+    if cursor[1] != generation:
+        raise CursorExpired
+    return int(cursor[2])
+
+
+def cursor_at(arrival: int, generation: str) -> str:
+    return f"{generation}-{arrival}"
+
+
+def json_lines(
+    windows: Iterator[Iterator[MessageText]], generation: str, last: int
+) -> Iterator[bytes]:
+    """Yield the lines in pieces, and an empty piece after each window: a sign of progress."""
+    for window in windows:
+        piece = bytearray()
+        for message in window:
+            piece += line_of(message, generation)
+            if len(piece) >= PIECE:
+                yield bytes(piece)
+                piece.clear()
+        yield bytes(piece)
+    yield to_json({"next": cursor_at(last, generation)}) + b"\n"
+
+
+def line_of(message: MessageText, generation: str) -> bytes:
+    arrival, id, conversation_id, direction, content, timestamp, received_at = message
+    line = to_json(
+        {
+            "cursor": cursor_at(arrival, generation),
+            "id": id,
+            "conversation_id": conversation_id,
+            "direction": direction,
+            "content": content,
+            "timestamp": timestamp,
+            "received_at": received_at,
+        }
+    )
+    return line + b"\n"
+
+
+def gzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Pack pieces. An empty one says that there is progress."""
+    packer = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS)
+    for piece in pieces:
+        yield packer.compress(piece)
+    yield packer.flush()

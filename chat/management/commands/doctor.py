@@ -1,0 +1,53 @@
+"""Say what is wrong with this installation, and what mends it."""
+
+import json
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.utils.translation import override
+
+from chat.api.probes import faults_of_the_static_files
+from chat.diagnosis import Finding, diagnose
+from chat.management.maintenance import MaintenanceCommand
+
+
+class Command(MaintenanceCommand):
+    needs_the_schema = False
+
+    help = (
+        "Look at settings, proxy, database, files, clock, search, log, backup, upkeep and static "
+        "files. Print one line for each part, with what is wrong and the command that mends it. The "
+        "exit code is 1 if anything is wrong. Only reads, and takes seconds. "
+        "`replay --check` compares everything."
+    )
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with override("en"):
+            parts = diagnose() | {"static_files": static_files()}
+        if options["json"]:
+            self.stdout.write(json.dumps({"parts": [as_json(*part) for part in parts.items()]}))
+        else:
+            for part, found in parts.items():
+                self.stdout.write("\n".join(lines_of(part, found)))
+        if wrong := [part for part, found in parts.items() if found]:
+            raise CommandError(f"wrong: {', '.join(wrong)}")
+
+
+def static_files() -> list[Finding]:
+    mend = "manage.py collectstatic --noinput"
+    return [Finding("static_files", f.detail, mend) for f in faults_of_the_static_files()]
+
+
+def lines_of(part: str, found: list[Finding]) -> list[str]:
+    if not found:
+        return [f"{part}: sound"]
+    return [f"{part}: {finding.detail} To mend it: {finding.mend}" for finding in found]
+
+
+def as_json(part: str, found: list[Finding]) -> dict[str, Any]:
+    findings = [{"detail": finding.detail, "mend": finding.mend} for finding in found]
+    return {"part": part, "ok": not found, "findings": findings}

@@ -1,0 +1,53 @@
+"""What a user has seen of each conversation: a number that all browsers of the user share."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import add_never_cache_headers
+
+from chat.events.payloads import parse_id
+from chat.models import Conversation, Seen, User, note_seen
+from chat.views.page import nothing_here, number
+
+MOST_SEEN = 2**31 - 1
+SeenOf = Callable[[Iterable[UUID]], dict[UUID, int]]
+
+
+def seen_of(request: HttpRequest) -> SeenOf:
+    """Return the function that reads what the user has seen. Without a login it knows nothing."""
+    user = request.user
+    if not isinstance(user, User):
+        return lambda ids: {}
+    return lambda ids: Seen.objects.counts(user, ids)
+
+
+def seen_context(request: HttpRequest, rows: Iterable[Conversation]) -> dict[str, Any]:
+    """Return what the user has seen of the listed conversations: one query, none without a login."""
+    return {"seen": seen_of(request)([row.pk for row in rows])}
+
+
+def note(request: HttpRequest) -> HttpResponse:
+    """Keep how much the user has seen of a conversation. `unread` lowers it: "mark as unread".
+
+    204, also in a service without logins, where the browser keeps it. A count beyond the
+    conversation's own counts as all of it.
+    """
+    conversation = Conversation.objects.find(parse_id(request.POST.get("conversation")))
+    if conversation is None:
+        return nothing_here(request)
+    try:
+        count = number(request.POST.get("count", ""), most=MOST_SEEN)
+    except ValueError:
+        return HttpResponse(status=400)
+    if isinstance(request.user, User):
+        note_seen(
+            user=request.user,
+            conversation=conversation.pk,
+            count=min(count or 0, conversation.from_customer_count),
+            may_lower="unread" in request.POST,
+        )
+    response = HttpResponse(status=204)
+    add_never_cache_headers(response)
+    return response

@@ -1,0 +1,29 @@
+// A page without the inbox: its title and its icon tell what customers write meanwhile.
+
+import { notify } from "./notify.js";
+import { readInTab } from "./storage.js";
+import { cursor, hear, isBehind, showUnread } from "./unread.js";
+
+const PAUSE_KEY = "realmate.pause";
+const poller = document.getElementById("poller");
+const isPaused = readInTab(PAUSE_KEY) === "on";
+
+const show = () => notify(showUnread());
+const askNow = () => htmx.trigger(poller, "poll");
+
+poller.addEventListener("htmx:configRequest", ({ detail }) => {
+  detail.parameters.after = cursor();
+  detail.parameters.rows = 0;
+});
+poller.addEventListener("htmx:beforeRequest", (event) => isPaused && event.preventDefault());
+
+document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
+  if (detail.target.id !== "heard") return;
+  const { dataset } = detail.fragment.firstElementChild;
+  detail.shouldSwap = false;
+  hear(dataset);
+  show();
+  if ("more" in dataset) setTimeout(askNow);
+});
+
+show();

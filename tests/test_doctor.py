@@ -1,0 +1,160 @@
+"""`manage.py doctor`: each fault is found, with what mends it, and a sound installation has none."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.cache import cache
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
+from django.utils import timezone
+from django.utils.translation import override
+
+from chat.diagnosis import CHECKS, found_by
+from chat.models import Backup, Change, Delivery, Message, MessageWords
+from tests.conftest import C, M, make_event
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.both_engines("what is read depends on the engine"),
+]
+
+
+@pytest.fixture
+def filled(post):
+    post(make_event("NEW_CONVERSATION", id=C))
+    post(make_event("NEW_MESSAGE", id=M))
+
+
+def details(part):
+    cache.clear()
+    with override("en"):
+        return in_english(part)
+
+
+def in_english(part):
+    return " ".join(finding.detail for finding in found_by(part))
+
+
+@pytest.mark.parametrize("part", [part for part in CHECKS if part not in ("settings", "backup")])
+def test_a_sound_part_has_no_finding(filled, part):
+    assert details(part) == ""
+
+
+def test_debug_is_found(settings):
+    settings.DEBUG = True
+    assert "DEBUG is on" in details("settings")
+
+
+def test_what_django_checks_is_found(settings):
+    settings.DEBUG = False
+    settings.SECURE_HSTS_SECONDS = 0
+    assert "SECURE_HSTS_SECONDS" in details("settings")
+
+
+def test_https_without_a_trusted_proxy_is_found(settings):
+    settings.SECURE_SSL_REDIRECT, settings.TRUSTED_PROXIES = True, []
+    assert "No proxy is trusted" in details("proxy")
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]
+    assert details("proxy") == ""
+
+
+def test_a_missing_migration_is_found():
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE name = '0013_early_events'")
+        try:
+            assert "wrong_schema" in details("database")
+        finally:
+            cursor.execute(
+                "INSERT INTO django_migrations (app, name, applied) VALUES ('chat', '0013_early_events', %s)",
+                [timezone.now()],
+            )
+
+
+@pytest.mark.sqlite
+def test_a_file_that_others_may_open_is_found(tmp_path, settings, monkeypatch):
+    file = tmp_path / "db.sqlite3"
+    file.touch()
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(file))
+    file.chmod(0o640)
+    assert "may open" in details("files")
+    file.chmod(0o600)
+    assert details("files") == ""
+
+
+@pytest.mark.sqlite
+@pytest.mark.usefixtures("_as_root")
+def test_a_file_of_another_user_is_found(tmp_path, monkeypatch):
+    import os
+
+    file = tmp_path / "db.sqlite3"
+    file.touch(mode=0o600)
+    os.chown(file, 12345, -1)
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(file))
+    [finding] = found_by("files")
+    assert finding.mend == f"chown --reference={tmp_path} {file}"
+
+
+def test_a_clock_that_went_back_is_found(filled):
+    Delivery.objects.update(received_at=timezone.now() + timedelta(hours=1))
+    assert "in the future" in details("clock")
+
+
+def test_a_clock_that_is_slow_is_found(filled):
+    Delivery.objects.update(timestamp=timezone.now() + timedelta(hours=1))
+    assert "our clock is slow" in details("clock")
+
+
+def test_a_message_that_search_cannot_find_is_found(filled):
+    MessageWords.objects.all().delete()
+    [finding] = found_by("search")
+    assert finding.mend == "manage.py reindex"
+
+
+def test_a_message_that_is_lost_is_found(filled):
+    MessageWords.objects.all().delete()
+    Message.objects.all().delete()
+    assert "1 effects are not stored" in details("log")
+
+
+def test_an_old_backup_is_found(db):
+    assert "no backup yet" in details("backup")
+    Backup.objects.note(at=timezone.now() - timedelta(hours=40))
+    assert "40 hours old" in details("backup")
+    Backup.objects.note(at=timezone.now() - timedelta(hours=30))
+    assert details("backup") == ""
+
+
+def test_an_upkeep_that_does_not_run_is_found(filled, settings):
+    Change.objects.update(at=timezone.now() - timedelta(days=settings.CHANGE_RETENTION_DAYS + 3))
+    assert "chat_change should have been deleted 3 days ago" in details("upkeep")
+
+
+def test_a_database_that_fails_is_one_finding_a_part(db):
+    def broken(*statement):
+        raise OperationalError("gone")
+
+    with connection.execute_wrapper(broken):
+        assert "could not be judged: gone" in details("search")
+        assert "database_unreachable" in details("database")
+
+
+def doctor(*arguments):
+    out = StringIO()
+    with pytest.raises(CommandError, match=r"^wrong: .*backup"):
+        call_command("doctor", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_each_part_is_a_line(filled):
+    lines = doctor().splitlines()
+    assert "search: sound" in lines
+    assert any(line.startswith("backup: There was no backup yet. To mend it:") for line in lines)
+
+
+def test_it_speaks_json(filled):
+    parts = {part["part"]: part for part in json.loads(doctor("--json"))["parts"]}
+    assert parts["search"] == {"part": "search", "ok": True, "findings": []}
+    assert parts["backup"]["ok"] is False
+    assert list(parts) == [*CHECKS, "static_files"]
