@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: help demo run serve migrate test proofs deploy-test coverage lint lock env-example licences errors bench clean
+.PHONY: help demo run serve migrate test proofs deploy-test coverage lint lock env-example licences errors openapi bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ licences: .venv/dev ## docs/licences.md, after a change of the lock
 
 errors: .venv/dev ## docs/errors.md, after a change to chat/refusals.py
 	$(BIN)/python -m tests.errors_document
+
+openapi: .venv/dev ## docs/openapi.yaml, after a change to what a view says of itself
+	$(BIN)/python -m tests.openapi_document
 
 bench: .venv/dev ## how fast it is, beside its floors; half an hour; needs wrk, and PostgreSQL
 	$(BIN)/python -m bench $(ARGS)

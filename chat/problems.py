@@ -31,19 +31,9 @@ def caller_request_id(request: HttpRequest) -> str | None:
 
 def problem(request: HttpRequest, refusal: Refusal | type[Refusal]) -> HttpResponse:
     """The answer for a refusal. It quotes nothing of the request."""
-    status = HTTPStatus(refusal.status)
-    members: dict[str, Any] = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status,
-        "detail": refusal.detail,
-        "code": refusal.code,
-        "request_id": str(request_id(request)),
-    }
-    if refusal.errors:
-        members["errors"] = [asdict(error) for error in refusal.errors]
+    members = members_of(refusal, request_id(request))
     response = JsonResponse(
-        members, status=status, content_type=MEDIA_TYPE, headers=dict(refusal.headers)
+        members, status=refusal.status, content_type=MEDIA_TYPE, headers=dict(refusal.headers)
     )
     response.code = refusal.code  # type: ignore[attr-defined]
     response.logged = refusal.logged  # type: ignore[attr-defined]
@@ -59,6 +49,21 @@ def problem_for(exception: Exception, context: dict[str, Any]) -> HttpResponse |
     if isinstance(exception, APIException):
         return problem(context["request"], refusal_for(exception.status_code))
     return None
+
+
+def members_of(refusal: Refusal | type[Refusal], id: UUID) -> dict[str, Any]:
+    status = HTTPStatus(refusal.status)
+    members: dict[str, Any] = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": refusal.detail,
+        "code": refusal.code,
+        "request_id": str(id),
+    }
+    if refusal.errors:
+        members["errors"] = [asdict(error) for error in refusal.errors]
+    return members
 
 
 def nothing_here(request: HttpRequest, **_: Any) -> HttpResponse:

@@ -7,9 +7,10 @@ from django.http import HttpResponseBase
 from django.urls import URLPattern, path, re_path
 from django.views.decorators.http import require_http_methods
 
-from chat.api import docs, probes, reads
+from chat.api import probes, reads
 from chat.api.changes import Changes
 from chat.api.deliveries import DeliveryDetail, Replay
+from chat.api.docs import OpenAPI
 from chat.api.exports import MessageExport
 from chat.api.webhook import Webhook
 from chat.problems import nothing_here
@@ -17,6 +18,7 @@ from chat.views import (
     account,
     after_closing,
     deliveries,
+    docs,
     inbox,
     list_csv,
     page,
@@ -75,8 +77,8 @@ urlpatterns = [
     *api(
         "conversations/<str:id>/transcript.xlsx", reads.TranscriptXLSX.as_view(), "transcript-xlsx"
     ),
-    *api("schema", docs.OpenAPI.as_view()),
-    *api("docs", docs.Docs.as_view(), "docs"),
+    *api("schema", OpenAPI.as_view()),
+    *ui("docs", docs.docs, "docs"),
     *api("healthz", probes.Healthz.as_view()),
     *api("readyz", probes.Readyz.as_view()),
     *ui("ui", inbox.inbox, "inbox"),

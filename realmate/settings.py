@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
+import drf_spectacular_sidecar
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvValidationError, ValidationError, validate
 
@@ -442,9 +443,13 @@ CONTENT_SECURITY_POLICY = (
     "manifest-src 'self'; media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     f"frame-ancestors {' '.join(FRAME_ANCESTORS or NOBODY)}"
 )
+# Swagger UI writes styles into its elements.
+CONTENT_SECURITY_POLICY_OF_DOCS = CONTENT_SECURITY_POLICY.replace(
+    "style-src 'self'", "style-src 'self' 'unsafe-inline'"
+)
 
 # JSON only: not the pages, the webhook, the probes, /docs or /metrics. No cookie counts across origins.
-CORS_URLS_REGEX = r"^/(conversations|changes|deliveries|stats|schema)(/|$)"
+CORS_URLS_REGEX = r"^/(conversations|changes|deliveries|export|stats|schema)(/|$)"
 CORS_ALLOW_METHODS = ["GET", "HEAD"]
 CORS_ALLOW_HEADERS = ["authorization", "if-none-match", "x-request-id"]
 CORS_EXPOSE_HEADERS = ["ETag", "Link", "Retry-After", "X-Request-Id"]
@@ -455,7 +460,9 @@ WHITENOISE_MIMETYPES = {
     ".webmanifest": "application/manifest+json",
 }
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+# Swagger UI, for /docs.
+SWAGGER_UI = Path(drf_spectacular_sidecar.__file__).parent / "static/drf_spectacular_sidecar"
+STATICFILES_DIRS = [BASE_DIR / "static", ("swagger-ui", SWAGGER_UI / "swagger-ui-dist")]
 # Hashed names need `collectstatic`. `make serve` runs it; development does without.
 STATICFILES_BACKEND = (
     "django.contrib.staticfiles.storage.StaticFilesStorage"

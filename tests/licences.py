@@ -19,6 +19,7 @@ SPDX = {
 # The metadata of these names no licence, or only a family. The file LICENSE of each says this.
 OF_THE_FILE = {
     "axe-playwright-python": "MIT",
+    "drf-spectacular-sidecar": "BSD-3-Clause",
     "pytest-django": "BSD-3-Clause",
     "sqlparse": "BSD-3-Clause",
 }
@@ -58,6 +59,7 @@ END = """
 |---|---|---|
 | `static/chat/`, `templates/chat/icons/` | this repository | MIT |
 | htmx | `django-htmx`, unchanged | 0BSD |
+| Swagger UI, on `/docs` | `drf-spectacular-sidecar`, unchanged | Apache-2.0; libraries in it MIT, BSD-3-Clause, 0BSD and Apache-2.0 |
 | pages of the admin | `django`, unchanged | BSD-3-Clause |
 | jQuery, Select2, XRegExp and icons in them | `django`, unchanged | MIT; shapes of the icons OFL-1.1 |
 | `rest_framework/`: collected, and used by no page | `djangorestframework`, unchanged | BSD-3-Clause; Bootstrap and jQuery MIT; Font Awesome OFL-1.1 and MIT; prettify Apache-2.0 |

@@ -10,7 +10,14 @@ from tests.servers import assert_problem
 ORIGIN = "https://app.example"
 JSON = [
     *("/conversations", f"/conversations/{C}", f"/conversations/{C}/messages", "/changes"),
-    *(f"/conversations/{C}/transcript.txt", "/deliveries", "/stats", "/schema", "/conversations/"),
+    *(
+        f"/conversations/{C}/transcript.txt",
+        "/deliveries",
+        "/stats",
+        "/export/messages.jsonl",
+        "/schema",
+        "/conversations/",
+    ),
 ]
 NOT_FOR_OTHERS = [
     *("/webhook", "/webhook/", "/ui/", "/ui/login/", "/ui/fragments/poll/", "/admin/", "/"),

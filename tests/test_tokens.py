@@ -25,7 +25,7 @@ READS = [
     *("/conversations", f"/conversations/{C}", f"/conversations/{C}/messages"),
     *(f"/conversations/{C}/transcript.txt", f"/conversations/{C}/transcript.csv"),
     f"/conversations/{C}/transcript.xlsx",
-    *("/deliveries", "/stats", "/schema", "/docs", "/metrics"),
+    *("/deliveries", "/stats", "/schema", "/metrics"),
 ]
 
 

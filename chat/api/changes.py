@@ -11,6 +11,8 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from chat.api import examples
+from chat.api.described import Tag, read
 from chat.api.parameters import ChangeParameters
 from chat.api.reads import Read, with_next
 from chat.api.serializers import changes_out
@@ -32,6 +34,15 @@ waiting = BoundedSemaphore(MOST_WAITING)
 
 class Changes(Read):
     """The changes after a cursor, in the one order that all readers see."""
+
+    described = read(
+        "listChanges",
+        Tag.CHANGES,
+        examples.CHANGES,
+        codes=("bad_request", "cursor_expired"),
+        parameters=ChangeParameters,
+        headers=("Link",),
+    )
 
     def get(self, request: Request) -> HttpResponse:
         parameters = ChangeParameters.read(request.query_params)

@@ -8,12 +8,14 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from chat.api import examples
 from chat.api.authentication import IsReader, is_staff
 from chat.api.base import JSONView
+from chat.api.described import Described, Tag, read
 from chat.api.parameters import NoParameters
 from chat.api.reads import Read
 from chat.api.serializers import delivery_detail_out, outcome_out
-from chat.api.webhook import has_created
+from chat.api.webhook import OUTCOMES, has_created
 from chat.events import ingest
 from chat.models import Delivery, Scope, Token
 from chat.problems import request_id
@@ -24,6 +26,9 @@ class DeliveryDetail(Read):
     """One delivery with the errors of an invalid event. Staff also get the body."""
 
     scope = Scope.DELIVERIES
+    described = read(
+        "getDelivery", Tag.DELIVERIES, examples.DELIVERY_DETAIL, codes=("bad_request", "not_found")
+    )
 
     def get(self, request: Request, number: str) -> HttpResponse:
         NoParameters.read(request.query_params)
@@ -39,9 +44,29 @@ class MayReplay(BasePermission):
 
 
 class Replay(JSONView):
-    """Apply a refused delivery again, and answer as the webhook does. The session's form token is checked."""
+    """Apply a refused delivery again, with its original time of arrival. Answers as the webhook does.
+
+    It takes a token with the scope replay, or the session of staff with its X-CSRFToken.
+    """
 
     scope = Scope.REPLAY
+    described = Described(
+        "replayDelivery",
+        Tag.DELIVERIES,
+        OUTCOMES,
+        codes=(
+            "bad_request",
+            "forbidden",
+            "not_found",
+            "replay_cannot_help",
+            "invalid_json",
+            "invalid_event",
+            "conversation_closed",
+            "conversation_not_found",
+            "id_conflict",
+        ),
+        headers=("X-CSRFToken",),
+    )
     permission_classes = [IsReader, MayReplay]
     http_method_names = ["post"]
 

@@ -9,6 +9,8 @@ from django.utils.cache import patch_vary_headers
 from pydantic_core import to_json
 from rest_framework.request import Request
 
+from chat.api import examples
+from chat.api.described import Tag, read
 from chat.api.parameters import ExportParameters
 from chat.api.reads import Read
 from chat.heavy import streamed
@@ -27,6 +29,16 @@ LEVEL = 1
 
 class MessageExport(Read):
     """Messages as JSON lines, streamed. The last line has only the cursor that goes on after all of them."""
+
+    described = read(
+        "exportMessages",
+        Tag.CONVERSATIONS,
+        examples.EXPORT,
+        codes=("bad_request", "cursor_expired", "too_many_reads"),
+        parameters=ExportParameters,
+        media_type=JSON_LINES,
+        headers=("Content-Encoding",),
+    )
 
     def get(self, request: Request) -> StreamingHttpResponse:
         parameters = ExportParameters.read(request.query_params)

@@ -28,6 +28,7 @@ MAX_LIMIT = 100
 DEFAULT_LIMIT = 50
 MAX_CHANGES = 1000
 DEFAULT_CHANGES = 100
+CODES_OF_EVENTS = [refusal.code for refusal in OF_EVENTS]
 COUNTED_UP_TO = 10_000
 MAX_WAIT = 25  # seconds; proxies often give up after 30 or 60
 
@@ -143,8 +144,14 @@ Limit = Annotated[
     BeforeValidator(limit_parameter),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
 ]
-Cursor = Annotated[str, BeforeValidator(cursor_parameter)]
-Search = Annotated[str, BeforeValidator(search_parameter)]
+Cursor = Annotated[
+    str, BeforeValidator(cursor_parameter), WithJsonSchema({"type": "string", "minLength": 1})
+]
+Search = Annotated[
+    str,
+    BeforeValidator(search_parameter),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_QUERY}),
+]
 State = Annotated[Conversation.State, one_of(*Conversation.State.values)]
 Ordering = Annotated[Sort, one_of(*Sort.values)]
 Flag = Annotated[bool, one_of("true", "false")]
@@ -328,13 +335,19 @@ class DeliveryParameters(PageParameters):
     """Filters of the delivery log, newest first."""
 
     outcome: Annotated[str, one_of(*Delivery.Outcome.values)] = Field(
-        "", description="Only deliveries with this value."
+        "",
+        description="Only deliveries with this value.",
+        json_schema_extra={"enum": [*Delivery.Outcome.values]},
     )
     type: Annotated[str, one_of(*Delivery.Type.values)] = Field(
-        "", description="Only deliveries with this value."
+        "",
+        description="Only deliveries with this value.",
+        json_schema_extra={"enum": [*Delivery.Type.values]},
     )
-    code: Annotated[str, one_of(*(refusal.code for refusal in OF_EVENTS))] = Field(
-        "", description="Only deliveries that were refused with this code."
+    code: Annotated[str, one_of(*CODES_OF_EVENTS)] = Field(
+        "",
+        description="Only deliveries that were refused with this code.",
+        json_schema_extra={"enum": [*CODES_OF_EVENTS]},
     )
     conversation: Id | None = Field(
         None, description="Only deliveries that name this conversation."
@@ -344,7 +357,7 @@ class DeliveryParameters(PageParameters):
 class ChangeParameters(Parameters):
     """The start of the changes, their number, and how long to wait for the first one."""
 
-    after: Annotated[str, BeforeValidator(cursor_parameter)] = Field(
+    after: Cursor = Field(
         "",
         description="`next` of an earlier answer: the changes after it. `now`: no change, and a "
         "`next` to follow from. Without it: from the oldest change that is kept.",
@@ -396,7 +409,7 @@ class StatsParameters(Parameters):
 
 
 class MessageParameters(Parameters):
-    """A page of messages: the newest, or the ones at a given message."""
+    """Without before, after and around: the newest messages. At most one of the three."""
 
     limit: Limit = Field(DEFAULT_LIMIT, description="Rows per page.")
     before: Id | None = Field(None, description="The messages before this one.")

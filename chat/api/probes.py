@@ -1,18 +1,22 @@
 """Addresses for monitoring: alive, ready, and what Prometheus scrapes."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.files.storage import storages
 from django.http import HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from chat.api import examples
 from chat.api.authentication import ScrapeToken
 from chat.api.base import JSONView
+from chat.api.described import Tag, read
 from chat.api.reads import Read
 from chat.database import readiness
 from chat.metrics import exposition
@@ -29,8 +33,16 @@ class Probe(JSONView):
     http_method_names = ["get", "head"]
 
 
+class StatusOut(BaseModel):
+    """The answer of a probe when all is well."""
+
+    status: Literal["ok", "ready"]
+
+
 class Healthz(Probe):
     """Whether the process answers. Asks nothing of the database."""
+
+    described = read("getHealth", Tag.SERVICE, StatusOut(status="ok"))
 
     def get(self, request: Request) -> HttpResponse:
         return Response({"status": "ok"})
@@ -38,6 +50,8 @@ class Healthz(Probe):
 
 class Readyz(Probe):
     """Whether this process can take events. If not, 503 with every reason. Writes nothing."""
+
+    described = read("getReadiness", Tag.SERVICE, StatusOut(status="ready"))
 
     def get(self, request: Request) -> HttpResponse:
         if found := [*readiness.faults(), *faults_of_the_static_files()]:
@@ -64,6 +78,7 @@ class Metrics(Read):
     authentication_classes = [ScrapeToken, SessionAuthentication]
 
     scope = Scope.METRICS
+    described = read("getMetrics", Tag.FIGURES, examples.METRICS, media_type=CONTENT_TYPE_LATEST)
 
     def get(self, request: Request) -> HttpResponse:
         return HttpResponse(exposition(Gauges()), content_type=CONTENT_TYPE_LATEST)

@@ -15,7 +15,9 @@ from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from chat.api import examples
 from chat.api.base import JSONView
+from chat.api.described import Described, Tag, read
 from chat.api.parameters import (
     COUNTED_UP_TO,
     INVALID_CURSOR,
@@ -101,6 +103,16 @@ class Read(JSONView):
 class ConversationList(Read):
     """A page of conversations, filtered, searched and ordered."""
 
+    described = read(
+        "listConversations",
+        Tag.CONVERSATIONS,
+        examples.CONVERSATIONS,
+        codes=("bad_request", "cursor_expired"),
+        parameters=ConversationParameters,
+        headers=("Link",),
+        has_etag=True,
+    )
+
     def get(self, request: Request) -> HttpResponse:
         parameters = ConversationParameters.read(request.query_params)
         rows, ordering = listed_by(parameters)
@@ -134,6 +146,14 @@ def conversations_page(
 
 class ConversationDetail(Read):
     """One conversation with all its messages."""
+
+    described = read(
+        "getConversation",
+        Tag.CONVERSATIONS,
+        examples.CONVERSATION,
+        codes=("conversation_not_found", "too_many_reads"),
+        has_etag=True,
+    )
 
     def get(self, request: Request, id: str) -> HttpResponseBase:
         NoParameters.read(request.query_params)
@@ -179,6 +199,14 @@ def whole(conversation: Conversation) -> bytes:
 class MessagePage(Read):
     """A page of a conversation's messages: the newest, or the ones at a given message."""
 
+    described = read(
+        "listMessages",
+        Tag.CONVERSATIONS,
+        examples.MESSAGES,
+        codes=("bad_request", "conversation_not_found"),
+        parameters=MessageParameters,
+    )
+
     def get(self, request: Request, id: str) -> HttpResponse:
         parameters = MessageParameters.read(request.query_params)
         return Response(message_page_out(message_page(find_conversation(id), parameters)))
@@ -198,12 +226,24 @@ def message_page(conversation: Conversation, parameters: MessageParameters) -> T
 NOT_OF_THE_THREAD = "No message of this conversation has this id."
 
 
+def transcript(id: str, example: str | None, media_type: str) -> Described:
+    return read(
+        id,
+        Tag.CONVERSATIONS,
+        example,
+        codes=("conversation_not_found", "too_many_reads"),
+        media_type=media_type,
+        headers=("Content-Disposition",),
+    )
+
+
 class Transcript(Read):
     """A conversation as a text file, streamed while it is read."""
 
     write: Callable[[Conversation], Iterator[Any]] = staticmethod(text_of)
     content_type = "text/plain; charset=utf-8"
     suffix = "txt"
+    described = transcript("getTranscript", examples.TRANSCRIPT, content_type)
 
     def get(self, request: Request, id: str) -> StreamingHttpResponse:
         NoParameters.read(request.query_params)
@@ -223,6 +263,7 @@ class TranscriptCSV(Transcript):
     write = staticmethod(csv_of)
     content_type = "text/csv; charset=utf-8"
     suffix = "csv"
+    described = transcript("getTranscriptCsv", examples.TRANSCRIPT_CSV, content_type)
 
 
 class TranscriptXLSX(Transcript):
@@ -231,6 +272,7 @@ class TranscriptXLSX(Transcript):
     write = staticmethod(xlsx_of)
     content_type = XLSX
     suffix = "xlsx"
+    described = transcript("getTranscriptXlsx", None, content_type)
 
 
 def find_conversation(id: str) -> Conversation:
@@ -245,6 +287,15 @@ class DeliveryList(Read):
     """A page of the delivery log, newest first, without the bodies."""
 
     scope = Scope.DELIVERIES
+    described = read(
+        "listDeliveries",
+        Tag.DELIVERIES,
+        examples.DELIVERIES,
+        codes=("bad_request", "cursor_expired"),
+        parameters=DeliveryParameters,
+        headers=("Link",),
+        has_etag=True,
+    )
 
     def get(self, request: Request) -> HttpResponse:
         parameters = DeliveryParameters.read(request.query_params)
@@ -302,6 +353,14 @@ def with_next(request: Request, response: HttpResponse, **parameter: str) -> Htt
 
 class Stats(Read):
     """The figures of the statistics page."""
+
+    described = read(
+        "getStatistics",
+        Tag.FIGURES,
+        examples.STATISTICS,
+        codes=("bad_request", "too_many_reads", "period_too_long"),
+        parameters=StatsParameters,
+    )
 
     def get(self, request: Request) -> HttpResponseBase:
         parameters = StatsParameters.read(request.query_params)

@@ -1,42 +1,32 @@
-"""The OpenAPI 3.1 document, made from the models that validate and serialize."""
+"""The OpenAPI 3.1 document, made from the URL map, what each view says of itself, and the models."""
 
+import json
+import re
+from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any, Literal
+from inspect import getdoc
+from typing import Any, Literal, cast
 from uuid import UUID
 
 from django.conf import settings
-from prometheus_client import CONTENT_TYPE_LATEST
+from django.urls import URLPattern, get_resolver
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
-from chat.api.exports import JSON_LINES
-from chat.api.parameters import (
-    ChangeParameters,
-    ConversationParameters,
-    DeliveryParameters,
-    ExportParameters,
-    MessageParameters,
-    Parameters,
-    StatsParameters,
-)
-from chat.api.serializers import (
-    ChangesOut,
-    ConversationListOut,
-    ConversationOut,
-    DeliveriesOut,
-    DeliveryDetailOut,
-    MessagePageOut,
-    OutcomeOut,
-)
-from chat.api.spreadsheets import XLSX
-from chat.events.payloads import EVENTS
-from chat.models import Scope
-from chat.problems import MEDIA_TYPE
+from chat.api import examples
+from chat.api.authentication import IsReader
+from chat.api.base import JSONView
+from chat.api.described import Answer, Described, Tag
+from chat.api.parameters import Parameters
+from chat.api.reads import Read
+from chat.events.payloads import ID_PATTERN
+from chat.problems import MEDIA_TYPE, members_of
 from chat.refusals import REFUSALS, FieldError
-from chat.statistics import Statistics
+from chat.signatures import Hub, Standard
 from realmate import __version__
 
 Schema = dict[str, Any]
+View = type[JSONView]
 
 
 class ProblemOut(BaseModel):
@@ -53,204 +43,211 @@ class ProblemOut(BaseModel):
     errors: list[FieldError] = []
 
 
-class StatusOut(BaseModel):
-    """The answer of a probe when all is well."""
-
-    status: Literal["ok", "ready"]
-
-
 @cache
 def schema() -> Schema:
     """Return the whole document. Only a change of the code changes it."""
-    return {
+    views = dict(addresses())
+    document = {
         "openapi": "3.1.0",
-        "info": {
-            "title": "Realmate",
-            "version": __version__,
-            "description": "Every path works with and without a slash at its end. Every answer "
-            "has an X-Request-Id. Times are RFC 3339 in UTC with six digits after the second, "
-            "so their texts sort as the times do.",
+        "info": INFO,
+        "servers": [{"url": "/", "description": "The service that gives this document."}],
+        "tags": [{"name": tag, "description": description} for tag, description in TAGS.items()],
+        "paths": {path: path_item(path, view) for path, view in views.items()},
+        "components": {
+            "schemas": models([view.described for view in views.values()]),
+            "headers": HEADERS,
+            "examples": problem_examples(views.values()),
+            "securitySchemes": SECURITY_SCHEMES,
         },
-        "paths": paths(),
-        "components": {"schemas": components(), "securitySchemes": SECURITY_SCHEMES},
     }
+    return with_short_names(document)
 
 
-# Paths
+INFO: Schema = {
+    "title": "Realmate",
+    "version": __version__,
+    "summary": "Events of a customer service in, conversations out.",
+    "description": "Every path works with and without a slash at its end. Every answer "
+    "has an X-Request-Id. Times are RFC 3339 in UTC with six digits after the second, "
+    "so their texts sort as the times do.",
+    "license": {"name": "MIT", "identifier": "MIT"},
+}
+TAGS = {
+    Tag.EVENTS: "What a sender delivers.",
+    Tag.CONVERSATIONS: "Conversations, their messages, and files of them.",
+    Tag.CHANGES: "What happened, for programs that follow.",
+    Tag.DELIVERIES: "What senders delivered, and what became of it.",
+    Tag.FIGURES: "Statistics and metrics.",
+    Tag.SERVICE: "Probes, and this document.",
+}
 
-OF_READERS = ("not_authenticated", "https_required", "insufficient_scope", "rate_limited")
+# The URL map
 
 
-def paths() -> Schema:
-    id_of_conversation = parameter("id", {"type": "string", "format": "uuid"}, place="path")
-    one = {"parameters": [id_of_conversation]}
-    numbered = {"parameters": [parameter("id", {"type": "integer"}, place="path")]}
-    unknown = "conversation_not_found"
+def addresses() -> Iterator[tuple[str, View]]:
+    """Yield each address for programs once: its path as OpenAPI writes paths, and its view."""
+    for pattern in patterns(get_resolver().url_patterns):
+        view: View | None = getattr(pattern.callback, "cls", None)
+        route = str(pattern.pattern)
+        if view and issubclass(view, JSONView) and route.endswith("/") == view.described.has_slash:
+            yield "/" + re.sub(r"<\w+:\w+>", "{id}", route), view
+
+
+def patterns(found: Iterable[Any]) -> Iterator[URLPattern]:
+    for each in found:
+        if isinstance(each, URLPattern):
+            yield each
+        else:
+            yield from patterns(each.url_patterns)
+
+
+def path_item(path: str, view: View) -> Schema:
+    """Describe every method that the view takes."""
+    id = parameter("id", dict(IDS[view.described.tag]), place="path") if "{id}" in path else None
+    common: Schema = {"parameters": [id]} if id else {}
+    return common | {method: operation(view, method) for method in view.http_method_names}
+
+
+def operation(view: View, method: str) -> Schema:
+    described = view.described
+    is_head = method == "head"
+    given = [*in_query(described.parameters), *map(in_header, described.headers)]
+    made: Schema = {
+        "operationId": f"head{described.id[0].upper()}{described.id[1:]}"
+        if is_head
+        else described.id,
+        "tags": [described.tag],
+        **words_of(view),
+        "security": security_of(view),
+        **({"parameters": given} if given else {}),
+        **({"requestBody": body_of(described.body)} if described.body else {}),
+        "responses": answers_of(view),
+    }
+    if is_head:
+        made["summary"] += " (headers only)"
+        for answer in made["responses"].values():
+            answer.pop("content", None)
+    return made
+
+
+def words_of(view: View) -> Schema:
+    """Return the first sentence of the docstring as summary, and all other words as description."""
+    parameters = view.described.parameters
+    texts = [getdoc(view) or "", (getdoc(parameters) or "") if parameters else ""]
+    summary, *rest = SENTENCE_END.split("\n\n".join(filter(None, texts)), maxsplit=1)
+    description = LINE_END.sub(" ", "".join(rest)).strip() or f"{summary}."
+    return {"summary": summary, "description": description}
+
+
+SENTENCE_END = re.compile(r"\.(?=\s|$)")
+LINE_END = re.compile(r"(?<!\n)\n(?!\n)")
+
+
+def is_for_readers(view: View) -> bool:
+    return IsReader in view.permission_classes
+
+
+def security_of(view: View) -> list[Schema]:
+    """A program has a token with the scope of the view, a person's browser the session of its login."""
+    if not is_for_readers(view):
+        return []
+    return [{"token": [cast(Any, view).scope]}, {"session": []}]
+
+
+SECURITY_SCHEMES: Schema = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "Of manage.py createtoken, with scopes. /metrics also takes METRICS_TOKEN.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": settings.SESSION_COOKIE_NAME,
+        "description": "Of the login. Behind https its name begins with __Host-.",
+    },
+}
+
+# What an address takes
+
+
+def body_of(by_type: dict[str, type[BaseModel]]) -> Schema:
+    refs = {type: ref(model) for type, model in by_type.items()}
+    body = {
+        "oneOf": [{"$ref": each} for each in refs.values()],
+        "discriminator": {"propertyName": "type", "mapping": refs},
+    }
+    shown = {type: {"value": examples.EVENTS[type]} for type in by_type}
     return {
-        "/webhook/": {"post": webhook()},
-        "/conversations": {
-            "get": read(
-                "Conversations, by pages",
-                as_json(ConversationListOut),
-                codes=["bad_request", "cursor_expired"],
-                parameters=ConversationParameters,
-            )
-        },
-        "/conversations/{id}": one
-        | {
-            "get": read(
-                "A conversation with all its messages",
-                as_json(ConversationOut),
-                codes=["bad_request", unknown],
-            )
-        },
-        "/conversations/{id}/messages": one
-        | {
-            "get": read(
-                "Messages of a conversation, by pages: the newest, or at a given message",
-                as_json(MessagePageOut),
-                codes=["bad_request", unknown],
-                parameters=MessageParameters,
-            )
-        },
-        "/conversations/{id}/transcript.txt": one
-        | {
-            "get": read(
-                "A conversation as text", as_text("text/plain"), codes=["bad_request", unknown]
-            )
-        },
-        "/conversations/{id}/transcript.csv": one
-        | {
-            "get": read(
-                "A conversation as a table", as_text("text/csv"), codes=["bad_request", unknown]
-            )
-        },
-        "/conversations/{id}/transcript.xlsx": one
-        | {
-            "get": read(
-                "A conversation as a table of Excel", {XLSX: {}}, codes=["bad_request", unknown]
-            )
-        },
-        "/changes": {
-            "get": read(
-                "What happened to conversations, in one order",
-                as_json(ChangesOut),
-                codes=["bad_request", "cursor_expired"],
-                parameters=ChangeParameters,
-            )
-        },
-        "/export/messages.jsonl": {
-            "get": read(
-                "All messages as JSON lines, by arrival; the last line has only `next`",
-                {JSON_LINES: {"schema": {"type": "string"}}},
-                codes=["bad_request", "cursor_expired", "too_many_reads"],
-                parameters=ExportParameters,
-            )
-        },
-        "/deliveries": {
-            "get": read(
-                "The delivery log, by pages and without the bodies",
-                as_json(DeliveriesOut),
-                codes=["bad_request", "cursor_expired"],
-                parameters=DeliveryParameters,
-                scope=Scope.DELIVERIES,
-            )
-        },
-        "/deliveries/{id}": numbered
-        | {
-            "get": read(
-                "A delivery with the errors of an invalid event; staff also get its body",
-                as_json(DeliveryDetailOut),
-                codes=["bad_request", "not_found"],
-                scope=Scope.DELIVERIES,
-            )
-        },
-        "/deliveries/{id}/replay": numbered | {"post": replay()},
-        "/stats": {
-            "get": read(
-                "Figures of the last days",
-                as_json(Statistics),
-                codes=["bad_request"],
-                parameters=StatsParameters,
-            )
-        },
-        "/metrics": {
-            "get": read("Counters and durations, for Prometheus", METRICS, scope=Scope.METRICS)
-        },
-        "/healthz": {"get": read("Whether the process answers", as_json(StatusOut), is_open=True)},
-        "/readyz": {
-            "get": read(
-                "Whether it can take events; if not, errors says why",
-                as_json(StatusOut),
-                is_open=True,
-            )
-        },
-        "/docs": {"get": read("This document, as a page", as_text("text/html"))},
-        "/schema": {"get": read("This document", {"application/json": {"schema": {}}})},
+        "required": True,
+        "content": {"application/json": {"schema": body, "examples": shown}},
     }
 
 
-def webhook() -> Schema:
-    events = [{"$ref": ref(model)} for model in EVENTS.values()]
-    types = {type: ref(model) for type, model in EVENTS.items()}
-    body = {"oneOf": events, "discriminator": {"propertyName": "type", "mapping": types}}
-    codes = """bad_request invalid_signature forbidden invalid_json invalid_event conversation_closed conversation_not_found
-        id_conflict length_required body_too_large unsupported_media_type too_many_bodies"""
-    return {
-        "summary": "Deliver one event",
-        "description": "Deliver at least once, in any order. A 2xx follows a durable commit. The code "
-        "of a problem says what is wrong.",
-        "security": [],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-        "responses": {
-            "200": answer("A closing applied, or a duplicate of what is stored", OUTCOME),
-            "201": answer("A conversation or a message applied", OUTCOME),
-        }
-        | problems(codes.split()),
-    }
+# By the group of the address.
+IDS: dict[Tag, Schema] = {
+    Tag.CONVERSATIONS: {
+        "type": "string",
+        "format": "uuid",
+        "pattern": ID_PATTERN,
+        "description": "The id of a conversation, in either case.",
+        "examples": [str(examples.CONVERSATION_ID)],
+    },
+    Tag.DELIVERIES: {
+        "type": "integer",
+        "minimum": 1,
+        "description": "The number of a delivery.",
+        "examples": [examples.DELIVERY.id],
+    },
+}
 
 
-def replay() -> Schema:
-    codes = """bad_request not_authenticated forbidden https_required insufficient_scope not_found
-        replay_cannot_help invalid_json
-        invalid_event conversation_closed conversation_not_found id_conflict"""
-    return {
-        "summary": "Apply a refused delivery again",
-        "description": "For a token with the scope replay, and for staff with a session and its "
-        "X-CSRFToken. The answer is that of the webhook to this event, with its original time of "
-        "arrival.",
-        "security": [{"token": [Scope.REPLAY]}, {"session": []}],
-        "responses": {
-            "200": answer("A closing applied, or a duplicate of what is stored", OUTCOME),
-            "201": answer("A conversation or a message applied", OUTCOME),
-        }
-        | problems(codes.split()),
-    }
-
-
-def read(
-    summary: str,
-    content: Schema,
-    *,
-    codes: list[str] | None = None,
-    parameters: type[Parameters] | None = None,
-    is_open: bool = False,
-    scope: Scope = Scope.READ,
-) -> Schema:
-    codes = [*(codes or []), *([] if is_open else OF_READERS)]
-    operation: Schema = {
-        "summary": summary,
-        "security": [] if is_open else [{"token": [scope]}, {"session": []}],
-        "responses": {"200": answer(summary, content)} | problems(codes),
-    }
-    if parameters:
-        operation["parameters"] = parameters_of(parameters)
-    return operation
-
-
-def parameters_of(model: type[Parameters]) -> list[Schema]:
+def in_query(model: type[Parameters] | None) -> list[Schema]:
+    if model is None:
+        return []
     fields = model.model_json_schema(schema_generator=Plain, ref_template=REF)["properties"]
     return [parameter(name, dict(field)) for name, field in fields.items()]
+
+
+def in_header(name: str) -> Schema:
+    return parameter(name, dict(OF_REQUESTS[name]), place="header")
+
+
+def of_scheme(pattern: str, description: str) -> Schema:
+    return {"type": "string", "pattern": f"^{pattern}$", "description": description}
+
+
+ID_HEADER, TIME_HEADER, SIGNATURE_HEADER = Standard.NAMES
+IF_SIGNED = "Where the service has secrets of Standard Webhooks"
+OF_REQUESTS: dict[str, Schema] = {
+    "If-None-Match": {
+        "type": "string",
+        "description": "The ETag of an earlier answer: 304 if it is still true.",
+    },
+    "If-Match": {
+        "type": "string",
+        "description": "The ETag of an earlier answer: 412 if it is no longer true.",
+    },
+    "X-CSRFToken": {
+        "type": "string",
+        "description": "With a session only: the value of the cookie csrftoken.",
+    },
+    ID_HEADER: of_scheme(
+        Standard.ID.pattern, f"{IF_SIGNED}: the id of the delivery, the same in each repetition."
+    ),
+    TIME_HEADER: of_scheme(
+        Standard.TIMESTAMP.pattern, f"{IF_SIGNED}: Unix seconds, at most five minutes off."
+    ),
+    SIGNATURE_HEADER: {
+        "type": "string",
+        "description": f"{IF_SIGNED}: `v1,` and the base64 of an HMAC-SHA256 of "
+        "`id.timestamp.body`. Several stand apart by spaces, and one must be right.",
+    },
+    Hub.NAME: of_scheme(
+        Hub.SIGNATURE.pattern,
+        "Where the service has secrets of the scheme hub: the HMAC-SHA256 of the body.",
+    ),
+}
 
 
 def parameter(name: str, field: Schema, *, place: str = "query") -> Schema:
@@ -263,44 +260,144 @@ def parameter(name: str, field: Schema, *, place: str = "query") -> Schema:
     return {"name": name, "in": place, "required": place == "path", "schema": field} | described
 
 
-# Answers
+# What an address answers
 
 
-def answer(description: str, content: Schema) -> Schema:
-    return {"description": description, "content": content}
+def answers_of(view: View) -> Schema:
+    described = view.described
+    summary = words_of(view)["summary"]
+    cached = ["Cache-Control"] if issubclass(view, Read) else []
+    answers = {
+        str(status): answer(
+            of.description or summary,
+            content_of(of),
+            ["X-Request-Id", *cached, *of.headers],
+        )
+        for status, of in described.answers.items()
+    }
+    if "If-None-Match" in described.headers:
+        unchanged = "The reader has this answer already."
+        answers["304"] = answer(unchanged, {}, ["X-Request-Id", *cached, "ETag"])
+    return dict(sorted((answers | problems(codes_of(view), cached, described)).items()))
 
 
-def as_json(model: type[BaseModel]) -> Schema:
-    return {"application/json": {"schema": {"$ref": ref(model)}}}
+def answer(description: str, content: Schema, headers: Iterable[str]) -> Schema:
+    named = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
+    made: Schema = {"description": description, "headers": named}
+    return made | ({"content": content} if content else {})
 
 
-def as_text(media_type: str) -> Schema:
-    return {f"{media_type}; charset=utf-8": {"schema": {"type": "string"}}}
+def content_of(answer: Answer) -> Schema:
+    example = answer.example
+    if example is None:
+        return {answer.media_type: {"schema": {"type": "string", "format": "binary"}}}
+    if isinstance(example, BaseModel):
+        expected: Schema = {"$ref": ref(type(example))}
+        example = example.model_dump(mode="json", exclude_unset=True)
+    else:
+        expected = {"type": "string" if isinstance(example, str) else "object"}
+    return {answer.media_type: {"schema": expected, "example": example}}
 
 
-def problems(codes: list[str]) -> Schema:
-    """Return the problems of an address by status, with the problems of every address."""
+def codes_of(view: View) -> list[str]:
+    """Return the codes of an address, with those of every address like it."""
+    of_readers = OF_READERS if is_for_readers(view) else ()
+    of_reads = OF_READS if issubclass(view, Read) else ()
+    codes = [*view.described.codes, *of_readers, *of_reads, *OF_ALL]
+    return list(dict.fromkeys(codes))
+
+
+OF_READERS = (
+    "bad_request",
+    "not_authenticated",
+    "https_required",
+    "insufficient_scope",
+)
+OF_READS = ("rate_limited",)
+OF_ALL = ("method_not_allowed", "try_again")
+
+
+def problems(codes: list[str], cached: list[str], described: Described) -> Schema:
     by_status: dict[int, list[str]] = {}
-    for code in [*codes, "method_not_allowed", "try_again"]:
+    for code in codes:
         by_status.setdefault(REFUSALS[code].status, []).append(code)
-    return {str(status): problem_answer(by_status[status]) for status in sorted(by_status)}
+    return {
+        str(int(status)): problem_answer(
+            {code: example_of(code, described) for code in of},
+            ["X-Request-Id", *cached, *OF_STATUS.get(status, ())],
+        )
+        for status, of in by_status.items()
+    }
 
 
-def problem_answer(codes: list[str]) -> Schema:
-    of_these = {"properties": {"code": {"enum": codes}}}
+OF_STATUS = {
+    401: ["WWW-Authenticate"],
+    405: ["Allow"],
+    429: ["Retry-After"],
+    503: ["Retry-After"],
+}
+
+
+def problem_answer(codes: dict[str, str], headers: list[str]) -> Schema:
+    """Describe the answer with one of these codes, each with the name of its example."""
+    of_these = {"properties": {"code": {"enum": list(codes)}}}
     problem = {"allOf": [{"$ref": ref(ProblemOut)}, of_these]}
     description = "\n\n".join(f"{code}: {REFUSALS[code].detail}" for code in codes)
-    return answer(description, {MEDIA_TYPE: {"schema": problem}})
+    shown = {code: {"$ref": f"#/components/examples/{example}"} for code, example in codes.items()}
+    return answer(description, {MEDIA_TYPE: {"schema": problem, "examples": shown}}, headers)
 
 
-# A program has a token, a person's browser the session of its login.
-SECURITY_SCHEMES: Schema = {
-    "token": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "Of manage.py createtoken, with scopes.",
-    },
-    "session": {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
+def example_of(code: str, described: Described) -> str:
+    has_parameters = code == "bad_request" and described.parameters
+    return "bad_parameters" if has_parameters else code
+
+
+def problem_examples(views: Iterable[View]) -> Schema:
+    """Return an example of each problem that some address has."""
+    named = {example_of(code, view.described) for view in views for code in codes_of(view)}
+    return {
+        name: {"value": members_of(refusal, examples.REQUEST_ID)}
+        for name, refusal in examples.REFUSED.items()
+        if name in named
+    }
+
+
+def header(
+    description: str, *, example: str, type: str = "string", required: bool = True
+) -> Schema:
+    return {
+        "description": description,
+        "required": required,
+        "schema": {"type": type},
+        "example": example if type == "string" else int(example),
+    }
+
+
+HEADERS: Schema = {
+    "X-Request-Id": header(
+        "The id of this request, which the log of the service has too.",
+        example=str(examples.REQUEST_ID),
+    ),
+    "Cache-Control": header(
+        "A program may keep the answer, and asks each time. A browser with a login keeps nothing.",
+        example="private, no-cache",
+    ),
+    "ETag": header("Changes whenever the answer does.", example='W/"2-5f0c2a91-7"'),
+    "Link": header(
+        "The address of the next page (RFC 8288). The last page has none.",
+        example='<https://support.example/conversations?cursor=5f0c2a91.MTQ4Mg>; rel="next"',
+        required=False,
+    ),
+    "Content-Encoding": header(
+        "Only where Accept-Encoding takes gzip.", example="gzip", required=False
+    ),
+    "Content-Disposition": header(
+        "The name of the file.",
+        example=f'attachment; filename="conversation-{examples.CONVERSATION_ID}.txt"',
+    ),
+    "WWW-Authenticate": header("What the request lacks.", example="Bearer"),
+    "Allow": header("The methods of this address.", example="GET, HEAD"),
+    "Retry-After": header("Seconds to wait.", example="5", type="integer"),
 }
 
 # Components
@@ -319,39 +416,35 @@ def ref(model: type[BaseModel]) -> str:
     return REF.format(model=model.__name__)
 
 
-OUTCOME = as_json(OutcomeOut)
-METRICS: Schema = {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}
-PARAMETERS: list[type[Parameters]] = [
-    ChangeParameters,
-    ConversationParameters,
-    DeliveryParameters,
-    ExportParameters,
-    MessageParameters,
-    StatsParameters,
-]
-TAKEN: list[type[BaseModel]] = [*EVENTS.values(), *PARAMETERS]
-GIVEN: list[type[BaseModel]] = [
-    OutcomeOut,
-    ChangesOut,
-    ConversationListOut,
-    ConversationOut,
-    DeliveriesOut,
-    DeliveryDetailOut,
-    MessagePageOut,
-    ProblemOut,
-    Statistics,
-    StatusOut,
-]
-
-
-def components() -> Schema:
-    taken: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in TAKEN]
-    given: list[tuple[type[BaseModel], JsonSchemaMode]] = [
-        (model, "serialization") for model in GIVEN
+def models(described: list[Described]) -> Schema:
+    """Return the schemas of all bodies: as they are validated, or as they are serialized."""
+    given = {type(one) for each in described for one in examples_of(each)} | {ProblemOut}
+    in_queries = {each.parameters for each in described if each.parameters}
+    taken = {model for each in described for model in (each.body or {}).values()} | in_queries
+    modes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        *((model, "validation") for model in taken),
+        *((model, "serialization") for model in given),
     ]
-    _, made = models_json_schema([*taken, *given], schema_generator=Plain, ref_template=REF)
+    _, made = models_json_schema(modes, schema_generator=Plain, ref_template=REF)
     schemas: Schema = made["$defs"]
     schemas["ProblemOut"]["properties"]["code"]["enum"] = list(REFUSALS)
-    for model in PARAMETERS:
+    for model in in_queries:
         del schemas[model.__name__]
-    return schemas
+    for each in schemas.values():
+        # The names of enums are not unique, and some generators take a title for the name.
+        each.pop("title", None)
+    return dict(sorted(schemas.items()))
+
+
+def examples_of(described: Described) -> list[BaseModel]:
+    found = [answer.example for answer in described.answers.values()]
+    return [example for example in found if isinstance(example, BaseModel)]
+
+
+def with_short_names(document: Schema) -> Schema:
+    """Rename `chat__models__changes__Change__Type` to `ChangeType`: pydantic has names for modules."""
+    short: Schema = json.loads(LONG_NAME.sub(r"\1\2", json.dumps(document)))
+    return short
+
+
+LONG_NAME = re.compile(r"chat__models__\w+?__([A-Z][A-Za-z]*)__([A-Z][A-Za-z]*)")

@@ -14,11 +14,14 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from chat.api import examples
 from chat.api.authentication import IsSender, SenderSignature, address_of, body_of
 from chat.api.base import JSONView
 from chat.api.bodies import ROOM, SMALL
+from chat.api.described import Answer, Described, Tag
 from chat.api.serializers import outcome_out
 from chat.events.ingest import Result, ingest
+from chat.events.payloads import EVENTS
 from chat.lengths import declared_length, is_chunked, read_up_to
 from chat.metrics import DELIVERIES, EVENT_LAG, SIGNATURES_REFUSED
 from chat.models import Delivery
@@ -33,7 +36,7 @@ from chat.refusals import (
     UnsupportedMediaType,
     refusal_for,
 )
-from chat.signatures import FAULTS, NO_HEADERS, kept_id
+from chat.signatures import FAULTS, NO_HEADERS, Hub, Standard, kept_id
 
 
 class RawBody(BaseParser):
@@ -78,8 +81,43 @@ class WebhookRequest(Request):
         return self._request.content_type or ""
 
 
+OUTCOMES = {
+    200: Answer(
+        examples.DUPLICATE, description="A closing applied, or a duplicate of what is stored"
+    ),
+    201: Answer(examples.APPLIED, description="A conversation or a message applied"),
+}
+
+
 class Webhook(JSONView):
-    """Deliver one event. The answer does not depend on Accept, Authorization or cookies."""
+    """Deliver one event. Deliver at least once, in any order. A 2xx follows a durable commit.
+
+    The code of a problem says what is wrong. The answer does not depend on Accept, Authorization or
+    cookies.
+    """
+
+    described = Described(
+        "deliverEvent",
+        Tag.EVENTS,
+        OUTCOMES,
+        codes=(
+            "bad_request",
+            "invalid_signature",
+            "forbidden",
+            "invalid_json",
+            "invalid_event",
+            "conversation_closed",
+            "conversation_not_found",
+            "id_conflict",
+            "length_required",
+            "body_too_large",
+            "unsupported_media_type",
+            "too_many_bodies",
+        ),
+        headers=(*Standard.NAMES, Hub.NAME),
+        body=dict(EVENTS),
+        has_slash=True,
+    )
 
     authentication_classes = [SenderSignature]
     permission_classes = [IsSender]

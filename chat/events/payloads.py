@@ -155,11 +155,24 @@ def content_member(value: object) -> str:
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
+# For the JSON schemas, whose patterns have no flags. That of timestamps lets 30 February pass.
+TIMESTAMP_PATTERN = (
+    "^(?:19[7-9][0-9]|2[0-9]{3})-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    "T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}(?:\\.[0-9]{1,9})?"
+    "(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?$"
+)
+ID_PATTERN = f"^{ID.pattern.replace('a-f', 'a-fA-F')}$"
+
 Id = Annotated[
     UUID,
     BeforeValidator(id_member),
     WithJsonSchema(
-        {"type": "string", "format": "uuid", "description": "8-4-4-4-12, in either case."}
+        {
+            "type": "string",
+            "format": "uuid",
+            "pattern": ID_PATTERN,
+            "description": "8-4-4-4-12, in either case.",
+        }
     ),
 ]
 Timestamp = Annotated[
@@ -168,12 +181,24 @@ Timestamp = Annotated[
     WithJsonSchema(
         {
             "type": "string",
+            "pattern": TIMESTAMP_PATTERN,
             "description": "YYYY-MM-DDThh:mm:ss with up to nine decimals and an optional Z or ±hh:mm; "
             "without one, in the sender's zone that this service is set to. Years 1970 to 2999.",
         }
     ),
 ]
-Content = Annotated[str, BeforeValidator(content_member)]
+Content = Annotated[
+    str,
+    BeforeValidator(content_member),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "pattern": "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$",
+            "description": "Not blank, without NUL, and without a lone surrogate.",
+        }
+    ),
+]
 
 
 # Events
