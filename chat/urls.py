@@ -14,7 +14,18 @@ from chat.api.docs import OpenAPI
 from chat.api.exports import MessageExport
 from chat.api.webhook import Webhook
 from chat.problems import nothing_here
-from chat.views import account, after_closing, deliveries, docs, inbox, page, seen, stats, status
+from chat.views import (
+    account,
+    after_closing,
+    deliveries,
+    docs,
+    inbox,
+    list_csv,
+    page,
+    seen,
+    stats,
+    status,
+)
 
 View = Callable[..., HttpResponseBase]
 
@@ -72,6 +83,7 @@ urlpatterns = [
     *api("readyz", probes.Readyz.as_view()),
     *ui("ui", inbox.inbox, "inbox"),
     *ui("ui/search", inbox.search, "search"),
+    *ui("ui/list.csv", list_csv.list_csv, "list-csv"),
     *ui("ui/fragments/list", inbox.list_rows, "list-rows"),
     *ui("ui/fragments/thread/<str:id>", inbox.thread_messages, "thread-messages"),
     *ui("ui/fragments/message/<str:id>", inbox.message_text, "message-text"),

@@ -440,7 +440,7 @@ NOBODY = ["'none'"]
 # Only files of this host, and no inline script or style.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "manifest-src 'self'; media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     f"frame-ancestors {' '.join(FRAME_ANCESTORS or NOBODY)}"
 )
 # Swagger UI writes styles into its elements.
@@ -455,7 +455,10 @@ CORS_ALLOW_HEADERS = ["authorization", "if-none-match", "x-request-id"]
 CORS_EXPOSE_HEADERS = ["ETag", "Link", "Retry-After", "X-Request-Id"]
 
 # XML too says its encoding.
-WHITENOISE_MIMETYPES = {".svg": "image/svg+xml; charset=utf-8"}
+WHITENOISE_MIMETYPES = {
+    ".svg": "image/svg+xml; charset=utf-8",
+    ".webmanifest": "application/manifest+json",
+}
 STATIC_URL = "static/"
 # Swagger UI, for /docs.
 SWAGGER_UI = Path(drf_spectacular_sidecar.__file__).parent / "static/drf_spectacular_sidecar"

@@ -109,3 +109,58 @@ def test_back_on_a_phone_leads_to_the_same_place(page, start):
     page.go_back()
     expect(page.locator("#thread")).to_be_hidden()
     is_at(page, 70, 3000)
+
+
+# Threads
+
+
+FIRST_IN_VIEW = """() => {
+    const scroller = document.getElementById("thread-scroll");
+    const edge = scroller.getBoundingClientRect().top;
+    const isInView = li => li.getBoundingClientRect().bottom > edge;
+    const first = [...scroller.querySelectorAll(".message")].find(isInView);
+    return [first.id, Math.round(first.getBoundingClientRect().top - edge)];
+}"""
+
+
+@pytest.fixture
+def talk(start, deliver):
+    start(2)
+    for n in range(130):
+        at = (START + timedelta(minutes=n)).isoformat()
+        deliver(make_event("NEW_MESSAGE", id=id_of(100 + n), at=at, conversation_id=id_of(0)))
+
+
+def is_in_thread(page, place):
+    page.wait_for_function(
+        f"([id, top]) => {{ const [now, at] = ({FIRST_IN_VIEW})(); return now === id && Math.abs(at - top) <= 2; }}",
+        arg=place,
+    )
+
+
+def test_back_to_a_thread_leads_to_the_same_message(page, talk):
+    page.goto(f"/ui/{id_of(0)}/")
+    scroller = page.locator("#thread-scroll")
+    scroller.evaluate("element => element.scrollTo(0, 0)")
+    expect(page.locator(".message")).to_have_count(100)
+    scroller.evaluate("element => element.scrollTo(0, 900)")
+    place = page.evaluate(FIRST_IN_VIEW)
+    page.locator(f"#row-{id_of(1)} .row").click()
+    expect(page.locator(".no-messages")).to_be_visible()
+    page.go_back()
+    is_in_thread(page, place)
+    page.reload()
+    is_in_thread(page, place)
+    page.get_by_role("link", name="Deliveries").first.click()
+    page.go_back()
+    is_in_thread(page, place)
+    assert re.fullmatch(r"[-\d.,\[\]]+", page.evaluate("sessionStorage['realmate.thread-places']"))
+
+
+def test_back_to_a_thread_that_was_left_at_its_end_leads_to_its_end(page, talk):
+    page.goto(f"/ui/{id_of(0)}/")
+    page.locator(f"#row-{id_of(1)} .row").click()
+    expect(page.locator(".no-messages")).to_be_visible()
+    page.go_back()
+    expect(page.locator(f"#message-{id_of(229)}")).to_be_in_viewport()
+    expect(page.locator(".message")).to_have_count(50)

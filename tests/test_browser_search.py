@@ -115,3 +115,19 @@ def test_the_hit_that_is_open_is_marked_and_the_keys_go_on_from_it(page, post):
         "href", re.compile("message=00000000-0000-4000-8000-000000000000")
     )
     expect(marked).to_have_count(1)
+
+
+def test_after_a_search_the_first_hit_has_the_focus_and_the_number_is_read_out(page, start, say):
+    start(1)
+    say(0, "O pagamento caiu")
+    say(0, "O pagamento voltou")
+    page.goto("/ui/")
+    search(page, "pag")
+    expect(page.locator("#list .row").first).to_be_focused()
+    expect(page.locator("#announcer")).to_have_text("2 hits")
+
+
+def test_after_a_search_without_hits_that_is_read_out(page, start):
+    page.goto("/ui/")
+    search(page, "pag")
+    expect(page.locator("#announcer")).to_contain_text("No message has these words.")

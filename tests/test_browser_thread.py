@@ -652,6 +652,8 @@ def test_print_has_all_messages_and_nothing_else(page, say):
     assert {each.get_attribute("class") for each in seen.all()} == {"message-link"}
     expect(page.locator("h1")).to_have_text(C)
     expect(page.locator(".day")).to_have_text(["Friday, February 21, 2025"])
+    page.emulate_media(media="screen")
+    expect(page.get_by_role("button", name="Print")).to_be_visible()
 
 
 def test_paper_says_when_it_has_not_all_messages(page, say):
@@ -725,7 +727,13 @@ def test_the_focus_is_seen_wherever_it_is(browse, everything):
         )
         kinds.add(kind)
         assert (outline, opacity) == ("solid", "1"), kind
-    assert {"back", "thread-scroll", "message-menu-button", "message-link", "more-link"} <= kinds
+    assert {"back", "thread-scroll", "message-link", "more-link"} <= kinds
+    bubble(page, 60).locator(".message-link").focus()
+    page.keyboard.press("ArrowRight")
+    menu = bubble(page, 60).locator(".message-menu-button")
+    expect(menu).to_be_focused()
+    expect(menu).to_have_css("outline-style", "solid")
+    expect(menu).to_have_css("opacity", "1")
 
 
 @pytest.mark.parametrize("width", [1000, 320])

@@ -25,6 +25,7 @@ LONG = [
 ]
 STREAMED = LONG[1:]
 STATISTICS = ["/stats", "/ui/stats"]
+TABLE = "/ui/list.csv"  # of all conversations, however few
 EVERY_SECOND = """
     WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 2000000000)
     SELECT COUNT(*) FROM counted
@@ -67,7 +68,7 @@ def assert_all_turns_are_free():
             turns.enter_context(heavy.turn_to_read())
 
 
-@pytest.mark.parametrize("path", LONG + STATISTICS)
+@pytest.mark.parametrize("path", [*LONG, *STATISTICS, TABLE])
 def test_one_more_is_told_to_come_back(client, thread, no_turn_left, path):
     answer = client.get(path)
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
@@ -117,7 +118,7 @@ def test_a_closed_answer_gives_its_turn_back_while_it_is_still_held(thread):
     assert_all_turns_are_free()
 
 
-@pytest.mark.parametrize("path", [*LONG, *STATISTICS])
+@pytest.mark.parametrize("path", [*LONG, *STATISTICS, TABLE])
 def test_the_turn_is_free_after_the_answer(client, thread, path):
     for _ in range(2 * heavy.READS_AT_ONCE):
         answer = client.get(path)

@@ -30,9 +30,6 @@ def weeks_ago(*weeks, later=5 * MINUTE):
     return [week * WEEK - later for week in weeks]
 
 
-@pytest.mark.parametrize(
-    ("weeks", "is_unusual"), [([1, 2, 3], True), ([2, 3, 4], True), ([1, 2], False), ([], False)]
-)
 def test_a_long_silence_is_not_compared_with_itself(came):
     came()
     assert look(NOW + 90 * WEEK) is None
@@ -40,6 +37,9 @@ def test_a_long_silence_is_not_compared_with_itself(came):
     assert look(NOW + 90 * WEEK) == NOW
 
 
+@pytest.mark.parametrize(
+    ("weeks", "is_unusual"), [([1, 2, 3], True), ([2, 3, 4], True), ([1, 2], False), ([], False)]
+)
 def test_a_silence_is_unusual_if_something_came_in_three_of_four_weeks(came, weeks, is_unusual):
     came(*weeks_ago(*weeks))
     assert look(NOW + 40 * MINUTE) == (NOW if is_unusual else None)

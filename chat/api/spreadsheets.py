@@ -8,8 +8,9 @@ from typing import IO
 from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
-from chat.api.transcripts import COLUMNS, CONTROL, utc
+from chat.api.transcripts import COLUMNS, CONTROL
 from chat.models import Conversation, Message
+from chat.tables import utc
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # Excel's limits. It counts a sign outside the Basic Multilingual Plane as two characters.

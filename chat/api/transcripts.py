@@ -1,19 +1,12 @@
 """A conversation as a file: text for people, CSV for spreadsheets."""
 
-import csv
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from io import StringIO
 
 from chat.models import Conversation, Message
+from chat.tables import harmless, table, utc
 
 COLUMNS = ("timestamp", "direction", "content", "id")
-BYTE_ORDER_MARK = "\ufeff"  # Excel reads UTF-8 only where it finds one
-
-# A spreadsheet runs a cell that begins with such a sign as a formula; full-width signs too (OWASP,
-# CSV injection). It may split cells at other signs than commas: Brazilian ones split at semicolons.
-FORMULA = re.compile('^[\t\r\n]|(?:^|(?<=[,;|\t\r\n]))(?="*[=+\\-@＝＋－＠])')
 # Terminals obey these.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -27,12 +20,11 @@ def text_of(conversation: Conversation) -> Iterator[str]:
 
 def csv_of(conversation: Conversation) -> Iterator[str]:
     """Yield RFC 4180 rows in chunks. Text that a spreadsheet would run as a formula gets an apostrophe."""
-    yield BYTE_ORDER_MARK + rows([COLUMNS])
-    for messages in conversation.messages.in_chunks():
-        yield rows(
-            (utc(message.timestamp), message.direction, harmless(message.content), str(message.id))
-            for message in messages
-        )
+    return table(COLUMNS, (map(row_of, messages) for messages in conversation.messages.in_chunks()))
+
+
+def row_of(message: Message) -> tuple[str, ...]:
+    return utc(message.timestamp), message.direction, harmless(message.content), str(message.id)
 
 
 # Text
@@ -58,22 +50,3 @@ def paragraph(message: Message) -> str:
     ]
     text = "\n    ".join(lines) or "[erased]"
     return f"\n{utc(message.timestamp)} {message.direction}\n    {text}\n"
-
-
-def utc(at: datetime) -> str:
-    """Return RFC 3339 in UTC, for people: without digits of a whole second."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-# CSV
-
-
-def rows(cells: Iterator[tuple[str, ...]] | list[tuple[str, ...]]) -> str:
-    written = StringIO(newline="")
-    csv.writer(written).writerows(cells)
-    return written.getvalue()
-
-
-def harmless(text: str) -> str:
-    """Put an apostrophe before everything that a spreadsheet may take for the start of a formula."""
-    return FORMULA.sub(lambda found: f"'{found[0]}", text)

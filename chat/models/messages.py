@@ -96,6 +96,10 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """Return the newest messages of a thread."""
         return ThreadPage(*self._backwards(size))
 
+    def first_from(self, at: datetime) -> Message | None:
+        """Return the first message of a thread at this time or later."""
+        return self.filter(timestamp__gte=at).in_order().first()
+
     def page_at(self, side: Side, id: UUID | None, size: int) -> ThreadPage | None:
         """Return the page before, after or around a message. None if these messages lack the id."""
         message = self.filter(id=id).first() if id else None

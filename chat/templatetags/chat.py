@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from django import template
@@ -156,3 +156,9 @@ def left_pane_query(context: Context, lead: str = "?") -> str:
     else:
         parameters = listing_query(context.get("listing"))[1:]
     return f"{lead}{parameters}" if parameters else ""
+
+
+@register.simple_tag(takes_context=True)
+def left_pane_fields(context: Context) -> list[tuple[str, str]]:
+    """Return the same as name and value, for the hidden fields of a form."""
+    return parse_qsl(left_pane_query(context, ""))

@@ -33,6 +33,7 @@ from chat.models import (
     latest_cursor,
 )
 from chat.views.after_closing import after_closing_context
+from chat.views.day import NotADay, address_of_day
 from chat.views.heard import heard_after
 from chat.views.listing import INBOX_PAGE, Listing
 from chat.views.markup import markup
@@ -63,14 +64,20 @@ SIDE_OF_PARAMETER: dict[str, Side] = {"message": "around", "before": "before", "
 def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
     """Answer with both panes.
 
-    A bad list is a 400, an unknown conversation or message a 404. Each shows the other pane.
+    A bad list or day is a 400, an unknown conversation or message a 404. Each shows the other pane.
+    A day leads to the address of its first message.
     """
     query, conversation_id = request.GET.get("q", ""), parse_id(id)
     # Cursor and stamp first, so that a change before the other reads is told twice and never missed.
     after = latest_cursor()
     stamp, left, is_good = left_pane(request, query, conversation_id)
     conversation = Conversation.objects.find(conversation_id)
-    right, is_found = thread_pane(request, id, conversation)
+    try:
+        if conversation and (address := address_of_day(request, conversation)):
+            return redirect(address)
+        right, is_found = thread_pane(request, id, conversation)
+    except NotADay:
+        right, is_good = {"selected": conversation, "is_bad_day": True}, False
     context = {"query": query, "section": "inbox", "after": after, "stamp": stamp} | left | right
     if not id and context.get("waiting_count"):
         context["longest_waiting"] = Conversation.objects.longest_waiting()

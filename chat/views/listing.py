@@ -1,7 +1,7 @@
 """The list of conversations, as its address names it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -14,6 +14,7 @@ from chat.database.keyset import Ordering, Page, page_of, rows_of
 from chat.models import Conversation, ConversationQuerySet, Filter, Sort, ordering_of
 
 INBOX_PAGE = 50
+CHUNK = 200  # rows per query of `in_chunks`
 NOBODY = UUID(int=0)
 # The columns of which one changes whenever a row would look different, and all rows as one text.
 STAMPED = "id", "revision", "wrote_after_closing_count", "dealt_with_at"
@@ -52,6 +53,16 @@ class Listing:
 
     def page(self, size: int = INBOX_PAGE) -> Page[Conversation]:
         return page_of(self.conversations, self.ordering, size=size, cursor=self.cursor)
+
+    def in_chunks(self) -> Iterator[list[Conversation]]:
+        """Yield all rows in order, each chunk from a query of its own, from the cursor on."""
+        following = self
+        while True:
+            page = following.page(CHUNK)
+            yield page.rows
+            if not page.next:
+                return
+            following = replace(following, cursor=page.next)
 
     def stamp(self, size: int, conversation_id: UUID | None) -> str:
         """Return a hash that changes exactly when these rows or the conversation would look different.

@@ -6,6 +6,8 @@ const BUTTONS = "[data-copy], [data-copy-message], [data-copy-link]";
 export function showCopyButtons(root) {
   if (!navigator.clipboard) return;
   for (const part of root.querySelectorAll(`.message-menu, ${BUTTONS}`)) part.hidden = false;
+  // One stop of Tab a message: keyboard.js leads from its link to its menu.
+  for (const button of root.querySelectorAll(".message-menu-button")) button.tabIndex = -1;
 }
 
 // The text as it is stored. The text on the page lacks its marks, and may be cut.

@@ -5,10 +5,21 @@ import "./frame.js";
 import "./keyboard.js";
 import { focusRow, isFull, lengthenList, markSelected, openList } from "./list.js";
 import { offerMark } from "./marking.js";
-import { goOn, isReturning, keepPlace, knowList, returnToPlace } from "./place.js";
+import {
+  goOn,
+  goOnInThread,
+  hasComeBack,
+  isReturning,
+  keepPlace,
+  keepThreadPlace,
+  knowList,
+  knowThread,
+  returnToPlace,
+} from "./place.js";
 import { pollAfresh, showRead, startPolling } from "./poll.js";
 import { conversation, openThread } from "./thread.js";
 import { localise } from "./times.js";
+import { counted } from "./words.js";
 
 let shown; // the conversation
 let last; // the row before "load more"
@@ -25,6 +36,7 @@ const showFilter = () =>
 function openPane() {
   openThread();
   shown = conversation();
+  knowThread();
   markSelected(shown);
   offerMark();
   get("thread-scroll")?.addEventListener("scrollend", showRead);
@@ -51,8 +63,19 @@ const opened = {
     markSelected(shown);
     pollAfresh();
     goOn();
+    document.dispatchEvent(new Event("rows-added"));
   },
+  "edge-older": goOnInThread,
 };
+
+// A search was made: the first hit has the focus, and the number of hits is read out.
+function tellHits() {
+  if (shown || hasComeBack() || !new URL(location).searchParams.get("q")) return;
+  const hits = get("hits");
+  hits?.querySelector(".row").focus({ preventScroll: true });
+  const hint = document.querySelector("#list > .hint:not([role])");
+  get("announcer").textContent = hits ? counted(hits, Number(hits.dataset.count)) : (hint?.textContent ?? "");
+}
 
 // "Read more" had the focus, and is gone.
 function focusText(text) {
@@ -127,8 +150,10 @@ main.addEventListener("htmx:beforeRequest", (event) => {
 });
 
 // Before another list or, on a phone, a thread takes its place, and before the page goes.
-main.addEventListener("htmx:beforeSwap", keepPlace);
-addEventListener("pagehide", keepPlace);
+for (const keep of [keepPlace, keepThreadPlace]) {
+  main.addEventListener("htmx:beforeSwap", keep);
+  addEventListener("pagehide", keep);
+}
 
 openList();
 knowList();
@@ -138,3 +163,4 @@ showRead();
 startPolling();
 // Not before htmx knows the links, which it is told by the same event.
 addEventListener("DOMContentLoaded", returnToPlace);
+addEventListener("DOMContentLoaded", tellHits);

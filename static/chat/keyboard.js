@@ -1,5 +1,7 @@
-// Alt+J and Alt+K walk the list, Esc goes back; single keys can be turned off (WCAG 2.1.4).
+// Alt+J and Alt+K walk the list, arrows move in it and in a message, Esc goes back; single keys can be
+// turned off (WCAG 2.1.4).
 
+import { rowBeside } from "./list.js";
 import { leaveUnread, openNextUnread } from "./marking.js";
 import { keep, read } from "./storage.js";
 
@@ -14,12 +16,51 @@ const openHelp = document.getElementById("open-help");
 openHelp.hidden = false;
 openHelp.addEventListener("click", () => help.showModal());
 
+let afterMoreRows = null;
+document.addEventListener("rows-added", () => {
+  const act = afterMoreRows;
+  afterMoreRows = null;
+  act?.();
+});
+document.addEventListener("click", ({ isTrusted }) => {
+  if (isTrusted) afterMoreRows = null;
+});
+
 function walk(step) {
-  const links = [...document.querySelectorAll("#list .row")];
-  const current = links.findIndex((link) => link.hasAttribute("aria-current"));
-  const next = current < 0 ? links.at(step > 0 ? 0 : -1) : links[current + step];
-  next?.click();
-  next?.scrollIntoView({ block: "nearest" });
+  const row = rowBeside(step);
+  if (row) {
+    row.click();
+    row.scrollIntoView({ block: "nearest" });
+  } else if (step > 0) loadMoreAnd(() => walk(step));
+}
+
+function loadMoreAnd(act) {
+  const more = document.querySelector("#more a");
+  if (!more) return;
+  afterMoreRows = act;
+  more.click();
+}
+
+// Within the list, and between a message's link and its menu, of which Tab reaches only the link.
+const groups = [
+  {
+    of: () => document.getElementById("list"),
+    stops: ".row, .more-link",
+    steps: { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity },
+  },
+  {
+    of: (target) => target.closest(".message-meta"),
+    stops: ".message-link, .message-menu:not([hidden]) > .message-menu-button",
+    steps: { ArrowRight: 1, ArrowLeft: -1 },
+  },
+];
+
+function moveFrom(target, key) {
+  const group = groups.find(({ stops, steps }) => key in steps && target.matches(stops));
+  const stops = [...(group?.of(target)?.querySelectorAll(group.stops) ?? [])];
+  if (!stops.includes(target)) return null;
+  const wanted = stops.indexOf(target) + group.steps[key];
+  return () => stops[Math.min(Math.max(wanted, 0), stops.length - 1)].focus();
 }
 
 function goBack() {
@@ -40,7 +81,7 @@ document.addEventListener("keydown", (event) => {
   let act;
   if (event.altKey) act = altKeys[event.code];
   else if (event.key === "Escape") act = isWriting ? () => event.target.blur() : goBack;
-  else if (!isWriting && singleKeys.checked) act = plainKeys[event.key];
+  else if (!isWriting) act = moveFrom(event.target, event.key) ?? (singleKeys.checked && plainKeys[event.key]);
   if (!act) return;
   event.preventDefault();
   act();

@@ -4,14 +4,27 @@ import { dayOf, localise } from "./times.js";
 
 const TOGETHER_US = 60_000_000;
 
-export function layOut(list) {
-  let above = null;
-  for (const message of list.querySelectorAll(".message")) {
-    const isNewDay = above === null || dayOf(dateOf(above)) !== dayOf(dateOf(message));
-    separate(message, isNewDay);
-    message.classList.toggle("message--joined", !isNewDay && areTogether(above, message));
-    above = message;
-  }
+// These messages, and those right below them: the others look as before.
+export function layOut(messages) {
+  const changed = new Set(messages.flatMap((message) => [message, messageBelow(message)]));
+  changed.delete(null);
+  changed.forEach(place);
+}
+
+export const messageAbove = (element) => messageBeside(element, "previousElementSibling");
+const messageBelow = (element) => messageBeside(element, "nextElementSibling");
+
+function messageBeside(element, side) {
+  let other = element[side];
+  while (other && !other.matches(".message")) other = other[side];
+  return other;
+}
+
+function place(message) {
+  const above = messageAbove(message);
+  const isNewDay = above === null || dayOf(dateOf(above)) !== dayOf(dateOf(message));
+  separate(message, isNewDay);
+  message.classList.toggle("message--joined", !isNewDay && areTogether(above, message));
 }
 
 const dateOf = (message) => new Date(message.dataset.at);

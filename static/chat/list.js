@@ -15,6 +15,10 @@ let waiting = null;
 let isOrderWanted = false; // of the next list, by a reader who is at it
 const updated = new Set();
 
+// Where the open conversation's row is in the list, or was when it left; none is -1.
+let place = -1;
+let marked; // the open conversation
+
 // Enlarged, the whole pane scrolls: inbox.css decides.
 const isEnlarged = () => getComputedStyle(get("list-scroll")).overflowY === "visible";
 export const listScroller = () => get(isEnlarged() ? "list-pane" : "list-scroll");
@@ -94,6 +98,7 @@ function putInOrder() {
 
 // No more rows than it takes, and the focus stays where it is.
 function moveRows({ rows, more }) {
+  notePlace();
   const list = get("rows");
   const focused = document.activeElement;
   const row = focused.closest(".row-item");
@@ -121,6 +126,7 @@ const putInOrderIfNobodyIsAtIt = () => isFrozen() || putInOrder();
 
 // Again for each list that htmx brings: what waited was for the one before.
 export function openList() {
+  place = -1;
   for (const event of ["pointerleave", "focusout", "scroll"]) {
     for (const part of [get("list-pane"), get("list-scroll"), get("updated")]) {
       part.addEventListener(event, () => setTimeout(putInOrderIfNobodyIsAtIt));
@@ -156,6 +162,27 @@ export function markSelected(id) {
       link.setAttribute("aria-current", "page");
     } else link.removeAttribute("aria-current");
   }
+  if (id !== marked) place = -1;
+  marked = id;
+  notePlace();
+}
+
+const rowLinks = () => [...document.querySelectorAll("#list .row")];
+const isMarked = (link) => link.hasAttribute("aria-current");
+
+function notePlace() {
+  const current = rowLinks().findIndex(isMarked);
+  if (current >= 0) place = current;
+}
+
+// The row above (-1) or below (1) the open conversation, also when that has left the list: what stands
+// in its place is the one below. None beyond the ends.
+export function rowBeside(step) {
+  const links = rowLinks();
+  const current = links.findIndex(isMarked);
+  if (current >= 0) return links[current + step];
+  if (place < 0) return links.at(step > 0 ? 0 : -1);
+  return links[step > 0 ? place : place - 1];
 }
 
 export function focusRow(id) {

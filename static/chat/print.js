@@ -3,7 +3,7 @@
 import { layOut } from "./layout.js";
 import { localise } from "./times.js";
 
-layOut(document.querySelector(".messages"));
+layOut([...document.querySelectorAll(".messages .message")]);
 localise();
 const button = document.getElementById("print");
 button.hidden = false;

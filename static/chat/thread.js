@@ -1,13 +1,15 @@
 // The open thread: where it is scrolled to, what arrives in it, and older messages that move nothing.
 
 import { showCopyButtons } from "./copy.js";
-import { layOut } from "./layout.js";
+import { layOut, messageAbove } from "./layout.js";
 import { localise } from "./times.js";
 import { unreadOf } from "./unread.js";
 import { counted } from "./words.js";
 
 const NEAR_THE_END_PX = 100;
 const MOST_READ_OUT = 3;
+// From the edge of what is in view: the next page comes before the reader is there.
+const PREFETCH_MARGIN = "600px 0px";
 
 const get = (id) => document.getElementById(id);
 let missed = 0;
@@ -34,11 +36,15 @@ function goToEnd() {
 }
 
 export function openThread() {
+  wasClosed = isClosed();
   if (!get("messages")) return;
   const scroller = get("thread-scroll");
   missed = 0;
   skipped = [];
-  dress();
+  layOut([...get("messages").querySelectorAll(".message")]);
+  localise(get("thread-pane"));
+  showCopyButtons(get("thread-pane"));
+  watchEdges();
   showWhereNewBegin();
   const highlighted = document.querySelector(".message--highlighted");
   if (highlighted) highlighted.scrollIntoView({ block: "center" });
@@ -71,17 +77,52 @@ function noteScroll() {
   if (follows) hidePill();
 }
 
-function dress() {
-  layOut(get("messages"));
-  localise(get("thread-pane"));
-  showCopyButtons(get("thread-pane"));
+// Only what is new: the work grows with a page, and not with what is loaded.
+function dress(elements) {
+  layOut(elements.filter((element) => element.matches(".message")));
+  for (const element of elements) {
+    localise(element);
+    showCopyButtons(element);
+  }
+}
+
+// By halves: they stand below one another.
+function messageInView(scroller) {
+  const { top } = scroller.getBoundingClientRect();
+  const messages = scroller.getElementsByClassName("message");
+  let [first, end] = [0, messages.length];
+  while (first < end) {
+    const middle = (first + end) >> 1;
+    if (messages[middle].getBoundingClientRect().bottom > top) end = middle;
+    else first = middle + 1;
+  }
+  return messages[first];
+}
+
+// The first message in view as its arrival number, and its distance from the top. None at the end.
+export function placeInThread() {
+  const scroller = get("thread-scroll");
+  const message = scroller && !follows ? messageInView(scroller) : null;
+  if (!message?.dataset.arrival) return null;
+  return [Number(message.dataset.arrival), Math.round(distanceFromTop(message))];
+}
+
+const distanceFromTop = (message) =>
+  message.getBoundingClientRect().top - get("thread-scroll").getBoundingClientRect().top;
+
+// Says whether the message is loaded.
+export function goToMessage(arrival, distance) {
+  const message = document.querySelector(`#messages [data-arrival="${arrival}"]`);
+  if (!message) return false;
+  get("thread-scroll").scrollTop += distanceFromTop(message) - distance;
+  noteScroll();
+  return true;
 }
 
 // The first message in view, to stay where it is whatever changes above it.
 function firstInView() {
   const scroller = get("thread-scroll");
-  const { top } = scroller.getBoundingClientRect();
-  const message = [...scroller.querySelectorAll(".message")].find((each) => each.getBoundingClientRect().bottom > top);
+  const message = messageInView(scroller);
   const before = message?.getBoundingClientRect().top;
   const restore = () => {
     if (message) scroller.scrollTop += message.getBoundingClientRect().top - before;
@@ -121,7 +162,7 @@ export function takeNews(messages) {
 function add(messages) {
   const place = firstInView();
   const shown = [...messages].filter(({ id }) => !get(id)).filter(insert);
-  dress();
+  dress(shown);
   place.restore();
   return shown;
 }
@@ -129,8 +170,8 @@ function add(messages) {
 // At its own time. Says whether it has a place among the loaded messages.
 function insert(message) {
   const list = get("messages");
-  const others = [...list.querySelectorAll(".message")];
-  const above = others.findLast((other) => isBefore(other.dataset, message.dataset));
+  let above = messageAbove({ previousElementSibling: list.lastElementChild });
+  while (above && !isBefore(above.dataset, message.dataset)) above = messageAbove(above);
   if (!above && list.querySelector(".edge--older")) {
     skipped.push(message);
     return false;
@@ -148,6 +189,15 @@ function readOut(messages) {
   announcer.textContent =
     messages.length > MOST_READ_OUT ? counted(announcer, messages.length) : messages.map(spoken).join("\n");
 }
+
+// Its closing is read out once, after the messages that came with it.
+let wasClosed = false;
+const isClosed = () => get("closed-banner")?.hidden === false;
+
+document.addEventListener("htmx:oobAfterSwap", () => {
+  if (isClosed() && !wasClosed) queueMicrotask(() => get("announcer").append("\n", get("closed-banner").textContent));
+  wasClosed = isClosed();
+});
 
 const spoken = (message) =>
   ["visually-hidden", "message-text"].map((name) => message.querySelector(`.${name}`).textContent).join(" ");
@@ -195,19 +245,42 @@ const isEdge = ({ detail }) => Boolean(detail.target.matches?.(".edge"));
 
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (!isEdge(event)) return;
+  const edge = event.detail.target;
   anchor = firstInView();
-  anchor.hadFocus = event.detail.target.contains(document.activeElement);
+  anchor.hadFocus = edge.contains(document.activeElement);
+  anchor.above = edge.previousElementSibling;
+  anchor.below = edge.nextElementSibling;
 });
 document.addEventListener("htmx:afterSwap", (event) => {
   if (!isEdge(event) || anchor === null || !get("messages")) return;
-  const { restore, hadFocus } = anchor;
+  const { restore, hadFocus, above, below } = anchor;
   anchor = null;
-  dress();
+  dress(between(above, below));
+  watchEdges();
   restore();
   add(skipped.splice(0));
   if (hadFocus) get("thread-scroll").focus({ preventScroll: true });
   if (endsEarly() && !document.querySelector(".edge--newer")) follow();
 });
+
+function between(above, below) {
+  const elements = [];
+  let element = above ? above.nextElementSibling : get("messages").firstElementChild;
+  for (; element && element !== below; element = element.nextElementSibling) elements.push(element);
+  return elements;
+}
+
+// htmx's own trigger knows no margin. A page that has failed is asked for again by a click, or in view.
+let edges = null;
+function watchEdges() {
+  edges?.disconnect();
+  edges = new IntersectionObserver(askForNear, { root: get("thread-scroll"), rootMargin: PREFETCH_MARGIN });
+  for (const link of get("messages").querySelectorAll(":scope > .edge a")) edges.observe(link);
+}
+
+function askForNear(entries) {
+  for (const { target, isIntersecting } of entries) if (isIntersecting) htmx.trigger(target, "near");
+}
 
 // The end is reached: from now on the page shows what arrives, beginning with what it may have missed.
 function follow() {

@@ -9,12 +9,12 @@ from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
 from chat.api.exports import cursor_at, line_of, start_of
-from chat.api.transcripts import BYTE_ORDER_MARK, harmless, rows
 from chat.management.maintenance import MaintenanceCommand, new_private_file
 from chat.management.rehearsal import moment
 from chat.models import current_generation
 from chat.models.exports import MessageText, in_windows, settled_arrival, written_within
 from chat.refusals import BadParameters, CursorExpired
+from chat.tables import BYTE_ORDER_MARK, harmless, rows
 
 COLUMNS = (
     "timestamp",
