@@ -41,6 +41,7 @@ def test_more_rows_keep_the_selected_one_and_take_the_focus_of_the_link(page, st
     page.goto(f"/ui/{id_of(5)}/")
     row_of(page, 59).click()
     expect(page.locator(".row[aria-current]")).to_have_count(1)
+    expect(page.locator(".thread-title")).to_have_text(names(59))  # the row is marked earlier
     page.locator("#more a").press("Enter")
     expect(row_of(page, 9)).to_be_focused()
     expect(page.locator(".row[aria-current] .row-name")).to_have_text(names(59))
