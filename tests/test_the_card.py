@@ -59,7 +59,7 @@ PRODUCTION = {
     "SECURE_SSL_REDIRECT": "false",
     "DJANGO_SUPERUSER_PASSWORD": "correct horse",
 }
-HASHED = r"/static/[\w/.-]+\.[0-9a-f]{12}\.(?:css|js|svg)"
+HASHED = r"/static/[\w/.-]+\.[0-9a-f]{12}\.(?:css|js|svg|png|webmanifest)"
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +161,9 @@ def test_every_static_file_of_a_page_is_served_under_the_name_of_its_content(
 
 
 def type_of(link):
+    others = {"png": "image/png", "webmanifest": "application/manifest+json"}
+    if kind := others.get(link.rpartition(".")[2]):
+        return kind
     types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
     kind = types[link.rpartition(".")[2]]
     return f"{kind}; charset=utf-8" if kind == "image/svg+xml" else f'{kind}; charset="utf-8"'

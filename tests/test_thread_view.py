@@ -112,6 +112,63 @@ def test_a_page_asks_the_same_few_queries_however_long_its_thread(say, client):
     assert max(asked) <= 10
 
 
+# The jump to a day
+
+
+@pytest.mark.both_engines("compares days with instants")
+@pytest.mark.parametrize(
+    ("day", "number"),
+    [("2025-02-20", 0), ("2025-02-21", 0), ("2025-02-22", 1), ("2025-02-23", 2), ("1970-01-01", 0)],
+)
+def test_a_day_opens_the_thread_at_its_first_message_or_a_later_one(
+    deliver, client, settings, day, number
+):
+    """Three hours behind UTC the second message is one of the 22nd."""
+    settings.DISPLAY_TIME_ZONE = "America/Sao_Paulo"
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    for n, at in enumerate(
+        ["2025-02-21T10:00:00Z", "2025-02-23T02:59:59Z", "2025-02-23T03:00:00Z"]
+    ):
+        deliver(make_event("NEW_MESSAGE", id=id_of(n), at=at))
+    answer = client.get(f"/ui/{C}/?filter=open&date={day}&before={id_of(2)}")
+    assert answer.status_code == 302
+    assert answer["Location"] == f"/ui/{C}/?filter=open&message={id_of(number)}"
+
+
+def test_a_day_after_the_last_message_opens_the_thread_at_its_end(say, client):
+    say(1)
+    answer = client.get(f"/ui/{C}/?date=2999-12-31", follow=True)
+    assert numbers(answer.content.decode()) == [1]
+    assert answer.redirect_chain == [(f"/ui/{C}/?", 302)]
+
+
+@pytest.mark.parametrize(
+    "day", ["x", "21/02/2025", "2025-02-30", "1969-12-31", "3000-01-01", "%00"]
+)
+def test_a_bad_day_is_a_400_that_says_what_to_do(say, client, day):
+    say(1)
+    answer = client.get(f"/ui/{C}/?date={day}", headers={"accept-language": "en"})
+    assert answer.status_code == 400
+    assert "Give a date from 1970 on" in answer.content.decode()
+    assert 'class="row"' in answer.content.decode()
+
+
+def test_the_first_message_of_a_day_is_found_by_the_index(say):
+    say(1)
+    found = Conversation.objects.get(id=C).messages.filter(timestamp__gte=NOW).in_order()
+    if connection.vendor == "sqlite":
+        assert "message_thread" in found.explain()
+        assert "TEMP B-TREE" not in found.explain()
+
+
+def test_the_form_of_the_jump_keeps_the_list_beside_it(say, get):
+    say(1)
+    html = get(f"/ui/{C}/?filter=open&sort=oldest")
+    assert '<input type="hidden" name="filter" value="open">' in html
+    assert '<input type="hidden" name="sort" value="oldest">' in html
+    assert '<input type="date" id="jump-date" name="date"' in html
+
+
 @pytest.mark.parametrize("name", ["message", "before", "after"])
 @pytest.mark.parametrize("value", [UNKNOWN, M, "", "x", "0" * 5000, "%00"])
 def test_an_unknown_message_is_a_404_that_says_what_to_do(say, deliver, client, name, value):
