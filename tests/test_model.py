@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from chat.events.ingest import ingest
-from chat.models import Conversation, Delivery, Message, MessageWords
+from chat.models import Conversation, Dealing, Delivery, Message, MessageWords, Seen
 from tests.conftest import NOW
 
 pytestmark = pytest.mark.both_engines("random events, one model, two engines")
@@ -273,7 +273,7 @@ class Senders(RuleBasedStateMachine):
                 message.id for message in thread.in_order()
             ]
             assert served["state"] == thread.row()["state"]
-        empty(Delivery, MessageWords, Message, Conversation)
+        empty(Delivery, MessageWords, Message, Dealing, Seen, Conversation)
 
 
 def empty(*models):
