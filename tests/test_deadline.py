@@ -114,12 +114,12 @@ def test_the_wait_for_a_turn_to_hash_is_not_counted(monkeypatch):
     monkeypatch.setattr(hashing, "WAIT_SECONDS", 1.5 * SECONDS)
     with ThreadPoolExecutor(1) as others, a_request(seconds=SECONDS):
         for _ in range(hashing.HASHES_AT_ONCE):
-            assert others.submit(hashing._turns.acquire, timeout=10).result()
+            assert others.submit(hashing._turns._turns.acquire, timeout=10).result()
         session()
         with pytest.raises(TooManyLogins), hashing.turn_to_hash():
             pass
         for _ in range(hashing.HASHES_AT_ONCE):
-            hashing._turns.release()
+            hashing._turns._turns.release()
         session()
 
 
