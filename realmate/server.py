@@ -122,9 +122,8 @@ def refuse_wrong_settings() -> None:
         except ImproperlyConfigured as error:
             print(" ".join(str(error).split()), file=sys.stderr, flush=True)
             os._exit(1)
-        except Exception:  # noqa: S110 - a bug: the workers say where
-            pass
-        os._exit(0)
+        finally:  # after a bug too: the workers say where
+            os._exit(0)
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
         sys.exit(1)
 

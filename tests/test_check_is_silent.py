@@ -16,7 +16,7 @@ from chat.database.statements import execute
 from chat.events import dealing
 from chat.events.ingest import apply_again, ingest
 from chat.models import Change, Conversation, Dealing, Delivery, Message, MessageWords
-from chat.upkeep import copying, pruning, rebuilding
+from chat.upkeep import comparing, copying, pruning, rebuilding
 from chat.upkeep.erasure import erase
 from tests.conftest import NOW, id_of, make_event
 
@@ -239,7 +239,7 @@ def stored_fields(checked):
         (
             Conversation,
             Conversation.objects.filter(pk__in=checked),
-            {"id", *rebuilding.UNTOLD_FIELDS},
+            {"id", *comparing.UNTOLD_FIELDS},
         ),
         (Message, Message.objects.filter(conversation__in=checked), set()),
         (Change, Change.objects.filter(conversation_id__in=checked), {"id", "position"}),

@@ -90,7 +90,7 @@ def test_a_bad_filter_is_a_400_with_the_error_in_the_form(told, client, paramete
 
 
 def test_the_addresses_keep_the_filters(told, client, monkeypatch):
-    monkeypatch.setattr("chat.views.inbox.SEARCH_PAGE", 1)
+    monkeypatch.setattr("chat.views.searching.SEARCH_PAGE", 1)
     page = client.get("/ui/search/", {"q": "boleto", "direction": "SENT", "from": "2025-02-01"})
     text = page.content.decode()
     assert "?message=" in text

@@ -4,6 +4,7 @@ REST framework counts in Django's cache, which is each process's own memory. So 
 processes lets through up to four times the number.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from django.conf import settings
@@ -14,7 +15,7 @@ from chat.logins import client_address
 from chat.models import Token
 
 
-class ReadsAMinute(SimpleRateThrottle):
+class ReadsAMinute(ABC, SimpleRateThrottle):
     """The throttle of a setting. 0 turns it off."""
 
     setting: str
@@ -24,12 +25,12 @@ class ReadsAMinute(SimpleRateThrottle):
         return f"{most}/min" if most else None
 
     def get_cache_key(self, request: Request, view: Any) -> str | None:
-        """Return None for a reader whom this throttle does not count."""
         reader = self.reader(request)
         return None if reader is None else f"{self.setting}:{reader}"
 
+    @abstractmethod
     def reader(self, request: Request) -> Any:
-        raise NotImplementedError
+        """Return what tells the counted reader from others, or None for one who is not counted."""
 
 
 class ByToken(ReadsAMinute):

@@ -1,7 +1,6 @@
 """The log of deliveries, and the button that applies a delivery again."""
 
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from django import forms
 from django.contrib import messages
@@ -15,11 +14,11 @@ from django.views.decorators.cache import never_cache
 
 from chat.database.keyset import BadCursor, Page, decoded, page_of
 from chat.events import ingest
-from chat.events.payloads import parse_id
 from chat.models import SHOWN_OF_BODY, Delivery
 from chat.problems import request_id
 from chat.refusals import OF_EVENTS, reason_of
 from chat.views.bodies import readable
+from chat.views.fields import ConversationField, choice_field
 from chat.views.page import nothing_here, page
 
 if TYPE_CHECKING:
@@ -27,52 +26,18 @@ if TYPE_CHECKING:
 
 NEWEST_FIRST = ("-id",)
 DELIVERIES_PAGE = 50
-# Django's own messages repeat the value of the request.
-NOT_LISTED = {"invalid_choice": _("Choose one from the list.")}
-
-
-def any_or(choices: Any) -> list[tuple[str, Any]]:
-    return [("", _("Any")), *choices]
 
 
 class DeliveriesForm(forms.Form):
     """The filters and the cursor of the log. Validation needs no database."""
 
-    outcome = forms.ChoiceField(
-        label=_("Outcome"),
-        required=False,
-        choices=any_or(Delivery.Outcome.choices),
-        error_messages=NOT_LISTED,
-    )
-    code = forms.ChoiceField(
-        label=_("Reason"),
-        required=False,
-        choices=any_or((refusal.code, refusal.reason) for refusal in OF_EVENTS),
-        error_messages=NOT_LISTED,
-    )
-    type = forms.ChoiceField(
-        label=_("Type"),
-        required=False,
-        choices=any_or(Delivery.Type.choices),
-        error_messages=NOT_LISTED,
-    )
-    conversation = forms.CharField(
-        label=_("Conversation"),
-        required=False,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
+    outcome = choice_field(_("Outcome"), Delivery.Outcome.choices)
+    code = choice_field(_("Reason"), [(refusal.code, refusal.reason) for refusal in OF_EVENTS])
+    type = choice_field(_("Type"), Delivery.Type.choices)
+    conversation = ConversationField(label=_("Conversation"), required=False)
     cursor = forms.CharField(required=False, widget=forms.HiddenInput)
 
     FILTERS = ("outcome", "code", "type", "conversation")
-
-    def clean_conversation(self) -> UUID | None:
-        given = self.cleaned_data["conversation"]
-        id = parse_id(given)
-        if given and id is None:
-            raise forms.ValidationError(
-                _("Give the whole id, in the form 8-4-4-4-12."), code="invalid_id"
-            )
-        return id
 
     def clean_cursor(self) -> str:
         cursor: str = self.cleaned_data["cursor"]

@@ -1,32 +1,25 @@
 """The inbox with its thread, the fragments of both, and the poll that keeps them live."""
 
-import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import override
 from django.views.decorators.cache import never_cache
 
-from chat.database.keyset import BadCursor
 from chat.events.payloads import parse_id
-from chat.folding import expression_of, has_signs, has_words, terms_of
 from chat.heavy import streamed
 from chat.models import (
     Conversation,
     Delivery,
     Filter,
     Message,
-    MessageWords,
     Side,
     Sort,
     ThreadPage,
@@ -38,14 +31,12 @@ from chat.views.heard import heard_after
 from chat.views.listing import INBOX_PAGE, Listing
 from chat.views.markup import markup
 from chat.views.page import number, page
-from chat.views.searching import SearchForm
+from chat.views.searching import address_of, search_context
 from chat.views.seen import seen_context, seen_of
 from chat.views.silence import silent_since
-from chat.views.snippets import snippet
 from chat.views.thread import entries
 
 THREAD_PAGE = 50
-SEARCH_PAGE = 30
 MOST_ROWS = 500
 MOST_NEWS = 200
 MOST_ARRIVAL = 2**63 - 1
@@ -291,76 +282,6 @@ def list_context(
 
 def counts_in_short(counts: dict[Filter, int]) -> str:
     return "-".join(str(counts[filter]) for filter in Filter)
-
-
-# Search
-
-
-def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
-    """Return a page of hits with their snippets. `is_bad_page` if the cursor or a filter is invalid."""
-    form = SearchForm(request.GET)
-    context: dict[str, Any] = {"is_search": True, "is_bad_page": True, "search_form": form}
-    context["search_filters"] = form.given
-    cursor = request.GET.get("hits_cursor", "")
-    try:
-        if not form.is_valid():
-            return context
-        hits = MessageWords.objects.hits(query, form.filters, size=SEARCH_PAGE, cursor=cursor)
-    except BadCursor:
-        return context
-    terms = terms_of(expression_of(query))
-    return context | {
-        "is_bad_page": False,
-        "hits": [(hit.message, snippet(hit.message.content, terms)) for hit in hits.rows],
-        "next_hits": hits.next,
-        "next_query": urlencode({"q": query} | form.given | {"hits_cursor": hits.next}),
-        "has_words": has_words(query),
-        "has_signs": has_signs(query),
-    }
-
-
-def address_of(query: str) -> str | None:
-    """Return the address of the message or conversation whose id, short id or address this is.
-
-    The id may be in quotes, brackets or a sentence's end, a URN, or without its hyphens.
-    """
-    ids = ids_in(query)
-    for text in ids:
-        if conversation := Conversation.objects.find_short(text):
-            return reverse("thread", args=[conversation.pk])
-        id = parse_id(text)
-        if id is None:
-            continue
-        if message := Message.objects.filter(id=id).only("id", "conversation_id").first():
-            return f"{reverse('thread', args=[message.conversation_id])}?message={message.id}"
-        if Conversation.objects.filter(pk=id).exists():
-            return reverse("thread", args=[id])
-    return None
-
-
-def ids_in(query: str) -> list[str]:
-    """Return the ids that a pasted text names: of an address the message's first, else one at most."""
-    text = DASH.sub("-", "".join(char for char in query if unicodedata.category(char) != "Cf"))
-    if found := ADDRESS.search(text):
-        return [id for id in (found["message"], found["id"]) if id]
-    bare = DRESS.sub("", text)
-    if HEX.fullmatch(bare):
-        return [f"{bare[:8]}-{bare[8:12]}-{bare[12:16]}-{bare[16:20]}-{bare[20:]}"]
-    return [bare]
-
-
-# A dash that an editor has put for a hyphen, and what stands around a pasted id.
-DASH = re.compile("[\u2010-\u2015\u2212\ufe63\uff0d]")
-DRESS = re.compile(
-    r"^[\s\"'\u2018-\u201f\u00ab\u00bb`({<\[#]*(?:(?:urn:)?uuid:)?|[\s\"'\u2018-\u201f\u00ab\u00bb`)}>\].,;:!?]*$",
-    re.I,
-)
-HEX = re.compile("[0-9a-f]{32}", re.I | re.A)
-ID_IN_TEXT = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-ADDRESS = re.compile(
-    rf"^\S*/(?:ui|conversations)/(?P<id>{ID_IN_TEXT})(?![\w-])"
-    rf"(?:\S*[?&](?:message|before|after)=(?P<message>{ID_IN_TEXT})(?![\w-]))?\S*$"
-)
 
 
 # The thread

@@ -1,21 +1,28 @@
-"""The form of the search: its filters, read from an address."""
+"""The search: its filters, its hits, and the ids that people paste into it."""
 
+import re
+import unicodedata
 from datetime import date, datetime, time, timedelta
 from typing import Any
-from uuid import UUID
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from chat.database.keyset import BadCursor
 from chat.events.payloads import parse_id
-from chat.models import Direction, HitFilters
+from chat.folding import expression_of, has_signs, has_words, terms_of
+from chat.models import Conversation, Direction, HitFilters, Message, MessageWords
+from chat.views.fields import ConversationField, choice_field
+from chat.views.snippets import snippet
 
+SEARCH_PAGE = 30
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)
-# Django's own messages repeat the value of the request.
-NOT_LISTED = {"invalid_choice": _("Choose one from the list.")}
 NOT_A_DAY = _("Give a date from 1970 on, in the form 2026-12-31.")
 
 
@@ -31,11 +38,6 @@ def day_field(label: Any) -> forms.DateField:
     )
 
 
-def choice_field(label: Any, choices: Any) -> forms.ChoiceField:
-    listed = [("", _("Any")), *choices]
-    return forms.ChoiceField(label=label, required=False, choices=listed, error_messages=NOT_LISTED)
-
-
 class SearchForm(forms.Form):
     """The filters of a search. Validation needs no database. Days are of DISPLAY_TIME_ZONE."""
 
@@ -43,11 +45,7 @@ class SearchForm(forms.Form):
     state = choice_field(
         _("State of the conversation"), [("OPEN", _("Open")), ("CLOSED", _("Closed"))]
     )
-    conversation = forms.CharField(
-        label=_("In this conversation"),
-        required=False,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
+    conversation = ConversationField(label=_("In this conversation"), required=False)
     exact = forms.BooleanField(label=_("Exact phrase"), required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -55,15 +53,6 @@ class SearchForm(forms.Form):
         self.fields["from"] = day_field(_("From"))  # "from" is a word of Python
         self.fields["to"] = day_field(_("To"))
         self.order_fields(["from", "to", "direction", "state", "conversation", "exact"])
-
-    def clean_conversation(self) -> UUID | None:
-        given = self.cleaned_data["conversation"]
-        id = parse_id(given)
-        if given and id is None:
-            raise forms.ValidationError(
-                _("Give the whole id, in the form 8-4-4-4-12."), code="invalid_id"
-            )
-        return id
 
     def clean(self) -> None:
         first, last = self.cleaned_data.get("from"), self.cleaned_data.get("to")
@@ -91,3 +80,76 @@ class SearchForm(forms.Form):
 
 def start_of(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=ZoneInfo(settings.DISPLAY_TIME_ZONE))
+
+
+# Hits
+
+
+def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
+    """Return a page of hits with their snippets. `is_bad_page` if the cursor or a filter is invalid."""
+    form = SearchForm(request.GET)
+    context: dict[str, Any] = {"is_search": True, "is_bad_page": True, "search_form": form}
+    context["search_filters"] = form.given
+    cursor = request.GET.get("hits_cursor", "")
+    try:
+        if not form.is_valid():
+            return context
+        hits = MessageWords.objects.hits(query, form.filters, size=SEARCH_PAGE, cursor=cursor)
+    except BadCursor:
+        return context
+    terms = terms_of(expression_of(query))
+    return context | {
+        "is_bad_page": False,
+        "hits": [(hit.message, snippet(hit.message.content, terms)) for hit in hits.rows],
+        "next_hits": hits.next,
+        "next_query": urlencode({"q": query} | form.given | {"hits_cursor": hits.next}),
+        "has_words": has_words(query),
+        "has_signs": has_signs(query),
+    }
+
+
+# Pasted ids
+
+
+def address_of(query: str) -> str | None:
+    """Return the address of the message or conversation whose id, short id or address this is.
+
+    The id may be in quotes, brackets or a sentence's end, a URN, or without its hyphens.
+    """
+    ids = pasted_ids(query)
+    for text in ids:
+        if conversation := Conversation.objects.find_short(text):
+            return reverse("thread", args=[conversation.pk])
+        id = parse_id(text)
+        if id is None:
+            continue
+        if message := Message.objects.filter(id=id).only("id", "conversation_id").first():
+            return f"{reverse('thread', args=[message.conversation_id])}?message={message.id}"
+        if Conversation.objects.filter(pk=id).exists():
+            return reverse("thread", args=[id])
+    return None
+
+
+def pasted_ids(query: str) -> list[str]:
+    """Return the ids that a pasted text names: of an address the message's first, else one at most."""
+    text = DASH.sub("-", "".join(char for char in query if unicodedata.category(char) != "Cf"))
+    if found := ADDRESS.search(text):
+        return [id for id in (found["message"], found["id"]) if id]
+    bare = DRESS.sub("", text)
+    if HEX.fullmatch(bare):
+        return [f"{bare[:8]}-{bare[8:12]}-{bare[12:16]}-{bare[16:20]}-{bare[20:]}"]
+    return [bare]
+
+
+# A dash that an editor has put for a hyphen, and what stands around a pasted id.
+DASH = re.compile("[\u2010-\u2015\u2212\ufe63\uff0d]")
+DRESS = re.compile(
+    r"^[\s\"'\u2018-\u201f\u00ab\u00bb`({<\[#]*(?:(?:urn:)?uuid:)?|[\s\"'\u2018-\u201f\u00ab\u00bb`)}>\].,;:!?]*$",
+    re.I,
+)
+HEX = re.compile("[0-9a-f]{32}", re.I | re.A)
+ID_IN_TEXT = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+ADDRESS = re.compile(
+    rf"^\S*/(?:ui|conversations)/(?P<id>{ID_IN_TEXT})(?![\w-])"
+    rf"(?:\S*[?&](?:message|before|after)=(?P<message>{ID_IN_TEXT})(?![\w-]))?\S*$"
+)
