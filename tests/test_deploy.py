@@ -5,7 +5,10 @@ The quick tests read the files. `make proofs` runs the packages: apt-get install
 
 import json
 import re
+import socket
+import ssl
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import uuid4
 
@@ -28,6 +31,7 @@ PROMISES = {
         "keeps the port": r"proxy_set_header Host \$http_host;",
         "ends slow headers": r"client_header_timeout 10s;",
         "ends silent bodies": r"client_body_timeout 10s;",
+        "has recommended ciphers": r"ssl_ciphers (ECDHE-[\w-]+:?)+;",
         "ends silent readers": r"send_timeout 30s;",
         "limits bodies": r"client_max_body_size 4m;",
         "limits connections": r"limit_conn clients 100;",
@@ -38,6 +42,7 @@ PROMISES = {
     },
     "haproxy.cfg": {
         "speaks TLS 1.2 and later": r"ssl-default-bind-options ssl-min-ver TLSv1\.2",
+        "has recommended ciphers": r"ssl-default-bind-ciphers (ECDHE-[\w-]+:?)+\n",
         "drops names with an underscore": r"option http-restrict-req-hdr-names delete",
         "overwrites the client's claim": r"http-request set-header X-Forwarded-For %\[src\]",
         "says whether it was https": r"http-request set-header X-Forwarded-Proto https",
@@ -85,11 +90,13 @@ def test_the_documents_lead_to_the_shipped_files(file):
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with the headers that came, by their WSGI names."""
+    """Answers with the headers that came, by their WSGI names, and keeps the paths."""
 
     protocol_version = "HTTP/1.1"
+    paths: list[str] = []
 
     def do_GET(self):
+        self.paths.append(self.path)
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         named = [(name.upper().replace("-", "_"), value) for name, value in self.headers.items()]
         body = json.dumps(named).encode()
@@ -99,6 +106,9 @@ class Echo(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_POST(self):
+        self.do_GET()
+
+    def do_GGET(self):
         self.do_GET()
 
     def log_message(self, *_):
@@ -173,6 +183,48 @@ def test_pages_lead_to_https_and_posts_are_refused(proxy):
     answer = proxy.ask_plainly("GET", "/ui/?x=1")
     assert (answer.status_code, answer["Location"]) == (301, f"https://{HOST}/ui/?x=1")
     assert proxy.ask_plainly("POST", "/webhook/").status_code == 403
+
+
+UNCLEAR = {
+    "both": "Content-Length: 6\r\nTransfer-Encoding: chunked",
+    "both, the other way": "Transfer-Encoding: chunked\r\nContent-Length: 6",
+    "two lengths": "Content-Length: 5\r\nContent-Length: 6",
+    "a list of lengths": "Content-Length: 5, 6",
+    "a space before the colon": "Content-Length: 6\r\nTransfer-Encoding : chunked",
+    "a folded header": "Content-Length: 6\r\nTransfer-Encoding:\r\n chunked",
+    "a vertical tab": "Content-Length: 6\r\nTransfer-Encoding:\x0bchunked",
+    "not chunked at last": "Content-Length: 6\r\nTransfer-Encoding: chunked, identity",
+    "an underscore": "Content-Length: 6\r\nTransfer_Encoding: chunked",
+    "a sign": "Content-Length: +6",
+}
+
+
+@by_hand
+@pytest.mark.parametrize("unclear", UNCLEAR)
+def test_a_request_whose_end_is_unclear_hides_no_other(proxy, unclear):
+    hidden = f"/hidden/{uuid4()}"
+    head = f"POST /seen HTTP/1.1\r\nHost: {HOST}\r\n{UNCLEAR[unclear]}\r\n\r\n"
+    rest = f"GET {hidden} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
+    with proxy.connected() as connection:
+        connection.settimeout(15)
+        # By the length the body ends after G, and by the chunks before it.
+        connection.sendall(f"{head}0\r\n\r\nG{rest}{rest}".encode())
+        with suppress(OSError):
+            while connection.recv(65_536):
+                pass
+    assert proxy.ask("GET", "/last").status_code == 200
+    assert Echo.paths.count(hidden) <= proxy.log.read_text().count(hidden)
+
+
+@by_hand
+def test_a_cipher_without_forward_secrecy_is_refused(proxy):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("AES128-GCM-SHA256:AES128-SHA")
+    address = ("127.0.0.1", proxy.https)
+    with socket.create_connection(address, 30) as raw, pytest.raises(ssl.SSLError):
+        context.wrap_socket(raw, server_hostname=HOST)
 
 
 @by_hand
