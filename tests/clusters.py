@@ -1,8 +1,12 @@
-"""A PostgreSQL server of the test's own, which it may stop, freeze and fill."""
+"""A PostgreSQL server of one's own, which a test may stop, freeze and fill.
+
+`python -m tests.clusters COMMAND` runs a command with the DATABASE_URL of such a server.
+"""
 
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,7 +16,7 @@ from signal import SIGCONT, SIGSTOP
 
 import psycopg
 
-from tests.conftest import missing
+from tests.missing import missing
 from tests.servers import free_port
 
 
@@ -20,6 +24,8 @@ from tests.servers import free_port
 class Cluster:
     folder: Path
     port: int
+    # Room that autovacuum finds would let rows into a disk that is full.
+    autovacuum: str = "off"
 
     @property
     def url(self) -> str:
@@ -31,10 +37,10 @@ class Cluster:
                 session.execute(statement)
 
     def start(self) -> None:
-        # Room that autovacuum finds would let rows into a disk that is full. No test cuts the power.
+        # No test cuts the power.
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
-            " -c autovacuum=off -c fsync=off"
+            f" -c autovacuum={self.autovacuum} -c fsync=off"
         )
         log = self.folder / "log"
         command("pg_ctl", "start", "-w", "-D", self.data, "-o", options, "-l", log)
@@ -77,11 +83,12 @@ class Cluster:
 
 
 @contextmanager
-def a_cluster() -> Iterator[Cluster]:
+def a_cluster(**options: str) -> Iterator[Cluster]:
+    """Run a server, and remove it afterwards with all that it stores."""
     folder = Path(tempfile.mkdtemp(prefix="realmate-postgresql-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")  # PostgreSQL refuses to be run by root
-    cluster = Cluster(folder, free_port())
+    cluster = Cluster(folder, free_port(), **options)
     try:
         command("initdb", "-D", cluster.data, "-U", "postgres", "-A", "trust", "--no-sync")
         cluster.start()
@@ -107,3 +114,9 @@ def command(name: str, *arguments: object) -> None:
         stdout=subprocess.DEVNULL,
         check=True,
     )
+
+
+if __name__ == "__main__":
+    with a_cluster(autovacuum="on") as cluster:
+        environ = os.environ | {"DATABASE_URL": cluster.url}
+        sys.exit(subprocess.call(sys.argv[1:], env=environ))

@@ -85,8 +85,10 @@ def pass_time(page, seconds=3):
 
 
 def poll(page, seconds=3):
-    """The answer to the next poll."""
-    return soon(page, "response", seconds)
+    """The answer to the next poll, of which the page knows by now."""
+    answer = soon(page, "response", seconds)
+    page.wait_for_function("() => !document.querySelector('#poller.htmx-request')")
+    return answer
 
 
 def miss(page, seconds):

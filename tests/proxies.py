@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
-from tests.conftest import missing
+from tests.missing import missing
 from tests.servers import ROOT, Answer, answer_of, free_port
 
 HOST = "inbox.example"

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from realmate import __version__
-from tests.conftest import missing
+from tests.missing import missing
 from tests.servers import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

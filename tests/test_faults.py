@@ -16,7 +16,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.conftest import make_event, missing
+from tests.conftest import make_event
+from tests.missing import missing
 from tests.servers import assert_problem, serving
 from tests.system import strace
 

@@ -19,7 +19,8 @@ import pytest
 from standardwebhooks import Webhook
 
 from chat.signatures import Standard
-from tests.conftest import C, make_event, missing
+from tests.conftest import C, make_event
+from tests.missing import missing
 from tests.servers import ROOT, running, set_up
 
 pytestmark = pytest.mark.sqlite

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.conftest import missing
+from tests.missing import missing
 from tests.servers import ROOT
 
 PAGE = (ROOT / "docs" / "install.md").read_text()

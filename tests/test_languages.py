@@ -13,7 +13,7 @@ import pytest
 from django.utils.translation import trans_real
 
 from chat.models import Delivery
-from tests.conftest import missing
+from tests.missing import missing
 from tests.servers import ROOT
 
 CATALOG = Path("locale/pt_BR/LC_MESSAGES/django.po")

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
 from time import process_time
 
@@ -15,6 +15,7 @@ from chat.views.markup import (
     MAX_SHOWN,
     TAGS,
     beginning,
+    html_of,
     is_long,
     markup,
     source_of,
@@ -273,6 +274,13 @@ def test_any_text_keeps_its_letters_and_gives_well_nested_html(text):
 @given(texts)
 def test_a_preview_keeps_its_letters(text):
     assert re.sub(SIGNS, "", unmarked(text)) == re.sub(SIGNS, "", text)
+
+
+@given(texts | st.text(alphabet="ab 1.>-\n/:w*_~`\u202e<&"))
+def test_a_text_that_looks_plain_is_shown_as_if_it_had_been_examined(text):
+    examined = source_of(text, len(text))
+    assert markup(text) == html_of(examined)
+    assert unmarked(text) == unescape(re.sub(r"<[^>]*>", "", with_marks(examined, 0, len(text))))
 
 
 @settings(deadline=None)

@@ -15,7 +15,8 @@ from urllib.parse import quote
 import pytest
 from django.core.cache import cache
 
-from tests.conftest import C, M, make_event, missing
+from tests.conftest import C, M, make_event
+from tests.missing import missing
 from tests.servers import ROOT, free_port, serving, through_wsgi
 
 ALERTS = ROOT / "deploy" / "alerts.yml"

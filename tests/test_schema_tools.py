@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from chat.models import Scope
-from tests.conftest import missing
+from tests.missing import missing
 from tests.openapi_document import DOCUMENT
 from tests.servers import ROOT, running, set_up
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing
+from tests.missing import missing
 from tests.servers import ROOT, running, set_up
 
 SERVICE = "realmate.service"

@@ -1,12 +1,14 @@
 """Tags and filters for conversations: texts, times, colours and addresses."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from django import template
 from django.template import Context
+from django.template.loader import render_to_string
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
@@ -34,6 +36,13 @@ register.filter("short", short_id_of)
 def utc_iso(at: datetime, precision: str = "seconds") -> str:
     """Return RFC 3339 in UTC, to the second or the microsecond. The texts sort as their times do."""
     return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+@register.simple_tag
+@cache
+def icon(name: str) -> SafeString:
+    """Return the drawing of templates/chat/icons/. Loops name it once, because an include costs more."""
+    return render_to_string(f"chat/icons/{name}.svg")
 
 
 @register.simple_tag

@@ -68,6 +68,8 @@ ANY_OPENING = re.compile("|".join(OPENS.values()))
 CLOSING = {mark: re.compile(rf"{closes}|\n") for mark, closes in CLOSES.items()}
 LETTER = re.compile(r"[^*_~]")
 
+# Most texts have none of these signs, and are shown as they are.
+FORMATTED = re.compile(r"[*_~`]|https?:|www\.|^(?:[->] |\d{1,3}\. )", re.I | re.M)
 LINE = re.compile(r"(?P<quote>> )(?=\S)|(?P<item>[-*] )(?=\S)|(?P<number>[1-9]\d{0,2})\. (?=\S)")
 
 
@@ -105,6 +107,8 @@ class Source:
 
 def markup(text: str) -> SafeString:
     """Return the text as HTML. The text's own tags are escaped; line breaks are left to CSS."""
+    if not FORMATTED.search(text):
+        return mark_safe(shown(text))  # noqa: S308 - escaped
     return html_of(source_of(text, len(text)))
 
 
@@ -144,6 +148,8 @@ def unmarked(text: str) -> str:
 
     A preview is cut, so its marks may pair differently from the full text's.
     """
+    if not FORMATTED.search(text):
+        return text.translate(OVERRIDES)
     source = source_of(text, len(text))
     return unescape(TAG.sub("", with_marks(source, 0, len(text))))
 

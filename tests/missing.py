@@ -1,0 +1,13 @@
+"""What a machine lacks: it skips a test when a person runs it, and fails the test in CI."""
+
+import os
+
+import pytest
+
+IN_CI = os.environ.get("CI") == "true"
+
+
+def missing(what: str) -> None:
+    if IN_CI:
+        pytest.fail(f"{what}, and CI skips nothing")
+    pytest.skip(what)
