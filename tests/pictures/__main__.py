@@ -11,9 +11,9 @@ from tests.pictures.film import film
 from tests.pictures.guide import guide
 from tests.pictures.images import animate, save
 from tests.pictures.studio import chromium, refuse_without_what_is_needed, studio
-from tests.servers import a_migrated_file
+from tests.servers import ROOT, a_migrated_file
 
-FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "pictures"
+FOLDER = ROOT / "docs" / "pictures"
 LANGUAGES = ("en", "pt-BR")
 GUIDE, *SCHEMES = ("guide", "light", "dark")
 

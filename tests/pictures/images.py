@@ -36,7 +36,7 @@ def exact(palette: Image.Image, colours: list[tuple[int, int, int]]) -> list[int
     each_colour.putdata(colours)
     chosen = palette.getpalette()
     # The most frequent colour comes first, so it is written last.
-    entries = list(each_colour.quantize(palette=palette, dither=Image.Dither.NONE).getdata())
+    entries = each_colour.quantize(palette=palette, dither=Image.Dither.NONE).tobytes()
     for entry, colour in reversed(list(zip(entries, colours, strict=True))):
         chosen[3 * entry : 3 * entry + 3] = colour
     return chosen
