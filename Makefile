@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: help demo run serve migrate test proofs deploy-test coverage lint lock env-example licences errors openapi bench clean
+.PHONY: help demo run serve migrate test proofs deploy-test coverage lint lock env-example licences errors openapi pictures bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,7 +52,7 @@ lock: ## after a change to pyproject.toml; needs Poetry with poetry-plugin-expor
 	poetry export -f requirements.txt -o requirements.txt
 	poetry export -f requirements.txt -o requirements-dev.txt --with dev
 
-env-example: .venv/dev ## .env.example, after a change to realmate/settings.py or server.py
+env-example: .venv/dev ## .env.example and docs/settings.md, after a change to realmate/settings.py or server.py
 	$(BIN)/python -m tests.env_example
 
 licences: .venv/dev ## docs/licences.md, after a change of the lock
@@ -63,6 +63,9 @@ errors: .venv/dev ## docs/errors.md, after a change to chat/refusals.py
 
 openapi: .venv/dev ## docs/openapi.yaml, after a change to what a view says of itself
 	$(BIN)/python -m tests.openapi_document
+
+pictures: .venv/dev ## docs/pictures, after a change of the inbox; two minutes; needs Chromium and two fonts
+	$(BIN)/python -m tests.pictures
 
 bench: .venv/dev ## how fast it is, beside its floors; half an hour; needs wrk, and PostgreSQL
 	$(BIN)/python -m bench $(ARGS)

@@ -1,4 +1,4 @@
-"""Every setting, read once from the environment. README.md and .env.example list the variables.
+"""Every setting, read once from the environment. docs/settings.md and .env.example list the variables.
 
 realmate/environment.py reads the env file, and says when manage.py turns DEBUG on. With DEBUG off no
 default can let a stranger in, or name another database than the service's: the start fails, and one
@@ -130,7 +130,8 @@ ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", validate=filled, **required_unless(DEBUG, ["localhost", "127.0.0.1", "[::1]"])
 )
 
-# Whether browsers must use https: pages redirect to https, and cookies are sent over https only.
+# Whether browsers must use https: pages redirect to https with HSTS, and cookies (`__Host-`) are sent
+# over https only. JSON is never redirected.
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", not DEBUG)
 
 # Addresses or networks of trusted proxies, separated by commas. Only their X-Forwarded headers count.
@@ -144,7 +145,8 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.list(
     "CSRF_TRUSTED_ORIGINS", [], subcast=str.strip, validate=origins_or_patterns
 )
 
-# Origins whose pages may show ours in a frame. By default no page may.
+# Origins of this site whose pages may show ours in a frame. By default no page may. In the pages of
+# another site a frame has no session.
 FRAME_ANCESTORS: list[str] = env.list(
     "FRAME_ANCESTORS", [], subcast=str.strip, validate=origins_or_patterns
 )
@@ -186,7 +188,8 @@ WEBHOOK_SECRETS = env.list(
     **required_unless(WEBHOOK_ALLOW_UNSIGNED, []),
 )
 
-# Addresses or networks from which events are accepted, separated by commas. By default all are.
+# Addresses or networks from which events are accepted, separated by commas. By default all are. Others
+# get 403, unread.
 WEBHOOK_ALLOWED_NETWORKS: list[str] = env.list(
     "WEBHOOK_ALLOWED_NETWORKS", [], subcast=str.strip, validate=networks
 )

@@ -1,4 +1,4 @@
-"""Write .env.example from the variables of realmate/settings.py and of the server: `make env-example`.
+"""Write .env.example and docs/settings.md from realmate/settings.py and the server: `make env-example`.
 
 A variable's description is the comment directly above it in the settings. Its default is the one
 with DEBUG off. A variable without such a default is required, and so not commented out.
@@ -6,11 +6,15 @@ with DEBUG off. A variable without such a default is required, and so not commen
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from realmate.environment import SECRETS
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / ".env.example"
+DOCUMENT = ROOT / "docs" / "settings.md"
 SETTINGS = ROOT / "realmate" / "settings.py"
 SERVER = ROOT / "realmate" / "server.py"
 HEADING = """\
@@ -29,7 +33,7 @@ HEADING = """\
 #
 # `make env-example` writes this file from realmate/settings.py and realmate/server.py."""
 # What defaults are computed from.
-KNOWN = {"DEBUG": False, "BASE_DIR": PurePosixPath("/srv/realmate")}
+KNOWN = {"BASE_DIR": PurePosixPath("/srv/realmate")}
 # What the settings do not say: how to make a value, and another example of one.
 EXTRA = {
     "SECRET_KEY": "# To make one: openssl rand -base64 48",
@@ -38,29 +42,139 @@ EXTRA = {
     "# DATABASE_URL=postgres://realmate:password@127.0.0.1:5432/realmate",
 }
 
+BEGINNING = """\
+# Settings
+
+Every setting is a variable of the environment, or a line of one env file: the file that `REALMATE_ENV_FILE` names, or
+else `.env` beside manage.py. A variable of the environment wins over the file. [.env.example](../.env.example) has all
+variables in a file to fill in, and `manage.py init_env` fills it in with new secrets.
+[Operations](operations.md#settings) says how an installation uses the file.
+
+**A fresh clone needs no settings.** There `manage.py` turns `DEBUG` on for the commands of development (`migrate`,
+`runserver`, `simulate`, `createsuperuser` and the like), as long as there is no env file, and `DEBUG`, `SECRET_KEY` and
+`DATABASE_URL` are not set. With `DEBUG` off nothing starts until the required variables are set. One message names all
+that are missing or wrong.
+
+`make env-example` writes this page from the comments of `realmate/settings.py` and `realmate/server.py`.
+
+| variable | default | what for |
+|---|---|---|"""
+END = """
+`make serve` runs the production server with these settings, and `PORT=8080 make serve` wins over `GRANIAN_PORT`. Any other
+variable `GRANIAN_*` is passed on to granian. `PROMETHEUS_MULTIPROC_DIR` names another folder for the
+[counters of `/metrics`](operations.md#where-the-server-listens).
+"""
+OF_FILES = "The path of a file with the secret and no other text, instead of the variable."
+# What the table says beyond the comments: where to read on.
+MORE = {
+    "TRUSTED_PROXIES": "See [the proxy](operations.md#the-proxy).",
+    "LOGIN_LOCKOUT_MINUTES": "See [logins](operations.md#logins).",
+    "READS_PER_MINUTE_BY_ADDRESS": "See [tokens](operations.md#tokens).",
+    "WEBHOOK_SECRETS": "See [signatures](operations.md#signatures).",
+    "DATABASE_POOLER": "See [PgBouncer](scaling.md#pgbouncer).",
+    "DATABASE_URL": "See [the URL of the database](scaling.md#the-url-of-the-database).",
+    "METRICS_TOKEN": "See [metrics](operations.md#metrics).",
+    "LOG_LEVEL": "See [logs](operations.md#logs).",
+    "ERASURES_FILE": "See [erasing](operations.md#hand-over-erase).",
+    "GRANIAN_UDS": "See [where the server listens](operations.md#where-the-server-listens).",
+}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of the environment. A variable without a description shares that of the one before."""
+
+    name: str
+    description: list[str]
+    default: str | None  # with DEBUG off; None: required
+    default_with_debug: str | None = None
+    condition: str = ""  # the variable that spares a required one
+
 
 def env_example(settings: str, server: str) -> str:
-    return "\n".join([HEADING, *lines_of_settings(settings), *lines_of_the_server(server)]) + "\n"
+    return "\n".join([HEADING, *lines_of(variables(settings, server))]) + "\n"
 
 
-def lines_of_settings(settings: str) -> list[str]:
-    lines = []
+def lines_of(variables: list[Variable]) -> Iterator[str]:
+    for variable in variables:
+        if variable.description:
+            yield ""
+            yield from (f"# {line}" for line in variable.description)
+        if variable.name in EXTRA:
+            yield EXTRA[variable.name]
+        if variable.default is None:
+            yield f"{variable.name}="
+        else:
+            yield f"# {variable.name}={variable.default}"
+
+
+def document(settings: str, server: str) -> str:
+    rows = [row_of(group) for group in groups_of(variables(settings, server))]
+    files = ", ".join(f"`{name}_FILE`" for name in sorted(SECRETS))
+    rows.insert(2, f"| {files} | none | {OF_FILES} |")
+    return "\n".join([BEGINNING, *rows, END])
+
+
+def row_of(group: list[Variable]) -> str:
+    names = ", ".join(f"`{variable.name}`" for variable in group)
+    defaults = ", ".join(dict.fromkeys(default_of(variable) for variable in group))
+    words = " ".join(
+        [*group[0].description, *(MORE[each.name] for each in group if each.name in MORE)]
+    )
+    return f"| {names} | {defaults} | {words} |"
+
+
+def default_of(variable: Variable) -> str:
+    if variable.default is None:
+        return f"required, unless `{variable.condition}`"
+    if variable.default_with_debug not in (None, variable.default):
+        return f"`{variable.default}`; with `DEBUG` `{variable.default_with_debug}`"
+    return f"`{variable.default}`" if variable.default else "none"
+
+
+def groups_of(variables: list[Variable]) -> list[list[Variable]]:
+    groups: list[list[Variable]] = []
+    for variable in variables:
+        if variable.description:
+            groups.append([])
+        groups[-1].append(variable)
+    return groups
+
+
+def variables(settings: str, server: str) -> list[Variable]:
+    return [*variables_of_settings(settings), *variables_of_the_server(server)]
+
+
+def variables_of_settings(settings: str) -> Iterator[Variable]:
     for statement in ast.parse(settings).body:
+        description = comment_above(statement, settings.splitlines())
         for call in calls_of_env(statement):
-            if comment := comment_above(statement, settings.splitlines()):
-                lines += ["", *comment]
-            lines += entry(call)
-    return lines
+            yield variable_of(call, description)
+            description = []
 
 
-def lines_of_the_server(server: str) -> list[str]:
-    """Return the entries of the table SETTINGS, each with the comment above it."""
-    lines: list[str] = []
+def variables_of_the_server(server: str) -> Iterator[Variable]:
+    """Yield the entries of the table SETTINGS, each with the comment above it."""
     for name, default in table_of(server):
-        if comment := comment_above(name, server.splitlines()):
-            lines += ["", *(line.strip() for line in comment)]
-        lines.append(f"# {name.value}={default.value}")
-    return lines
+        yield Variable(name.value, comment_above(name, server.splitlines()), default.value)
+
+
+def variable_of(call: ast.Call, description: list[str]) -> Variable:
+    name, *default = call.args
+    if default:
+        values = [as_text(value_of(default[0], debug)) for debug in (False, True)]
+        return Variable(name.value, description, *values)
+    return Variable(name.value, description, None, condition=condition_of(call))
+
+
+def condition_of(call: ast.Call) -> str:
+    """Return the first argument of `**required_unless(…)`."""
+    spared = [each.value for each in call.keywords if each.arg is None]
+    return ast.unparse(spared[0].args[0])
+
+
+def value_of(default: ast.expr, debug: bool) -> Any:
+    return eval(compile(ast.Expression(default), "settings", "eval"), KNOWN | {"DEBUG": debug})
 
 
 def table_of(server: str) -> Iterator[tuple[Any, Any]]:
@@ -79,20 +193,11 @@ def calls_of_env(statement: ast.stmt) -> Iterator[ast.Call]:
 
 
 def comment_above(statement: ast.stmt | ast.expr, lines: list[str]) -> list[str]:
+    """Return the lines of the comment, without its signs."""
     first = end = statement.lineno - 1
     while lines[first - 1].lstrip().startswith("#"):
         first -= 1
-    return lines[first:end]
-
-
-def entry(call: ast.Call) -> list[str]:
-    """Return the lines of one variable, without its description."""
-    name, *default = call.args
-    extra = [EXTRA[name.value]] if name.value in EXTRA else []
-    if not default:
-        return [*extra, f"{name.value}="]
-    value = eval(compile(ast.Expression(default[0]), "settings", "eval"), KNOWN.copy())
-    return [*extra, f"# {name.value}={as_text(value)}"]
+    return [line.lstrip().removeprefix("#").strip() for line in lines[first:end]]
 
 
 def as_text(value: Any) -> str:
@@ -105,4 +210,6 @@ def as_text(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    EXAMPLE.write_text(env_example(SETTINGS.read_text(), SERVER.read_text()))
+    sources = SETTINGS.read_text(), SERVER.read_text()
+    EXAMPLE.write_text(env_example(*sources))
+    DOCUMENT.write_text(document(*sources))

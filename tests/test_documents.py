@@ -6,10 +6,9 @@ import pytest
 
 from tests.servers import ROOT
 
-DOCUMENTS = [
-    *("docs/architecture.md", "docs/requirements.md", "docs/README.md", "docs/licences.md"),
-    *("docs/security.md", "SECURITY.md"),
-]
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+)
 FOLDERS = "chat|realmate|tests|docs|bench|templates|static|locale"
 PATH = re.compile(rf"`((?:(?:{FOLDERS})/|manage\.py|pyproject\.toml)[\w./-]*)(?:::(\w+))?")
 LINK = re.compile(r"\]\(([^)#:]*)(?:#([\w-]+))?\)")

@@ -1,4 +1,4 @@
-""".env.example says what the settings say."""
+""".env.example and docs/settings.md say what the settings say."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ import pytest
 
 from realmate import server
 from realmate.environment import SECRETS
-from tests.env_example import EXAMPLE, SERVER, SETTINGS, env_example
+from tests.env_example import DOCUMENT, EXAMPLE, SERVER, SETTINGS, document, env_example
 from tests.servers import ROOT
 from tests.test_settings import COMPLETE, REQUIRED, read_settings
 
@@ -25,9 +25,22 @@ def test_every_variable_is_in_the_example():
     assert {name for _, name, _ in ENTRIES} == {*read, *server.SETTINGS}
 
 
-@pytest.mark.parametrize("readme", ["README.md", "README.pt-BR.md"])
-def test_every_variable_is_in_the_table_of_the_readmes(readme):
-    rows = re.findall(r"^\| (`[A-Z_`, ]+`) \|.*\|.*\|$", (ROOT / readme).read_text(), re.MULTILINE)
+def test_the_table_of_settings_is_what_the_settings_say():
+    assert DOCUMENT.read_text() == document(SETTINGS.read_text(), SERVER.read_text()), (
+        "run `make env-example`"
+    )
+
+
+def test_the_table_says_when_a_variable_is_required_and_what_debug_changes():
+    rows = DOCUMENT.read_text()
+    assert "| `WEBHOOK_SECRETS` | required, unless `WEBHOOK_ALLOW_UNSIGNED` |" in rows
+    assert "| `SECURE_SSL_REDIRECT` | `true`; with `DEBUG` `false` |" in rows
+
+
+@pytest.mark.parametrize("document", ["docs/settings.md", "docs/reference.pt-BR.md"])
+def test_every_variable_is_in_the_table_of_each_language(document):
+    text = (ROOT / document).read_text()
+    rows = re.findall(r"^\| (`[A-Z_`, ]+`) \|.*\|.*\|$", text, re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"[A-Z_]+", row)}
     in_files = {f"{name}_FILE" for name in SECRETS}
     assert listed == {name for _, name, _ in ENTRIES} | in_files | {"DEBUG"}

@@ -54,18 +54,19 @@ def test_the_document_says_what_to_do_about_each_that_a_retry_cannot_help():
     assert {code for code, refusal in REFUSALS.items() if not refusal.retry} <= set(WHAT_TO_DO)
 
 
-def table_of(readme):
+def table_of(document):
     """By code: the status and whether to send again, as the table of deliveries has them."""
-    text = (ROOT / readme).read_text()
+    text = (ROOT / document).read_text()
     rows = re.findall(r"^\|.*\| (\d{3}) \| `(\w+)`[^|]*\| (\w+)", text, re.MULTILINE)
     return {code: (int(status), again) for status, code, again in rows}
 
 
 @pytest.mark.parametrize(
-    ("readme", "yes", "no"), [("README.md", "yes", "no"), ("README.pt-BR.md", "sim", "não")]
+    ("document", "yes", "no"),
+    [("docs/senders.md", "yes", "no"), ("docs/reference.pt-BR.md", "sim", "não")],
 )
-def test_both_readmes_tell_the_statuses_and_whether_to_send_again(readme, yes, no):
-    table = table_of(readme)
+def test_both_tables_tell_the_statuses_and_whether_to_send_again(document, yes, no):
+    table = table_of(document)
     assert {refusal.code for refusal in OF_EVENTS} < set(table)
     for code, told in table.items():
         if code in REFUSALS:
