@@ -47,7 +47,7 @@ from chat.models.messages import (
     Side,
     ThreadPage,
 )
-from chat.models.seen import Seen, note_seen
+from chat.models.seen import Seen, latest_places, note_seen
 from chat.models.tokens import Scope, Token
 from chat.models.users import User
 from chat.models.words import HitFilters, MessageWords
@@ -92,6 +92,7 @@ __all__ = [
     "current_generation",
     "ids_in",
     "latest_cursor",
+    "latest_places",
     "note_seen",
     "ordering_of",
     "place_new_changes",

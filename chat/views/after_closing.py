@@ -16,10 +16,11 @@ from django.utils.translation import gettext
 
 from chat.events import dealing
 from chat.events.payloads import NewMessage, parse, parse_id
-from chat.models import Conversation, Dealing, Delivery, User
+from chat.models import Conversation, Dealing, Delivery
 from chat.refusals import InvalidPayload
 from chat.views.listing import Listing
 from chat.views.page import nothing_here
+from chat.views.seen import user_of
 
 MOST_TEXTS = 50
 # A body holds up to 4 MiB. The text of a larger one stands on the page of its delivery only.
@@ -104,10 +105,6 @@ def undo(request: HttpRequest, id: str) -> HttpResponse:
         return nothing_here(request)
     done = dealing.undo(conversation.pk, by=user_of(request), at=timezone.now())
     return answered(request, conversation, is_done=done)
-
-
-def user_of(request: HttpRequest) -> User | None:
-    return request.user if isinstance(request.user, User) else None
 
 
 def answered(request: HttpRequest, conversation: Conversation, *, is_done: bool) -> HttpResponse:

@@ -5,7 +5,7 @@ import { notify } from "./notify.js";
 import { keepInTab, readInTab } from "./storage.js";
 import { beginNews, conversation, fromCustomer, isAtEnd, noteTexts, takeNews } from "./thread.js";
 import { localise } from "./times.js";
-import { cursor, hear, isBehind, markSeen, showUnread } from "./unread.js";
+import { cursors, hear, isBehind, markSeen, showUnread } from "./unread.js";
 
 const INTERVAL_MS = 3_000; // of hx-trigger
 const LONGEST_INTERVAL_MS = 30_000; // also of a hidden tab
@@ -37,7 +37,7 @@ const interval = () =>
 const isDue = () => isWanted || performance.now() - endedAt > interval() - INTERVAL_MS / 2;
 
 poller.addEventListener("htmx:configRequest", ({ detail }) => {
-  detail.parameters.after = cursor();
+  Object.assign(detail.parameters, cursors());
   const areDue = performance.now() - countsAskedAt > COUNTS_INTERVAL_MS;
   if (areDue && get("counts")) detail.parameters.counts = get("counts").value;
 });

@@ -2,7 +2,7 @@
 
 import { notify } from "./notify.js";
 import { readInTab } from "./storage.js";
-import { cursor, hear, isBehind, showUnread } from "./unread.js";
+import { cursors, hear, showUnread } from "./unread.js";
 
 const PAUSE_KEY = "realmate.pause";
 const poller = document.getElementById("poller");
@@ -12,7 +12,7 @@ const show = () => notify(showUnread());
 const askNow = () => htmx.trigger(poller, "poll");
 
 poller.addEventListener("htmx:configRequest", ({ detail }) => {
-  detail.parameters.after = cursor();
+  Object.assign(detail.parameters, cursors());
   detail.parameters.rows = 0;
 });
 poller.addEventListener("htmx:beforeRequest", (event) => isPaused && event.preventDefault());
