@@ -25,6 +25,7 @@ from chat.models.conversations import (
     Sort,
     Within,
     ordering_of,
+    preview_of,
     short_id_of,
 )
 from chat.models.dealings import Dealing
@@ -96,5 +97,6 @@ __all__ = [
     "note_seen",
     "ordering_of",
     "place_new_changes",
+    "preview_of",
     "short_id_of",
 ]

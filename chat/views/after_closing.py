@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 
 from chat.events import dealing
 from chat.events.payloads import NewMessage, parse, parse_id
-from chat.models import Conversation, Dealing, Delivery
+from chat.models import Conversation, Dealing, Delivery, preview_of
 from chat.refusals import InvalidPayload
 from chat.views.listing import Listing
 from chat.views.page import nothing_here
@@ -67,6 +67,15 @@ def content_in(body: bytes) -> str:
     except InvalidPayload:
         return ""
     return event.data.content if isinstance(event, NewMessage) else ""
+
+
+def words_of_row(conversation: Conversation) -> str:
+    """Return the beginning of the customer's last text after closing, while nobody has dealt with it.
+
+    Empty if its row was read without `refused_body`, or the body is too large for a row.
+    """
+    body = getattr(conversation, "refused_body", None)
+    return preview_of(content_in(bytes(body))) if body else ""
 
 
 def dealing_of(conversation: Conversation) -> Dealing | None:
