@@ -1,11 +1,16 @@
 """What a user has seen of each conversation, kept for all browsers of the user."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from uuid import UUID
 
 import pytest
+from django.apps import apps
+from django.db import connection
 from django.test import Client
 
-from chat.models import Seen, User, begin_generation, latest_cursor
+from chat.models import Seen, User, begin_generation, latest_cursor, note_seen
 from chat.views import heard
 from tests.conftest import OTHER_C, C, id_of, make_event
 
@@ -174,6 +179,24 @@ def test_more_numbers_than_one_answer_tells_are_told_by_the_next(
     assert "data-more" not in answer.content.decode()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_numbers_that_are_saved_at_once_get_places_of_their_own(deliver, django_user_model):
+    user = django_user_model.objects.create_user("bia")
+    ids = [UUID(id_of(n)) for n in range(8)]
+    for id in ids:
+        deliver(make_event("NEW_CONVERSATION", id=str(id)))
+
+    def save(id):
+        try:
+            note_seen(user=user, conversation=id, count=0, may_lower=False)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(ids)) as tabs:
+        list(tabs.map(save, ids))
+    assert sorted(Seen.objects.values_list("place", flat=True)) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
 # A browser that is new to the user
 
 
@@ -201,6 +224,15 @@ def test_the_first_login_stays_the_first(written, agent, django_user_model, deli
     deliver(make_event("NEW_MESSAGE", id=id_of(9), at="2025-02-21T11:00:00"))
     Client().force_login(User.objects.get())
     assert User.objects.get().first_place == first == latest_cursor().place - 1
+
+
+def test_users_from_before_the_upgrade_begin_at_the_upgrade(written, agent, django_user_model):
+    django_user_model.objects.create_user("ana")  # who has never logged in
+    User.objects.update(first_place=None)
+    fill = import_module("chat.migrations.0019_seen_places").fill
+    latest = latest_cursor().place  # which gives the changes their places
+    fill(apps, connection.schema_editor())
+    assert dict(User.objects.values_list("username", "first_place")) == {"bia": latest, "ana": None}
 
 
 def test_a_browser_that_missed_too_much_begins_afresh_half_as_far_back(
