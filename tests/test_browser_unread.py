@@ -421,6 +421,25 @@ def test_what_is_read_as_it_arrives_makes_no_sound(page, start, say, tones):
     assert tones() == before
 
 
+def test_a_mark_as_unread_makes_no_sound(page, start, say, tones):
+    start(1)
+    say(0)
+    page.goto(f"/ui/{id_of(0)}/")
+    page.locator(".rail-menu summary").click()
+    page.get_by_role("button", name="Play a sound").click()
+    page.wait_for_timeout(200)
+    pass_time(page, 10)
+    before = tones()
+    page.keyboard.press("u")
+    expect(page).to_have_title("(1) Conversations · Realmate")
+    poll(page)
+    assert tones() == before
+    pass_time(page, 10)
+    say(0)
+    poll(page)
+    page.wait_for_function("n => window.tones === n + 2", arg=before)
+
+
 # With a login
 
 

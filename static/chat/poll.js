@@ -5,7 +5,7 @@ import { notify } from "./notify.js";
 import { keepInTab, readInTab } from "./storage.js";
 import { beginNews, conversation, fromCustomer, isAtEnd, noteTexts, takeNews } from "./thread.js";
 import { ago, localise, timeOfDay } from "./times.js";
-import { cursors, hear, isBehind, markSeen, showUnread } from "./unread.js";
+import { cursors, hear, isBehind, markSeen, showUnread, takeNumbers } from "./unread.js";
 
 const INTERVAL_MS = 3_000; // of hx-trigger
 const LONGEST_INTERVAL_MS = 30_000; // also of a hidden tab
@@ -136,7 +136,8 @@ export function showRead() {
   if (id && !document.hidden && get("arrival") && !get("arrival").disabled && isAtEnd()) {
     markSeen(id, fromCustomer());
   }
-  notify(showUnread());
+  showUnread();
+  notify(takeNumbers());
 }
 
 const isGone = () => failures >= FAILURES_BEFORE_THE_NOTICE;

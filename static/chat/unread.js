@@ -16,6 +16,7 @@ const saving = new Map(); // until when this page has saved the number of a conv
 let sent = Promise.resolve(); // one after the other, so that a mark as unread comes last
 const unsaved = new Map(); // numbers that did not reach the server
 const unmarked = new Map(); // how much there was of a conversation when it was marked as unread
+let marked = 0; // messages that marks have made unread, which are no news
 const begun = new Set(); // conversations of which the answers under way have told for the first time
 let askedAt = 0;
 let isToStore = false; // what rows have told
@@ -67,11 +68,16 @@ export function markSeen(id, count) {
 }
 
 export function markUnread(id, count) {
-  unmarked.set(id, count);
+  noteMark(id, count, count - 1);
   setSeen(id, count - 1);
   note(id, count);
   store();
   save(id, count - 1, { unread: "yes" });
+}
+
+function noteMark(id, count, seenSoFar) {
+  unmarked.set(id, count);
+  marked += count - seenSoFar - unreadOf(id, count);
 }
 
 // The reader has opened it: what was marked as unread is read now.
@@ -175,13 +181,13 @@ function hearOfReader({ seen: told, seenAfter: now }) {
 }
 
 function adopt(id, count, seenSoFar) {
-  if (seenSoFar < seen.get(id)) unmarked.set(id, count);
+  if (seenSoFar < seen.get(id)) noteMark(id, count, seenSoFar);
   if (seen.get(id) !== seenSoFar) setSeen(id, seenSoFar);
   note(id, count);
 }
 
-// The rows' numbers; and in the title and the icon, how many conversations have one. Returns how many
-// conversations and messages are unread. A hidden tab shows no more than its title and its icon.
+// The rows' numbers; and in the title and the icon, how many conversations have one. A hidden tab shows no
+// more than its title and its icon.
 export function showUnread() {
   if (!document.hidden) adoptRows();
   for (const row of document.hidden ? [] : document.querySelectorAll(".row-item")) {
@@ -192,7 +198,13 @@ export function showUnread() {
   if (isToStore) store();
   showInTitle(unread.size);
   showInIcon(unread.size);
-  return { conversations: unread.size, messages: unreadMessages() };
+}
+
+// How many conversations and messages are unread, and how many of these were marked since the last call.
+export function takeNumbers() {
+  const numbers = { conversations: unread.size, messages: unreadMessages(), marked };
+  marked = 0;
+  return numbers;
 }
 
 function showOn(badge, number) {

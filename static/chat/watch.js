@@ -2,13 +2,16 @@
 
 import { notify } from "./notify.js";
 import { readInTab } from "./storage.js";
-import { cursors, hear, showUnread } from "./unread.js";
+import { cursors, hear, showUnread, takeNumbers } from "./unread.js";
 
 const PAUSE_KEY = "realmate.pause";
 const poller = document.getElementById("poller");
 const isPaused = readInTab(PAUSE_KEY) === "on";
 
-const show = () => notify(showUnread());
+function show() {
+  showUnread();
+  notify(takeNumbers());
+}
 const askNow = () => htmx.trigger(poller, "poll");
 
 poller.addEventListener("htmx:configRequest", ({ detail }) => {
