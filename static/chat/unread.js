@@ -228,7 +228,10 @@ function showInIcon(conversations) {
 
 // What another tab has seen, or heard of, holds here too.
 addEventListener("storage", ({ key }) => {
-  if (key === AFTER_KEY) after = read(AFTER_KEY) || after;
+  if (key === AFTER_KEY) {
+    after = read(AFTER_KEY) || after;
+    begun.clear(); // the answers under way may tell again what that tab has heard
+  }
   if (key === SEEN_AFTER_KEY) seenAfter = read(SEEN_AFTER_KEY) ?? seenAfter;
   if (key !== SEEN_KEY && key !== UNREAD_KEY) return;
   [seen, unread] = [restored(SEEN_KEY), restored(UNREAD_KEY)];
