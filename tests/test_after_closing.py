@@ -11,14 +11,17 @@ from django.db import connection
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from chat.database.keyset import rows_of
 from chat.events import dealing
 from chat.events.ingest import ingest
-from chat.models import Change, Conversation, Dealing, Delivery, Filter
+from chat.models import Change, Conversation, Dealing, Delivery, Filter, Sort, ordering_of
+from chat.models.conversations import MOST_OF_ROW
 from chat.upkeep import copying, erasure
 from chat.views import after_closing
-from tests.conftest import NOW, OTHER_C, C, M, make_event
+from tests.conftest import M2, NOW, OTHER_C, C, M, make_event
 
 pytestmark = pytest.mark.both_engines("a mark beside the log, and lists by partial indexes")
 
@@ -52,6 +55,12 @@ def get(agent):
     return lambda address: agent.get(address).getvalue().decode()
 
 
+@pytest.fixture
+def thread(get):
+    """The page of the conversation without its list."""
+    return lambda: get(f"/ui/{C}/").partition('id="thread-pane"')[2]
+
+
 def stored():
     return Conversation.objects.get(pk=C)
 
@@ -71,8 +80,8 @@ def shown(html):
 # What is shown
 
 
-def test_the_refused_text_stands_under_the_thread_with_its_reason(written, get):
-    html = get(f"/ui/{C}/")
+def test_the_refused_text_stands_under_the_thread_with_its_reason(written, thread):
+    html = thread()
     assert html.index('id="closed-line"') < html.index(WRONG_ADDRESS)
     assert shown(html) == 1
     assert "A conversa estava fechada" in html[html.index(WRONG_ADDRESS) :]
@@ -82,11 +91,11 @@ def test_whoever_may_read_the_conversation_reads_it_on_paper_too(written, get):
     assert WRONG_ADDRESS in get(f"/ui/{C}/print/")
 
 
-def test_a_text_is_shown_once_however_often_it_is_redelivered(written, deliver, get):
+def test_a_text_is_shown_once_however_often_it_is_redelivered(written, deliver, thread):
     for n in range(3):
         deliver(wrote(), after=n * HOUR)
     deliver(wrote("Outra coisa"))
-    html = get(f"/ui/{C}/")
+    html = thread()
     assert shown(html) == 2
     assert html.index(WRONG_ADDRESS) < html.index("Outra coisa")
     assert Change.objects.filter(type="wrote_after_closing").count() == 2
@@ -99,12 +108,12 @@ def test_what_the_company_wrote_after_closing_is_not_shown_here(closed, deliver,
 
 
 def test_of_many_texts_the_newest_are_shown_and_the_others_are_counted(
-    closed, deliver, get, monkeypatch
+    closed, deliver, thread, monkeypatch
 ):
     monkeypatch.setattr(after_closing, "MOST_TEXTS", 2)
     for n in range(5):
         deliver(wrote(f"texto {n}"))
-    html = get(f"/ui/{C}/")
+    html = thread()
     assert "texto 2" not in html
     assert html.index("texto 3") < html.index("texto 4")
     assert "3 textos mais antigos" in html
@@ -124,7 +133,8 @@ def test_a_thread_without_such_texts_asks_nothing_more(
     agent.get(f"/ui/{C}/")
     with django_assert_max_num_queries(10) as queries:
         agent.get(f"/ui/{C}/")
-    assert not [query for query in queries if "text_digest" in query["sql"].partition("WHERE")[2]]
+    log = [query["sql"] for query in queries if query["sql"].startswith('SELECT "chat_delivery"')]
+    assert not [sql for sql in log if "text_digest" in sql.partition("WHERE")[2]]
 
 
 def test_the_poll_brings_it(closed, deliver, agent, held):
@@ -152,6 +162,87 @@ def test_it_is_erased_with_the_rest(written, get):
     assert WRONG_ADDRESS not in get(f"/ui/{C}/")
     assert not Delivery.objects.exclude(text_digest=None).exists()
     assert (stored().wrote_after_closing_count, stored().dealt_with_at) == (0, None)
+
+
+# The row
+
+
+@pytest.fixture
+def preview(agent, get):
+    """What leads the conversation's row, at an address of the list."""
+
+    def preview(address="/ui/"):
+        html = get(address)
+        row = html[html.index(f'id="row-{C}"') :]
+        start = row.index('class="row-preview')
+        return row[start : row.index("<time", start)]
+
+    return preview
+
+
+@pytest.mark.parametrize(
+    "address", ["/ui/", "/ui/?filter=wrote-after-closing", "/ui/fragments/list/?sort=newest"]
+)
+def test_the_refused_words_lead_the_row(closed, deliver, preview, address):
+    deliver(wrote())
+    deliver(wrote("*E a segunda*\nlinha"))
+    assert ">E a segunda linha<" in preview(address)
+    assert "icon" in preview(address)
+    assert "Recebida após o fechamento:" in preview(address)
+
+
+def test_a_redelivery_of_an_older_text_does_not_lead_the_row(written, deliver, preview):
+    deliver(wrote("Outra coisa"))
+    deliver(wrote())
+    assert "Outra coisa" in preview()
+
+
+def test_once_dealt_with_the_last_message_leads_the_row(deliver, agent, preview):
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    deliver(wrote("A última", id=M2, at="2025-02-21T10:30:00", direction="SENT"))
+    deliver(make_event("CLOSE_CONVERSATION", id=C))
+    deliver(wrote())
+    assert WRONG_ADDRESS in preview()
+    mark(agent)
+    assert "A última" in preview()
+    assert "row-preview--sent" in preview()
+    agent.post(f"/ui/{C}/dealt-with/undo/")
+    assert WRONG_ADDRESS in preview()
+
+
+def test_what_is_erased_leads_no_row(written, preview):
+    erasure.erase(UUID(C), at=NOW)
+    assert WRONG_ADDRESS not in preview()
+    assert "row-preview--none" in preview()
+
+
+def test_a_body_that_is_too_large_for_a_row_is_not_read(closed, deliver, preview):
+    deliver(wrote("x" * MOST_OF_ROW))
+    assert "xxx" not in preview()
+
+
+@pytest.mark.parametrize("address", ["/ui/", "/ui/fragments/poll/?rows=50", "/ui/fragments/list/"])
+def test_the_words_of_the_rows_take_no_query_of_their_own(
+    closed, deliver, agent, address, django_assert_num_queries
+):
+    agent.get(address)  # which gives the changes their places
+    with CaptureQueriesContext(connection) as before:
+        agent.get(address)
+    count = len(before)
+    deliver(wrote())
+    agent.get(address)
+    with django_assert_num_queries(count):
+        assert WRONG_ADDRESS in agent.get(address).content.decode()
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("filter", Filter)
+@pytest.mark.parametrize("sort", Sort)
+def test_the_words_are_read_from_an_index_for_the_rows_of_the_page(written, filter, sort):
+    rows = Conversation.objects.filtered(filter, sort).with_refused_body()
+    plan = rows_of(rows, ordering_of(filter, sort))[:51].explain()
+    assert "delivery_after_closing" in plan
+    assert "TEMP B-TREE" not in plan
 
 
 # Dealt with

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.test import Client
 from playwright.sync_api import expect
 
 from chat.views import heard
@@ -420,20 +421,43 @@ def test_what_is_read_as_it_arrives_makes_no_sound(page, start, say, tones):
     assert tones() == before
 
 
+def test_a_mark_as_unread_makes_no_sound(page, start, say, tones):
+    start(1)
+    say(0)
+    page.goto(f"/ui/{id_of(0)}/")
+    page.locator(".rail-menu summary").click()
+    page.get_by_role("button", name="Play a sound").click()
+    page.wait_for_timeout(200)
+    pass_time(page, 10)
+    before = tones()
+    page.keyboard.press("u")
+    expect(page).to_have_title("(1) Conversations · Realmate")
+    poll(page)
+    assert tones() == before
+    pass_time(page, 10)
+    say(0)
+    poll(page)
+    page.wait_for_function("n => window.tones === n + 2", arg=before)
+
+
 # With a login
+
+
+def session_of(client, url, settings):
+    name = settings.SESSION_COOKIE_NAME
+    return {"name": name, "value": client.cookies[name].value, "url": url}
 
 
 @pytest.fixture
 def browsers(chromium, live_server, client, django_user_model, settings):
-    """Pages of one user in browsers of their own."""
-    client.force_login(django_user_model.objects.create_user("bia"))
-    name = settings.SESSION_COOKIE_NAME
-    cookie = {"name": name, "value": client.cookies[name].value, "url": live_server.url}
+    """Pages of one user in browsers of their own. The user first logs in with the first of them."""
+    user = django_user_model.objects.create_user("bia")
     contexts = []
 
     def browser():
+        client.force_login(user)
         context = chromium.new_context(base_url=live_server.url, locale="en-US")
-        context.add_cookies([cookie])
+        context.add_cookies([session_of(client, live_server.url, settings)])
         contexts.append(context)
         page = context.new_page()
         page.clock.install()
@@ -447,6 +471,24 @@ def browsers(chromium, live_server, client, django_user_model, settings):
 SAVED = re.compile("/ui/fragments/seen/")
 
 
+READ, UNREAD = "Conversations · Realmate", "(1) Conversations · Realmate"
+
+
+def save(page, act):
+    with page.expect_response(SAVED) as saved:
+        act()
+    assert saved.value.status == 204
+
+
+def told(page, title):
+    """Within a few polls, because one may have been under way."""
+    for _ in range(5):
+        if page.title() == title:
+            break
+        poll(page, 31)
+    expect(page).to_have_title(title)
+
+
 def test_what_a_user_reads_in_one_browser_is_read_in_the_other(browsers, start, say):
     start(2)
     one, other = browsers(), browsers()
@@ -454,22 +496,118 @@ def test_what_a_user_reads_in_one_browser_is_read_in_the_other(browsers, start, 
         page.goto("/ui/")
     say(0)
     for page in (one, other):
-        poll(page)
-        expect(page).to_have_title("(1) Conversations · Realmate")
-    with one.expect_response(SAVED) as saved:
-        row_of(one, 0).click()
-    assert saved.value.status == 204
-    other.reload()
-    expect(row_of(other, 0)).to_be_visible()
-    expect(other).to_have_title("Conversations · Realmate")
-    other.goto("/ui/stats/")
-    expect(other).to_have_title("Statistics · Realmate")
+        told(page, UNREAD)
+    save(one, row_of(one, 0).click)
+    told(other, READ)
+    expect(row_of(other, 0).locator(".unread")).to_be_hidden()
+    expect(other.locator("link[rel=icon]")).to_have_attribute("href", re.compile(r"icon\."))
+    save(one, lambda: one.keyboard.press("u"))
+    told(other, UNREAD)
+    expect(row_of(other, 0).locator(".unread")).to_have_text("1")
+    expect(other.locator("link[rel=icon]")).to_have_attribute("href", re.compile("icon-unread"))
+
+
+def test_pages_without_the_list_and_hidden_tabs_are_told_too(browsers, start, say):
+    start(1)
+    one, stats, hidden = browsers(), browsers(), browsers()
+    one.goto("/ui/")
+    stats.goto("/ui/stats/")
+    hidden.goto("/ui/")
+    hide(hidden)
+    say(0)
+    told(stats, "(1) Statistics · Realmate")
+    told(hidden, UNREAD)
+    save(one, row_of(one, 0).click)
+    told(stats, "Statistics · Realmate")
+    told(hidden, READ)
+
+
+def test_a_mark_as_unread_holds_while_the_conversation_is_open_elsewhere(browsers, start, say):
+    start(1)
+    say(0)
+    one, other = browsers(), browsers()
+    save(other, lambda: other.goto(f"/ui/{id_of(0)}/"))
+    save(one, lambda: one.goto(f"/ui/{id_of(0)}/"))
+    save(one, lambda: one.keyboard.press("u"))
+    told(other, f"(1) 00000000 · {READ}")
+    poll(other)
+    told(one, UNREAD)
+    save(other, row_of(other, 0).click)
+    told(other, f"00000000 · {READ}")
+    told(one, READ)
+
+
+def test_a_browser_is_idle_again_after_it_was_told(browsers, start, say):
+    start(1)
+    say(0)
+    one, other = browsers(), browsers()
     other.goto("/ui/")
-    with one.expect_response(SAVED):
-        one.keyboard.press("u")
-    expect(one).to_have_title("(1) Conversations · Realmate")
-    other.reload()
-    expect(other).to_have_title("(1) Conversations · Realmate")
+    save(one, lambda: one.goto(f"/ui/{id_of(0)}/"))
+    for page in (one, other):
+        assert any(poll(page).status == 204 for _ in range(5))
+
+
+# A second machine
+
+
+def test_what_is_unread_in_one_browser_is_unread_in_a_new_one(browsers, start, say):
+    start(4)
+    for n in range(4):
+        say(n)
+    one = browsers()
+    one.goto("/ui/")
+    told(one, READ)
+    save(one, row_of(one, 0).click)
+    save(one, row_of(one, 1).click)
+    one.goto("/ui/stats/")
+    for n in (1, 2, 2):
+        say(n)
+    new = browsers()
+    new.goto("/ui/")
+    told(new, "(2) Conversations · Realmate")
+    expect(row_of(new, 1).locator(".unread")).to_have_text("1")
+    expect(row_of(new, 2).locator(".unread")).to_have_text("2")
+    expect(new.locator(".unread:visible")).to_have_count(2)
+
+
+def test_a_new_browser_counts_all_messages_of_several_answers(browsers, start, say, monkeypatch):
+    start(1)
+    say(0)
+    browsers()
+    for _ in range(5):
+        say(0)
+    monkeypatch.setattr(heard, "MOST_CHANGES", 2)
+    new = browsers()
+    new.goto("/ui/")
+    told(new, UNREAD)
+    expect(row_of(new, 0).locator(".unread")).to_have_text("5")
+
+
+def test_a_mark_as_unread_reaches_a_new_browser(browsers, start, say):
+    start(60)
+    say(0)
+    one = browsers()
+    save(one, lambda: one.goto(f"/ui/{id_of(0)}/"))
+    save(one, lambda: one.keyboard.press("u"))
+    new = browsers()
+    new.goto("/ui/?sort=newest")
+    expect(row_of(new, 0)).to_have_count(0)
+    told(new, UNREAD)
+
+
+def test_another_user_of_the_browser_begins_for_themselves(
+    browsers, start, say, django_user_model, live_server, settings
+):
+    start(1)
+    page, ana = browsers(), Client()
+    page.goto("/ui/")
+    ana.force_login(django_user_model.objects.create_user("ana"))
+    say(0)
+    told(page, UNREAD)
+    save(page, row_of(page, 0).click)
+    page.context.add_cookies([session_of(ana, live_server.url, settings)])
+    page.goto("/ui/")
+    told(page, UNREAD)
 
 
 def test_an_answer_from_before_what_was_read_does_not_undo_it(browsers, start, say):

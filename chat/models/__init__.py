@@ -25,6 +25,7 @@ from chat.models.conversations import (
     Sort,
     Within,
     ordering_of,
+    preview_of,
     short_id_of,
 )
 from chat.models.dealings import Dealing
@@ -47,7 +48,7 @@ from chat.models.messages import (
     Side,
     ThreadPage,
 )
-from chat.models.seen import Seen, note_seen
+from chat.models.seen import Seen, latest_places, note_seen
 from chat.models.tokens import Scope, Token
 from chat.models.users import User
 from chat.models.words import HitFilters, MessageWords
@@ -92,8 +93,10 @@ __all__ = [
     "current_generation",
     "ids_in",
     "latest_cursor",
+    "latest_places",
     "note_seen",
     "ordering_of",
     "place_new_changes",
+    "preview_of",
     "short_id_of",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from secrets import token_hex
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models import Q
@@ -183,14 +183,22 @@ def place_new_changes() -> None:
 
 def latest_cursor(*, using: str = DEFAULT_DB_ALIAS) -> Cursor:
     """Return the cursor of the newest change. Costs one statement unless changes need a place."""
-    sql = LATEST[connections[using].vendor]
-    generation, place, is_one_unplaced = execute(sql, using=using) or ("", 0, False)
+    return latest_beside("NULL", using=using)[0]
+
+
+def latest_beside(
+    expression: str, *params: Any, using: str = DEFAULT_DB_ALIAS
+) -> tuple[Cursor, Any]:
+    """Return the cursor of the newest change, and the value of an SQL expression, as `latest_cursor`."""
+    sql = f"{LATEST[connections[using].vendor]}, {expression}"
+    generation, place, is_one_unplaced, value = execute(sql, params, using=using) or NOTHING
     if is_one_unplaced:
         place_new_changes()
-        generation, place, _ = execute(sql, using=using) or ("", 0, False)
-    return Cursor(generation or current_generation(using=using), place or 0)
+        generation, place, _, value = execute(sql, params, using=using) or NOTHING
+    return Cursor(generation or current_generation(using=using), place or 0), value
 
 
+NOTHING = "", 0, False, None
 LATEST = {
     "sqlite": f"SELECT ({CURRENT}), (SELECT MAX(id) FROM chat_change), 0",  # noqa: S608
     "postgresql": f"SELECT ({CURRENT}), (SELECT MAX(position) FROM chat_change), "  # noqa: S608

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connections, models
 from django.db.models import Q
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Substr
 from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -19,12 +19,14 @@ from chat.database.digits import DIGITS, LastDigits
 from chat.database.keyset import Ordering
 from chat.database.locks import lock_ids
 from chat.database.statements import Lookup
+from chat.models.deliveries import Delivery
 from chat.models.messages import Direction, Message, MessageQuerySet
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 PREVIEW_LENGTH = 200
+MOST_OF_ROW = 32 * 1024  # bytes of a refused body; a text of 4,096 characters is smaller
 COUNTED_TO = 1_000
 SHORT_ID = re.compile("[0-9a-f]{8}", re.I | re.A)
 NEVER = datetime(2999, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -109,6 +111,18 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         own = Message.objects.filter(conversation=models.OuterRef("pk")).order_by()
         last = own.values("conversation").annotate(last=models.Max("arrival")).values("last")
         return self.annotate(last_arrival=models.Subquery(last))
+
+    def with_refused_body(self) -> ConversationQuerySet:
+        """Add `refused_body`: of the customer's last text after closing, until it is dealt with.
+
+        One probe of an index for each such row, in the statement that reads the rows. A body over
+        MOST_OF_ROW is cut, so it cannot be parsed.
+        """
+        last = Delivery.objects.written_after_closing(models.OuterRef("pk")).reverse()
+        start = Substr("body", 1, MOST_OF_ROW, output_field=models.BinaryField())
+        body = models.Subquery(last.values(start=start)[:1])
+        needs = Q(wrote_after_closing_at__isnull=False, dealt_with_at=None)
+        return self.annotate(refused_body=models.Case(models.When(needs, then=body)))
 
     def filtered(self, filter: Filter, sort: Sort = Sort.LATEST) -> ConversationQuerySet:
         """Return the filter's rows, with a WHERE clause that matches the index of the sort order.

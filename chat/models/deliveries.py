@@ -57,7 +57,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         refused = refused.filter(~models.Exists(succeeded))
         return refused.order_by("-id").defer("body")
 
-    def written_after_closing(self, conversation_id: UUID) -> DeliveryQuerySet:
+    def written_after_closing(self, conversation_id: UUID | OuterRef) -> DeliveryQuerySet:
         """Return the first delivery of each text that the customer wrote after closing, in order."""
         found = self.filter(conversation_id=conversation_id, text_digest__isnull=False)
         return found.order_by("id")

@@ -48,6 +48,11 @@ class User(AbstractUser):
         editable=False,
         help_text="The username without case. NULL if an older user had the name first.",
     )
+    first_place = models.PositiveBigIntegerField(
+        null=True,
+        editable=False,
+        help_text="The place of the newest change when the user first logged in.",
+    )
 
     objects: ClassVar[Users] = Users()
 

@@ -17,6 +17,7 @@ from django.utils.translation import get_language, gettext, pgettext
 
 from chat.models import COUNTED_TO, short_id_of
 from chat.refusals import reason_of
+from chat.views.after_closing import words_of_row
 from chat.views.listing import Listing
 from chat.views.markup import beginning, is_long, markup, unmarked
 
@@ -30,6 +31,7 @@ register.filter(is_long)
 register.filter(unmarked)
 register.filter("reason", reason_of)
 register.filter("short", short_id_of)
+register.filter("refused_words", words_of_row)
 
 
 @register.filter

@@ -16,10 +16,11 @@ from django.utils.translation import gettext
 
 from chat.events import dealing
 from chat.events.payloads import NewMessage, parse, parse_id
-from chat.models import Conversation, Dealing, Delivery, User
+from chat.models import Conversation, Dealing, Delivery, preview_of
 from chat.refusals import InvalidPayload
 from chat.views.listing import Listing
 from chat.views.page import nothing_here
+from chat.views.seen import user_of
 
 MOST_TEXTS = 50
 # A body holds up to 4 MiB. The text of a larger one stands on the page of its delivery only.
@@ -68,6 +69,15 @@ def content_in(body: bytes) -> str:
     return event.data.content if isinstance(event, NewMessage) else ""
 
 
+def words_of_row(conversation: Conversation) -> str:
+    """Return the beginning of the customer's last text after closing, while nobody has dealt with it.
+
+    Empty if its row was read without `refused_body`, or the body is too large for a row.
+    """
+    body = getattr(conversation, "refused_body", None)
+    return preview_of(content_in(bytes(body))) if body else ""
+
+
 def dealing_of(conversation: Conversation) -> Dealing | None:
     """Return who dealt with it and when, while that holds."""
     if conversation.dealt_with_at is None:
@@ -104,10 +114,6 @@ def undo(request: HttpRequest, id: str) -> HttpResponse:
         return nothing_here(request)
     done = dealing.undo(conversation.pk, by=user_of(request), at=timezone.now())
     return answered(request, conversation, is_done=done)
-
-
-def user_of(request: HttpRequest) -> User | None:
-    return request.user if isinstance(request.user, User) else None
 
 
 def answered(request: HttpRequest, conversation: Conversation, *, is_done: bool) -> HttpResponse:

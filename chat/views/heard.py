@@ -1,16 +1,24 @@
-"""What customers wrote in any conversation since a poll's cursor, whatever the page lists."""
+"""What customers wrote since a poll's cursor, and what the user has seen in other browsers since.
+
+Of all conversations, whatever the page lists.
+"""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from chat.models import Change, Conversation, Cursor, Direction, Message, latest_cursor
-from chat.views.seen import SeenOf
+from chat.models import Change, Conversation, Cursor, Direction, Message, Seen, User, latest_places
+from chat.views.page import number
+from chat.views.seen import MOST_PLACE, seen_by
 
-# The changes that one answer tells. The next poll follows at once if there are more.
+# The changes that one answer tells, and its numbers of what was seen. The next poll follows at once
+# if there are more.
 MOST_CHANGES = 200
-# A browser that missed more changes begins at now.
+# A browser that missed more changes begins at now, or where a user's new browser begins.
 MOST_BEHIND = 20_000
+# A browser keeps as many numbers.
+MOST_SEEN_BEHIND = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,37 +32,102 @@ class News:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenNews:
+    """What the user has seen since a place: conversation, customer's messages, number seen."""
+
+    place: int
+    numbers: list[tuple[UUID, int, int]] = field(default_factory=list)
+    has_more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
-    """The conversations in which customers wrote, and the cursor after them."""
+    """The conversations in which customers wrote, and the cursor after them.
+
+    `is_afresh`: the browser forgets what it knows, because it has missed too much.
+    """
 
     cursor: Cursor
     news: list[News] = field(default_factory=list)
     has_more: bool = False
+    seen: SeenNews | None = None
+    is_afresh: bool = False
 
 
-def heard_after(text: str | None, seen_of: SeenOf) -> Heard | None:
-    """Return what customers wrote after the cursor, or None if nothing has happened.
+def heard_after(query: Mapping[str, str], user: User | None) -> Heard | None:
+    """Return what is new after the cursors of a query, or None if nothing has happened.
 
-    Without news, and at now, for a cursor that is too old, of another generation, or none of ours.
     None also if the page sends no cursor. One statement if nothing has happened.
     """
-    if text is None:
+    if (text := query.get("after")) is None:
         return None
-    now, asked = latest_cursor(), Cursor.parse(text)
-    if asked == now:
+    now, newest = latest_places(user)
+    asked = Cursor.parse(text)
+    if user is None or "seen" not in query:
+        return None if asked == now else changes_after(asked, now, user)
+    place = place_in(query["seen"])
+    if is_too_old(asked, now) or place is None or not 0 <= newest - place <= MOST_SEEN_BEHIND:
+        return beginning(user, now, newest)
+    if (asked, place) == (now, newest):
         return None
+    return replace(changes_after(asked, now, user), seen=seen_after(user, place))
+
+
+def place_in(text: str) -> int | None:
+    try:
+        return number(text, most=MOST_PLACE)
+    except ValueError:
+        return None
+
+
+def is_too_old(asked: Cursor | None, now: Cursor) -> bool:
+    """Whether a browser at this cursor has missed too much, or knows another database."""
     if not asked or asked.generation != now.generation:
-        return Heard(now)
-    if now.place - asked.place > MOST_BEHIND:
+        return True
+    return now.place - asked.place > MOST_BEHIND
+
+
+def beginning(user: User, now: Cursor, newest: int) -> Heard:
+    """Return where a new browser of the user begins: at the first login, unless that is too long ago.
+
+    Half of what a browser may have missed, or it could be too old again at its next poll.
+    """
+    first = now.place if user.first_place is None else min(user.first_place, now.place)
+    place = max(first, now.place - MOST_BEHIND // 2)
+    seen = SeenNews(max(0, newest - MOST_SEEN_BEHIND // 2))
+    has_more = place < now.place or seen.place < newest
+    cursor = Cursor(now.generation, place)
+    return Heard(cursor, has_more=has_more, seen=seen, is_afresh=True)
+
+
+def changes_after(asked: Cursor | None, now: Cursor, user: User | None) -> Heard:
+    """Return what customers wrote after the cursor.
+
+    Without news, and at now, for a cursor that is too old, of another generation, or none of ours.
+    """
+    if not asked or asked == now or is_too_old(asked, now):
         return Heard(now)
     changes = list(Change.objects.between(asked.place + 1)[:MOST_CHANGES])
     if not changes:  # a cursor from the future
         return Heard(now)
     last = changes[-1].place or now.place
-    return Heard(Cursor(now.generation, last), news_in(changes, seen_of), has_more=last < now.place)
+    news = news_in(changes, user)
+    return Heard(Cursor(now.generation, last), news, has_more=last < now.place)
 
 
-def news_in(changes: list[Change], seen_of: SeenOf) -> list[News]:
+def seen_after(user: User, place: int) -> SeenNews:
+    """Return what the user has seen, or marked as unread, after this place."""
+    rows = Seen.objects.noted_after(user, place).select_related("conversation")
+    found = list(rows[: MOST_CHANGES + 1])
+    told = found[:MOST_CHANGES]
+    return SeenNews(
+        told[-1].place if told else place,
+        [(row.conversation_id, row.conversation.from_customer_count, row.count) for row in told],
+        has_more=len(found) > len(told),
+    )
+
+
+def news_in(changes: list[Change], user: User | None) -> list[News]:
     """Return what customers wrote, once a conversation. What the company sent is no news."""
     ids = [
         each.message_id for each in changes if each.message_id and each.type == Change.Type.MESSAGE
@@ -71,7 +144,7 @@ def news_in(changes: list[Change], seen_of: SeenOf) -> list[News]:
     conversations = Conversation.objects.filter(pk__in=new).only(
         "received_count", "wrote_after_closing_count"
     )
-    seen = seen_of(new)
+    seen = seen_by(user, new)
     return [
         News(each.pk, each.from_customer_count, new[each.pk], seen.get(each.pk))
         for each in conversations

@@ -32,7 +32,7 @@ from chat.views.listing import INBOX_PAGE, Listing
 from chat.views.markup import markup
 from chat.views.page import number, page
 from chat.views.searching import address_of, search_context
-from chat.views.seen import seen_context, seen_of
+from chat.views.seen import seen_context, user_of
 from chat.views.silence import silent_since
 from chat.views.thread import entries
 
@@ -176,7 +176,7 @@ def changes_since(request: HttpRequest) -> HttpResponse:
     counts = request.GET.get("counts")
     are_counts_right = counts is None or counts == counts_in_short(Conversation.objects.counts())
     is_same = are_counts_right and stamp == request.GET.get("stamp")
-    heard = heard_after(request.GET.get("after"), seen_of(request))
+    heard = heard_after(request.GET, user_of(request))
     if is_same and heard is None:
         return HttpResponse(status=204, headers={"Cache-Control": "no-store"})
     if is_same:

@@ -52,13 +52,16 @@ class Listing:
         return Conversation.objects.filtered(self.filter, self.sort)
 
     def page(self, size: int = INBOX_PAGE) -> Page[Conversation]:
-        return page_of(self.conversations, self.ordering, size=size, cursor=self.cursor)
+        """Return the rows with their `refused_body`."""
+        rows = self.conversations.with_refused_body()
+        return page_of(rows, self.ordering, size=size, cursor=self.cursor)
 
     def in_chunks(self) -> Iterator[list[Conversation]]:
         """Yield all rows in order, each chunk from a query of its own, from the cursor on."""
         following = self
         while True:
-            page = following.page(CHUNK)
+            rows, cursor = following.conversations, following.cursor
+            page = page_of(rows, following.ordering, size=CHUNK, cursor=cursor)
             yield page.rows
             if not page.next:
                 return

@@ -1,6 +1,6 @@
 """What a user has seen of each conversation: a number that all browsers of the user share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -12,20 +12,21 @@ from chat.models import Conversation, Seen, User, note_seen
 from chat.views.page import nothing_here, number
 
 MOST_SEEN = 2**31 - 1
-SeenOf = Callable[[Iterable[UUID]], dict[UUID, int]]
+MOST_PLACE = 2**63 - 1
 
 
-def seen_of(request: HttpRequest) -> SeenOf:
-    """Return the function that reads what the user has seen. Without a login it knows nothing."""
-    user = request.user
-    if not isinstance(user, User):
-        return lambda ids: {}
-    return lambda ids: Seen.objects.counts(user, ids)
+def user_of(request: HttpRequest) -> User | None:
+    return request.user if isinstance(request.user, User) else None
+
+
+def seen_by(user: User | None, ids: Iterable[UUID]) -> dict[UUID, int]:
+    """Return what the user has seen of these conversations. Without a login nothing is known."""
+    return Seen.objects.counts(user, ids) if user else {}
 
 
 def seen_context(request: HttpRequest, rows: Iterable[Conversation]) -> dict[str, Any]:
     """Return what the user has seen of the listed conversations: one query, none without a login."""
-    return {"seen": seen_of(request)([row.pk for row in rows])}
+    return {"seen": seen_by(user_of(request), [row.pk for row in rows])}
 
 
 def note(request: HttpRequest) -> HttpResponse:
@@ -41,9 +42,9 @@ def note(request: HttpRequest) -> HttpResponse:
         count = number(request.POST.get("count", ""), most=MOST_SEEN)
     except ValueError:
         return HttpResponse(status=400)
-    if isinstance(request.user, User):
+    if user := user_of(request):
         note_seen(
-            user=request.user,
+            user=user,
             conversation=conversation.pk,
             count=min(count or 0, conversation.from_customer_count),
             may_lower="unread" in request.POST,

@@ -19,6 +19,7 @@ import {
 import { pollAfresh, showRead, startPolling } from "./poll.js";
 import { conversation, openThread } from "./thread.js";
 import { localise } from "./times.js";
+import { openAgain } from "./unread.js";
 import { counted } from "./words.js";
 
 let shown; // the conversation
@@ -36,6 +37,7 @@ const showFilter = () =>
 function openPane() {
   openThread();
   shown = conversation();
+  openAgain(shown);
   knowThread();
   markSelected(shown);
   offerMark();

@@ -34,11 +34,11 @@ function tell(text) {
   }
 }
 
-// A further message in an unread conversation is news too.
-export function notify({ conversations, messages }) {
+// A further message in an unread conversation is news too, and what the reader has marked as unread is none.
+export function notify({ conversations, messages, marked }) {
   const told = Number(read(TOLD_KEY));
   if (messages !== told) keep(TOLD_KEY, messages);
-  if (messages <= told) return;
+  if (messages <= told + marked) return;
   chime();
   if (document.hidden && "Notification" in window && isOn()) tell(`${button.dataset.title}: ${conversations}`);
 }

@@ -4,14 +4,15 @@ import { takeList } from "./list.js";
 import { notify } from "./notify.js";
 import { keepInTab, readInTab } from "./storage.js";
 import { beginNews, conversation, fromCustomer, isAtEnd, noteTexts, takeNews } from "./thread.js";
-import { localise } from "./times.js";
-import { cursor, hear, isBehind, markSeen, showUnread } from "./unread.js";
+import { ago, localise, timeOfDay } from "./times.js";
+import { cursors, hear, isBehind, markSeen, showUnread, takeNumbers } from "./unread.js";
 
 const INTERVAL_MS = 3_000; // of hx-trigger
 const LONGEST_INTERVAL_MS = 30_000; // also of a hidden tab
 const COUNTS_INTERVAL_MS = 30_000;
 const PAUSE_KEY = "realmate.pause";
 const FAILURES_BEFORE_THE_NOTICE = 2;
+const FRESHNESS_MS = 1_000;
 
 const get = (id) => document.getElementById(id);
 const poller = get("poller");
@@ -25,6 +26,7 @@ let isTaking = false; // an answer
 let asked; // what the page showed when it asked
 let endedAt = performance.now();
 let countsAskedAt = performance.now();
+let freshAt = new Date(); // the last good answer, or the page itself
 
 const shown = () => [...document.querySelectorAll("[data-poll]:enabled")].map(({ value }) => value).join();
 
@@ -37,7 +39,7 @@ const interval = () =>
 const isDue = () => isWanted || performance.now() - endedAt > interval() - INTERVAL_MS / 2;
 
 poller.addEventListener("htmx:configRequest", ({ detail }) => {
-  detail.parameters.after = cursor();
+  Object.assign(detail.parameters, cursors());
   const areDue = performance.now() - countsAskedAt > COUNTS_INTERVAL_MS;
   if (areDue && get("counts")) detail.parameters.counts = get("counts").value;
 });
@@ -119,10 +121,12 @@ poller.addEventListener("htmx:afterSwap", showRead);
 poller.addEventListener("htmx:afterRequest", ({ detail }) => {
   failures = isTaking || isOver ? 0 : failures + 1;
   if (isTaking && detail.requestConfig.formData.has("counts")) countsAskedAt = performance.now();
+  if (isTaking) freshAt = new Date();
   isTaking = false;
   endedAt = performance.now();
-  showIf(get("notice-gone"), failures >= FAILURES_BEFORE_THE_NOTICE);
+  showIf(get("notice-gone"), isGone());
   showIf(get("notice-session"), isOver);
+  showFreshness();
   if (isWanted) queueMicrotask(askNow); // htmx is not done with this one yet
 });
 
@@ -132,7 +136,19 @@ export function showRead() {
   if (id && !document.hidden && get("arrival") && !get("arrival").disabled && isAtEnd()) {
     markSeen(id, fromCustomer());
   }
-  notify(showUnread());
+  showUnread();
+  notify(takeNumbers());
+}
+
+const isGone = () => failures >= FAILURES_BEFORE_THE_NOTICE;
+
+// An attribute of the polling element, which a style shows: nothing beside that element changes.
+function showFreshness() {
+  const { live, paused, stale } = poller.dataset;
+  let text = live.replace("%s", ago(freshAt));
+  if (isPaused) text = paused.replace("%s", timeOfDay(freshAt));
+  else if (isGone() || isOver) text = stale.replace("%s", timeOfDay(freshAt));
+  if (poller.dataset.freshness !== text) poller.dataset.freshness = text;
 }
 
 const showIf = (notice, wanted) => notice.hidden === !wanted || (notice.hidden = !wanted);
@@ -140,6 +156,7 @@ const showIf = (notice, wanted) => notice.hidden === !wanted || (notice.hidden =
 function showPause() {
   pause.setAttribute("aria-pressed", isPaused);
   showIf(get("notice-paused"), isPaused);
+  showFreshness();
 }
 
 function togglePause() {
@@ -158,5 +175,6 @@ export function startPolling() {
   document.addEventListener("visibilitychange", () => document.hidden || showNow());
   addEventListener("online", askNow);
   get("try-now").addEventListener("click", askNow);
+  setInterval(() => document.hidden || showFreshness(), FRESHNESS_MS);
   if (isBehind()) askNow();
 }

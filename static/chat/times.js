@@ -11,6 +11,7 @@ const date = new Intl.DateTimeFormat(lang, { day: "2-digit", month: "2-digit", y
 const longDate = new Intl.DateTimeFormat(lang, { dateStyle: "full" });
 const exact = new Intl.DateTimeFormat(lang, { dateStyle: "full", timeStyle: "long" });
 const near = new Intl.RelativeTimeFormat(lang, { numeric: "auto" });
+const narrow = new Intl.RelativeTimeFormat(lang, { numeric: "auto", style: "narrow" });
 const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
 const inUnit = (unit) => {
   const format = new Intl.NumberFormat(lang, { style: "unit", unit, unitDisplay: "short" });
@@ -26,6 +27,14 @@ const daysAgo = (at) => Math.round((midnight(new Date()) - midnight(at)) / (1440
 
 const isNear = (at) => at <= Date.now() && Date.now() - at < NEAR_MS;
 const minutesSince = (at) => Math.max(0, Math.floor((Date.now() - at) / MINUTE_MS));
+
+export const timeOfDay = (at) => clock.format(at);
+
+// To the second, for what is not older than minutes.
+export function ago(at) {
+  const seconds = Math.max(0, Math.floor((Date.now() - at) / 1000));
+  return seconds < 60 ? narrow.format(-seconds, "second") : narrow.format(-Math.floor(seconds / 60), "minute");
+}
 
 // Which inbox.css gives its weight.
 function unitOfAge(at) {

@@ -2,17 +2,20 @@
 
 import { notify } from "./notify.js";
 import { readInTab } from "./storage.js";
-import { cursor, hear, isBehind, showUnread } from "./unread.js";
+import { cursors, hear, showUnread, takeNumbers } from "./unread.js";
 
 const PAUSE_KEY = "realmate.pause";
 const poller = document.getElementById("poller");
 const isPaused = readInTab(PAUSE_KEY) === "on";
 
-const show = () => notify(showUnread());
+function show() {
+  showUnread();
+  notify(takeNumbers());
+}
 const askNow = () => htmx.trigger(poller, "poll");
 
 poller.addEventListener("htmx:configRequest", ({ detail }) => {
-  detail.parameters.after = cursor();
+  Object.assign(detail.parameters, cursors());
   detail.parameters.rows = 0;
 });
 poller.addEventListener("htmx:beforeRequest", (event) => isPaused && event.preventDefault());
