@@ -30,7 +30,7 @@ from chat.database.migrated import WrongSchema, refuse_wrong_schema
 from chat.lengths import declared_length, is_chunked, read_up_to
 from chat.logins import clear_the_cache
 from chat.metrics import observe
-from chat.problems import MEDIA_TYPE, REQUEST_ID, caller_request_id, problem, request_id
+from chat.problems import MEDIA_TYPE, REQUEST_ID, ids_of, problem, request_id
 from chat.refusals import (
     BadRequest,
     FormTooLarge,
@@ -122,15 +122,11 @@ def log_access(request: HttpRequest, response: HttpResponse, seconds: float) -> 
 
 
 def line_of(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
-    line = {
-        "request_id": str(request_id(request)),
+    return ids_of(request) | {
         "method": request.method,
         "path": escape_uri_path(request.path)[:LONGEST_PATH],
         "status": response.status_code,
     }
-    if caller := caller_request_id(request):
-        line["caller_request_id"] = caller
-    return line
 
 
 def drop_cookies_with_nul(request: HttpRequest) -> None:
