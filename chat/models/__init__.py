@@ -38,6 +38,7 @@ from chat.models.deliveries import (
     DeliveryQuerySet,
     ids_in,
 )
+from chat.models.log import LOOKED_AT, REQUEST_COLUMNS, LogFilters
 from chat.models.messages import (
     IN_ORDER,
     SIDES,
@@ -61,7 +62,9 @@ __all__ = [
     "INVALID",
     "IN_ORDER",
     "KEPT_OF_INVALID_BODY",
+    "LOOKED_AT",
     "MAY_CHANGE",
+    "REQUEST_COLUMNS",
     "SHOWN_OF_BODY",
     "SIDES",
     "Backup",
@@ -76,6 +79,7 @@ __all__ = [
     "Filter",
     "Generation",
     "HitFilters",
+    "LogFilters",
     "LoginAttempts",
     "Message",
     "MessageQuerySet",
