@@ -18,13 +18,8 @@ from chat.models.conversations import (
     CHANGED_BY_A_MESSAGE,
     CHANGED_BY_CLOSING,
     CHANGED_BY_WRITING_AFTER_CLOSING,
-    COUNTED_TO,
     Conversation,
     ConversationQuerySet,
-    Filter,
-    Sort,
-    Within,
-    ordering_of,
     short_id_of,
 )
 from chat.models.dealings import Dealing
@@ -38,6 +33,7 @@ from chat.models.deliveries import (
     DeliveryQuerySet,
     ids_in,
 )
+from chat.models.lists import COUNTED_TO, Filter, Sort, Within, ordering_of
 from chat.models.log import LOOKED_AT, REQUEST_COLUMNS, LogFilters
 from chat.models.messages import (
     IN_ORDER,
