@@ -19,7 +19,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from chat.events.payloads import Id, Timestamp, field_errors
-from chat.folding import MAX_QUERY, MAX_TERMS, WORD, fold
+from chat.expressions import MAX_QUERY, MAX_TERMS
+from chat.folding import WORD, fold
 from chat.models import Conversation, Sort, Within
 from chat.refusals import BadParameters, FieldError
 from chat.statistics import DEFAULT_PERIOD, PERIODS

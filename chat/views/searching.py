@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat.database.keyset import BadCursor
 from chat.events.payloads import parse_id
-from chat.folding import expression_of, has_signs, has_words, terms_of
+from chat.expressions import expression_of, has_signs, has_words, terms_of
 from chat.models import Conversation, Direction, HitFilters, Message, MessageWords
 from chat.views.fields import ConversationField, choice_field
 from chat.views.pasted import pasted_ids
