@@ -11,14 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 
 from chat.database.statements import execute
 from chat.upkeep import backup
-from chat.upkeep.restored import (
-    Checked,
-    InUse,
-    Restored,
-    RestoreFailed,
-    migrations_lacking,
-    renew,
-)
+from chat.upkeep.restored import Checked, InUse, Restored, RestoreFailed, migrations_lacking, renew
 
 
 def check_dump(file: Path) -> Checked:
