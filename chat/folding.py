@@ -2,20 +2,17 @@
 
 A text has one term for each run of letters and each run of digits. Numbers, words with hyphens and
 scripts without spaces have further terms, so that another notation finds them. A query is an
-expression of terms, see `expression_of`. A term of RULE is in every row that this rule has written.
+expression of terms, see chat/expressions.py. A term of RULE is in every row that this rule has written.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 # Bounds on one message's part of the index. Only hostile texts reach them.
 MAX_SEARCHED = 100_000
 MAX_WORD = 64
-MAX_QUERY = 1_000
-MAX_TERMS = 32
 # PostgreSQL takes 1,048,575 bytes in a row.
 MAX_BYTES = 1_000_000
 
@@ -48,16 +45,10 @@ STARTS_UNSPACED = re.compile(f"[{UNSPACED}]")
 THOUSANDS = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:([., {APOSTROPHES}])\d{{3}})(?:\1\d{{3}})*(?!\d)")
 TIGHT = re.compile(rf"[.{DASHES}]")
 BREAKS = re.compile(rf"[,{APOSTROPHES}]")
-# The most letters' and digits' runs of a query, and the most pairs of scripts without spaces.
-MAX_ATOMS = 4 * MAX_TERMS
 # A code with more changes between letters and digits is kept whole, as are hashes.
 MOST_ATOMS = 5
 MOST_GROUPS = 12
 JOINED = range(8, 21)
-# Signs and labels before a number, which other texts leave out.
-LABEL = re.compile(
-    r"(?:№|\b(?:n[º°]|cpf|cnpj|cep)|(?:\b(?:r|us))?[$€£¥])[\s.:]*(?=[\d(+])", re.IGNORECASE
-)
 NATIONAL = re.compile(r"[1-9][1-9](?:9\d{8}|[2-5]\d{7})")
 LOCAL = re.compile(r"9\d{8}|[2-5]\d{7}")
 
@@ -263,58 +254,7 @@ def digits_of(text: str) -> str:
     return "".join(re.findall(r"\d", text))
 
 
-# Queries
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A term to be found, or the beginning of one."""
-
-    text: str
-    is_prefix: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Every:
-    parts: "tuple[Expression, ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class Either:
-    parts: "tuple[Expression, ...]"
-
-
-Expression = Term | Every | Either
-
-
-def expression_of(query: str) -> Every:
-    """Return what a hit has: every word of the query in some notation, the last one as a prefix.
-
-    Empty if the query has no word.
-    """
-    folded = bounded(fold(LABEL.sub(" ", query[:MAX_QUERY])))
-    units = list({unit[0]: unit for unit in UNIT.finditer(folded)}.values())[:MAX_TERMS]
-    return Every(tuple(part_of(unit, is_last=unit is units[-1]) for unit in units))
-
-
-def bounded(folded: str) -> str:
-    """Return the beginning of a folded query, up to MAX_ATOMS."""
-    atoms = 0
-    for atom in ATOM.finditer(folded):
-        atoms += len(atom[0]) if is_unspaced(atom[0]) else 1
-        if atoms > MAX_ATOMS:
-            return folded[: atom.start()]
-    return folded
-
-
-def has_words(query: str) -> bool:
-    return bool(WORD.search(fold(query[:MAX_QUERY])))
-
-
-def has_signs(query: str) -> bool:
-    """Whether the query has emoji or signs such as "+" and "#", which are in no index."""
-    plain = LABEL.sub(" ", query[:MAX_QUERY])
-    return any(char in "#@&%*" or unicodedata.category(char)[0] == "S" for char in plain)
+# Phrases
 
 
 def phrase_of(text: str) -> str:
@@ -330,103 +270,3 @@ def has_phrase(text: str, phrase: str) -> bool:
     phrase = phrase_of(phrase)
     first = phrase[1:] if is_unspaced(phrase[1:2]) else phrase
     return (first[:-1] if is_unspaced(first[-2:-1]) else first) in phrase_of(text)
-
-
-def terms_of(expression: Expression) -> set[Term]:
-    """Return all terms of an expression, to mark them in a text."""
-    if isinstance(expression, Term):
-        return {expression}
-    return {term for part in expression.parts for term in terms_of(part)}
-
-
-def part_of(unit: re.Match[str], *, is_last: bool) -> Expression:
-    if unit["numbers"]:
-        return numbers_part(unit[0], is_last=is_last)
-    if unit["time"]:
-        return time_part(unit, is_last=is_last)
-    words = WORD.findall(unit[0])
-    apart = every([word_part(word, is_last=is_last and word is words[-1]) for word in words])
-    joined = joined_chain(unit[0]) if unit["chain"] else ""
-    return either([Term(joined, is_last), apart] if joined else [apart])
-
-
-def time_part(unit: re.Match[str], *, is_last: bool) -> Expression:
-    """Return "14h30" and "14:30" alike, and "14h" as "14:00"."""
-    hour, minute = unit["hour"], unit["minute"] or unit["minutes"] or "00"
-    forms = [every([number_part(hour), number_part(minute, is_last=is_last)])]
-    if minute == "00":
-        forms.append(every([number_part(hour), Term("h", is_last)]))
-    return either([*forms, Term(unit[0], is_last)] if unit[0].isalnum() else forms)
-
-
-def word_part(word: str, *, is_last: bool) -> Expression:
-    """Return a word's atoms, or the word as a whole, as rows of older rules have it."""
-    whole = Term(word[:MAX_WORD], is_last)
-    atoms = ATOM.findall(word)
-    if is_code(word):
-        return whole
-    if len(atoms) == 2 and atoms[0].isdecimal() and atoms[1] in ("a", "o", "as", "os"):
-        atoms = atoms[:1]  # "2ª"
-    elif len(atoms) == 2 and atoms[0] == "no" and atoms[1].isdecimal():
-        atoms = atoms[1:]  # "nº445566"
-    apart = [atom_part(atom, is_last=is_last and atom is atoms[-1]) for atom in atoms]
-    return either([every(apart), whole])
-
-
-def atom_part(atom: str, *, is_last: bool) -> Expression:
-    if atom.isdecimal():
-        return number_part(atom, is_last=is_last)
-    if not is_unspaced(atom):
-        return Term(atom[:MAX_WORD], is_last)
-    if len(atom) == 1:
-        return Term(atom, is_prefix=True)
-    return every([Term(pair) for pair in dict.fromkeys(list(pairs_of(atom))[:-1])])
-
-
-def number_part(digits: str, *, is_last: bool = False) -> Expression:
-    """Return the notations of a number. A number without its area is not one with another area."""
-    digits = digits[:MAX_WORD]
-    forms = list(forms_of(digits))
-    parts: list[Expression] = [Term(digits, is_last)]
-    parts += [Term(form) for form in forms[1:]]
-    if len(forms) > 1 and LOCAL.fullmatch(forms[-1]) and NATIONAL.fullmatch(forms[-2].lstrip("0")):
-        parts[-1] = Term(MARK + forms[-1])
-    return either(parts)
-
-
-def numbers_part(text: str, *, is_last: bool) -> Expression:
-    """Return groups of digits as one number, as an amount, or each as its own number."""
-    groups = re.findall(r"\d+", text)
-    forms = [each_of(text, " ", is_last=is_last)]
-    if len(groups) > 1 and not BREAKS.search(text):
-        forms.append(number_part("".join(groups), is_last=is_last))
-    amount = THOUSANDS.sub(lambda found: digits_of(found[0]), text)
-    if amount != text:
-        forms.append(each_of(amount, None, is_last=is_last))
-    if re.search(r"[.,]00$", text):
-        forms.append(each_of(amount[:-3], None, is_last=is_last))
-    return either(forms)
-
-
-def each_of(text: str, separator: str | None, *, is_last: bool) -> Expression:
-    """Return the numbers of a text, all to be found: between spaces in any notation of their own."""
-    pieces = text.split(separator) if separator else re.findall(r"\d+", text)
-    pieces = [piece for piece in pieces if digits_of(piece)]
-    if separator and len(pieces) > 1:
-        return every(
-            [numbers_part(piece, is_last=is_last and piece is pieces[-1]) for piece in pieces]
-        )
-    groups = re.findall(r"\d+", text)
-    last = len(groups) - 1
-    return every(
-        [number_part(group, is_last=is_last and n == last) for n, group in enumerate(groups)]
-    )
-
-
-def every(parts: list[Expression]) -> Expression:
-    return parts[0] if len(parts) == 1 else Every(tuple(parts))
-
-
-def either(parts: list[Expression]) -> Expression:
-    parts = list(dict.fromkeys(parts))
-    return parts[0] if len(parts) == 1 else Either(tuple(parts))

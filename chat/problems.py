@@ -11,6 +11,7 @@ from rest_framework.exceptions import APIException
 
 from chat.database.migrated import WrongSchema
 from chat.refusals import NotFound, NotMigrated, Refusal, refusal_for
+from chat.signatures import kept_id
 
 MEDIA_TYPE = "application/problem+json"
 REQUEST_ID = "realmate.request_id"
@@ -27,6 +28,16 @@ def caller_request_id(request: HttpRequest) -> str | None:
     """The caller's own X-Request-Id, or None without one, or with one that the log would not take."""
     given: str = request.META.get("HTTP_X_REQUEST_ID", "")
     return given if PRINTABLE.fullmatch(given) else None
+
+
+def ids_of(request: HttpRequest) -> dict[str, str]:
+    """The ids that the log lines of a request and its delivery have. A sender knows at least one."""
+    ids = {
+        "request_id": str(request.META.get(REQUEST_ID, "")),
+        "caller_request_id": caller_request_id(request),
+        "webhook_id": kept_id(request.META.get("HTTP_WEBHOOK_ID", "")),
+    }
+    return {name: id for name, id in ids.items() if id}
 
 
 def problem(request: HttpRequest, refusal: Refusal | type[Refusal]) -> HttpResponse:

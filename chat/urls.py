@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods
 
 from chat.api import probes, reads
 from chat.api.changes import Changes
-from chat.api.deliveries import DeliveryDetail, Replay
+from chat.api.deliveries import DeliveryDetail, DeliveryList, Replay
 from chat.api.docs import OpenAPI
 from chat.api.exports import MessageExport
 from chat.api.webhook import Webhook
@@ -94,7 +94,7 @@ urlpatterns = [
     *ui("ui/<str:id>/dealt-with/undo", after_closing.undo, "undo-dealing", methods=POST),
     *api("changes", Changes.as_view()),
     *api("export/messages.jsonl", MessageExport.as_view()),
-    *api("deliveries", reads.DeliveryList.as_view()),
+    *api("deliveries", DeliveryList.as_view()),
     *api("deliveries/<str:number>", DeliveryDetail.as_view()),
     *api("deliveries/<str:number>/replay", Replay.as_view()),
     *api("stats", reads.Stats.as_view()),

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from pythonjsonlogger.json import JsonFormatter
 
 from chat.database import UNAVAILABLE
-from chat.problems import REQUEST_ID, caller_request_id
+from chat.problems import ids_of
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -31,10 +31,7 @@ class JSONLines(JsonFormatter):
         super().add_fields(log_data, record, message_dict)
         request = log_data.pop("request", None)
         if isinstance(request, HttpRequest):
-            log_data["request_id"] = str(request.META.get(REQUEST_ID, ""))
-            log_data["method"] = request.method
-            if caller := caller_request_id(request):
-                log_data["caller_request_id"] = caller
+            log_data.update(ids_of(request), method=request.method)
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802 - logging's name
         """Return the traceback as Python writes it, without messages that may quote data.

@@ -284,7 +284,7 @@ SECONDS_FOR_A_MIB = 10
 # Larger forms are refused unread, and no form takes a file.
 MAX_FORM_BYTES = 64 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_FORM_BYTES
-FILE_UPLOAD_HANDLERS = ["chat.middleware.NoFiles"]
+FILE_UPLOAD_HANDLERS = ["chat.middleware.forms.NoFiles"]
 
 # /readyz wants room on the disk of SQLite's file for some events of the largest size.
 LEAST_FREE_BYTES = 4 * MAX_BODY_BYTES
@@ -304,20 +304,20 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "chat.middleware.EdgeMiddleware",
-    "chat.middleware.SecurityPolicy",
-    "chat.middleware.CrossOriginReads",
+    "chat.middleware.edge.EdgeMiddleware",
+    "chat.middleware.answers.SecurityPolicy",
+    "chat.middleware.answers.CrossOriginReads",
     "django.middleware.security.SecurityMiddleware",
-    "chat.middleware.CompressAnswers",
+    "chat.middleware.answers.CompressAnswers",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "chat.middleware.HostsOfAllButProbes",
-    "chat.middleware.Sessions",
-    "chat.middleware.PagesInTheReadersLanguage",
-    "chat.middleware.SmallForms",
-    "chat.middleware.CsrfForAllowedMethods",
+    "chat.middleware.answers.HostsOfAllButProbes",
+    "chat.middleware.pages.Sessions",
+    "chat.middleware.pages.PagesInTheReadersLanguage",
+    "chat.middleware.forms.SmallForms",
+    "chat.middleware.forms.CsrfForAllowedMethods",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "chat.middleware.LoginForPages",
-    "chat.middleware.WritesOfThisSchema",
+    "chat.middleware.pages.LoginForPages",
+    "chat.middleware.forms.WritesOfThisSchema",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

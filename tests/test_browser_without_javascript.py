@@ -55,3 +55,15 @@ def test_without_javascript_the_search_is_a_form(plain, start, say):
     expect(plain.locator("mark")).to_have_text(["Não", "bol"])
     plain.locator(".row").click()
     expect(plain.locator(".message--highlighted")).to_contain_text("boleto")
+
+
+def test_without_javascript_a_delivery_is_found_by_a_pasted_id_on_a_small_screen(plain, start):
+    start(2)
+    plain.set_viewport_size({"width": 320, "height": 700})
+    plain.goto("/ui/deliveries/")
+    plain.get_by_label("Request, webhook, message or conversation id").fill(f' "{id_of(0)}", ')
+    plain.keyboard.press("Enter")
+    expect(plain.locator(".cards tbody tr")).to_have_count(1)
+    plain.locator(".cards tbody a[href*='?id=']").click()
+    expect(plain.locator(".cards tbody tr")).to_have_count(1)
+    assert plain.evaluate("document.scrollingElement.scrollWidth") == 320

@@ -6,7 +6,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from chat.middleware import OF_THE_BODY, in_our_shape
+from chat.middleware.edge import OF_THE_BODY, in_our_shape
 from tests.conftest import C
 from tests.servers import TYPE_OF_PROBLEMS, through_wsgi
 

@@ -91,7 +91,7 @@ def test_nothing_is_counted_as_nothing(db):
 
 
 def test_counting_stops_where_it_says(conversations, monkeypatch, django_assert_num_queries):
-    monkeypatch.setattr("chat.models.conversations.COUNTED_TO", 5)
+    monkeypatch.setattr("chat.models.lists.COUNTED_TO", 5)
     with django_assert_num_queries(1):
         assert Conversation.objects.counts()[Filter.ALL] == 6
 

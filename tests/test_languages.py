@@ -117,8 +117,8 @@ def unmarked(html):
     return [text for text in bare if re.search(r"[^\W\d_]", text)]
 
 
-# A name is the same in every language; a language is called by its own name.
-NAMES = "Realmate|Português|English|America/Sao_Paulo"
+# A name is the same in every language, and so is an id; a language is called by its own name.
+NAMES = "Realmate|Português|English|America/Sao_Paulo|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ PAGES = [
     f"/ui/{C}/?q=123",
     "/ui/deliveries/",
     "/ui/deliveries/?outcome=refused",
-    "/ui/deliveries/?outcome=x&cursor=0&conversation=5",
+    "/ui/deliveries/?outcome=x&received_from=x&id=%C2%AB%C2%BB",
     "/ui/deliveries/{last}/",
     "/ui/stats/?days=90",
     "/ui/stats/?days=5",

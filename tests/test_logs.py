@@ -50,8 +50,8 @@ def test_a_refusal_is_one_line_of_ids_and_codes(json_lines, post):
     }
 
 
-def test_the_callers_request_id_stands_beside_ours(json_lines, post):
-    given = {"headers": {"X-Request-Id": "trace-1"}}
+def test_the_senders_own_ids_stand_beside_ours(json_lines, post):
+    given = {"headers": {"X-Request-Id": "trace-1", "webhook-id": "evt\u20ac1"}}
     answer = post({"type": "NEW_MESSAGE"}, **given)
     with connection.execute_wrapper(break_down):
         post(make_event("NEW_CONVERSATION", id=C), **given)
@@ -60,6 +60,7 @@ def test_the_callers_request_id_stands_beside_ours(json_lines, post):
     )  # the fault has a line of the database and one of its answer
     assert refusal["request_id"] == answer["X-Request-Id"] != "trace-1"
     assert {line["caller_request_id"] for line in (refusal, fault, after)} == {"trace-1"}
+    assert {line["webhook_id"] for line in (refusal, fault, after)} == {"evt?1"}
     assert fault["traceback"]
 
 

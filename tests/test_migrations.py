@@ -154,3 +154,23 @@ def test_the_rows_of_django_axes_are_gone(db, migrate):
         cursor.execute("CREATE TABLE axes_accessattempt (ip_address text)")
     call_command("migrate", verbosity=0)
     assert not [name for name in connection.introspection.table_names() if "axes" in name]
+
+
+def indexes_of_the_log():
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, "chat_delivery")
+    return {name for name, index in found.items() if index["index"]}
+
+
+def test_indexes_whose_building_was_interrupted_are_built_again(migrate):
+    migrate("0017_last_digits")
+    before = indexes_of_the_log()
+    with connection.cursor() as cursor:
+        # PostgreSQL keeps such a half under the name of the index.
+        cursor.execute("CREATE INDEX delivery_by_webhook ON chat_delivery (id)")
+    call_command("migrate", verbosity=0)
+    named = {"request", "caller", "webhook", "message", "arrival"}
+    assert indexes_of_the_log() - before == {f"delivery_by_{name}" for name in named}
+    assert before - indexes_of_the_log() == {"delivery_by_time"}
+    migrate("0017_last_digits")
+    assert indexes_of_the_log() == before

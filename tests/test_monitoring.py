@@ -43,6 +43,11 @@ def steady(value):
     return f"{value}x{MINUTES}"
 
 
+def restarts(count):
+    """The starts of two workers, counted anew by each restart of the server within an hour."""
+    return f"2x180 {'0 2x12 ' * count}2x{MINUTES}"
+
+
 def histogram(name, labels, *, over):
     """The buckets of one observation a minute, which is over the bound of the alert, or under it."""
     bucket = f"{name}_bucket{{{labels}le=" + '"%s"}'
@@ -77,7 +82,7 @@ CASES = {
     "RealmateEventsInvalid": one(CODES % "invalid_event", GROWS, STANDS),
     "RealmateWriterQueue": histogram("realmate_sqlite_writer_wait_seconds", "", over=("1", "2.5")),
     "RealmatePoolWaits": histogram("realmate_pool_wait_seconds", "", over=("1", "2.5")),
-    "RealmateWorkersDie": one("realmate_worker_starts_total", GROWS, steady(2)),
+    "RealmateWorkersDie": one("realmate_worker_starts_total", restarts(4), restarts(3)),
     "RealmateUpkeepMissing": one(
         "realmate_changes_overdue_seconds", steady(2 * 86400 + 1), steady(2 * 86400)
     ),

@@ -22,7 +22,8 @@ from django.db.backends.base.base import NO_DB_ALIAS
 from django.utils import timezone
 
 from chat.models import Conversation, Delivery, Message, current_generation
-from chat.upkeep import copying, erasure, restoring
+from chat.upkeep import copying, erasure, restoring, restoring_postgresql, restoring_sqlite
+from chat.upkeep.restored import RestoreFailed
 from tests.conftest import M2, OTHER_C, C, M, make_event
 from tests.databases import beside
 from tests.servers import ROOT, serving
@@ -389,7 +390,7 @@ def test_an_interruption_leaves_the_old_database_and_the_next_run_works(
 
     later(deliver)
     with monkeypatch.context() as patched:
-        patched.setattr(restoring, where, fail)
+        patched.setattr(restoring_sqlite, where, fail)
         with pytest.raises(CommandError, match="interrupted"):
             restore(file)
     assert len(contents()) == 2
@@ -407,7 +408,7 @@ def test_an_interrupted_swap_lets_no_server_begin_and_the_next_run_works(
     left_as_after_a_kill(database, deliver)
     for part in ("empty_beside", "Path.replace"):
         with monkeypatch.context() as patched:
-            patched.setattr(f"chat.upkeep.restoring.{part}", fail)
+            patched.setattr(f"chat.upkeep.restoring_sqlite.{part}", fail)
             with pytest.raises(CommandError, match="interrupted"):
                 restore(file)
         with pytest.raises(OperationalError, match="file is gone, and its WAL is not"):
@@ -458,7 +459,7 @@ def test_a_connection_of_a_process_that_cannot_be_seen_is_noticed(
     file, database, deliver, restore, monkeypatch
 ):
     later(deliver)
-    monkeypatch.setattr(restoring, "processes_with", lambda database: [])
+    monkeypatch.setattr(restoring_sqlite, "processes_with", lambda database: [])
     with reading(database), pytest.raises(CommandError, match="open elsewhere"):
         restore(file)
     assert len(contents()) == 2
@@ -466,7 +467,7 @@ def test_a_connection_of_a_process_that_cannot_be_seen_is_noticed(
 
 @pytest.mark.sqlite
 def test_a_writer_is_waited_for_and_then_told(file, database, restore, monkeypatch):
-    monkeypatch.setattr(restoring, "SECONDS_FOR_THE_LAST_WRITER", 0)
+    monkeypatch.setattr(restoring_sqlite, "SECONDS_FOR_THE_LAST_WRITER", 0)
     with Path(f"{database}-writer").open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(CommandError, match="another process writes"):
@@ -561,7 +562,7 @@ def test_an_interrupted_restore_goes_on_with_the_same_file_and_no_other(
     another = tmp_path / "another"
     call_command("backup", str(another))
     with monkeypatch.context() as patched:
-        patched.setattr(restoring, "renew", fail)
+        patched.setattr(restoring_postgresql, "renew", fail)
         with pytest.raises(CommandError, match="interrupted"):
             restore(file)
     with pytest.raises(CommandError, match="has tables already"):
@@ -580,9 +581,9 @@ def test_an_error_of_pg_restore_leaves_an_empty_database(file, monkeypatch):
         with database_named(url.rpartition("/")[2]):
             damaged = file.with_name("damaged")
             damaged.write_bytes(file.read_bytes()[:-5000])
-            with pytest.raises(restoring.RestoreFailed):
+            with pytest.raises(RestoreFailed):
                 restoring.restore(damaged, on_progress=lambda done, total: None)
-            assert not restoring.has_tables()
+            assert not restoring_postgresql.has_tables()
 
 
 @pytest.mark.postgresql

@@ -3,7 +3,8 @@
 import pytest
 from django.db import connection
 
-from chat.folding import MAX_ATOMS, Term, expression_of, fold, terms_of, words_of
+from chat.expressions import MAX_ATOMS, Term, expression_of, terms_of
+from chat.folding import fold, words_of
 from chat.models import Message, MessageWords
 from chat.views.snippets import Piece, snippet
 from tests.conftest import OTHER_C, C, M, id_of, make_event

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from chat.database import statements
 from chat.database.statements import Lookup, execute, insert, update
-from chat.folding import Term
+from chat.expressions import Term
 from chat.models import (
     CHANGED_BY_A_MESSAGE,
     Conversation,

@@ -287,7 +287,7 @@ def test_a_thread_links_to_what_can_be_taken_away(say, client):
         f"/conversations/{C}/transcript.txt/",
         f"/conversations/{C}/transcript.csv/",
         f"/ui/{C}/print/",
-        f"/ui/deliveries/?conversation={C}",
+        f"/ui/deliveries/?id={C}",
     ):
         assert f'href="{address}"' in page
         assert client.get(address).status_code == 200

@@ -1,5 +1,6 @@
 """The delivery log for machines: its pages, one delivery, and its replay."""
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponse
@@ -12,14 +13,40 @@ from chat.api import examples
 from chat.api.authentication import IsReader, is_staff
 from chat.api.base import JSONView
 from chat.api.described import Described, Tag, read
+from chat.api.log_parameters import DeliveryParameters
 from chat.api.parameters import NoParameters
-from chat.api.reads import Read
-from chat.api.serializers import delivery_detail_out, outcome_out
+from chat.api.reads import Read, page_of_generation, with_etag, with_next
+from chat.api.serializers import deliveries_out, delivery_detail_out, outcome_out
 from chat.api.webhook import OUTCOMES, has_created
+from chat.database.keyset import Page
 from chat.events import ingest
 from chat.models import Delivery, Scope, Token
 from chat.problems import request_id
 from chat.refusals import NotFound, ReplayCannotHelp
+
+
+class DeliveryList(Read):
+    """A page of the delivery log, newest first, without the bodies."""
+
+    scope = Scope.DELIVERIES
+    described = read(
+        "listDeliveries",
+        Tag.DELIVERIES,
+        examples.DELIVERIES,
+        codes=("bad_request", "cursor_expired"),
+        parameters=DeliveryParameters,
+        headers=("Link",),
+        has_etag=True,
+    )
+
+    def get(self, request: Request) -> HttpResponse:
+        parameters = DeliveryParameters.read(request.query_params)
+        page = page_of_generation(parameters.cursor, partial(log_page, parameters))
+        return with_next(request, with_etag(request, deliveries_out(page)), cursor=page.next)
+
+
+def log_page(parameters: DeliveryParameters, cursor: str) -> Page[Delivery]:
+    return Delivery.objects.page(parameters.filters, size=parameters.limit, cursor=cursor)
 
 
 class DeliveryDetail(Read):

@@ -19,16 +19,16 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from chat.events.payloads import Id, Timestamp, field_errors
-from chat.folding import MAX_QUERY, MAX_TERMS, WORD, fold
-from chat.models import Conversation, Delivery, Sort, Within
-from chat.refusals import OF_EVENTS, BadParameters, FieldError
+from chat.expressions import MAX_QUERY, MAX_TERMS
+from chat.folding import WORD, fold
+from chat.models import Conversation, Sort, Within
+from chat.refusals import BadParameters, FieldError
 from chat.statistics import DEFAULT_PERIOD, PERIODS
 
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 50
 MAX_CHANGES = 1000
 DEFAULT_CHANGES = 100
-CODES_OF_EVENTS = [refusal.code for refusal in OF_EVENTS]
 COUNTED_UP_TO = 10_000
 MAX_WAIT = 25  # seconds; proxies often give up after 30 or 60
 
@@ -329,29 +329,6 @@ class ConversationParameters(PageParameters):
         if value == Sort.WAITING and (nobody_waits or given.get("needs_reply") is False):
             raise contradiction("None of these conversations waits for a reply.")
         return value
-
-
-class DeliveryParameters(PageParameters):
-    """Filters of the delivery log, newest first."""
-
-    outcome: Annotated[str, one_of(*Delivery.Outcome.values)] = Field(
-        "",
-        description="Only deliveries with this value.",
-        json_schema_extra={"enum": [*Delivery.Outcome.values]},
-    )
-    type: Annotated[str, one_of(*Delivery.Type.values)] = Field(
-        "",
-        description="Only deliveries with this value.",
-        json_schema_extra={"enum": [*Delivery.Type.values]},
-    )
-    code: Annotated[str, one_of(*CODES_OF_EVENTS)] = Field(
-        "",
-        description="Only deliveries that were refused with this code.",
-        json_schema_extra={"enum": [*CODES_OF_EVENTS]},
-    )
-    conversation: Id | None = Field(
-        None, description="Only deliveries that name this conversation."
-    )
 
 
 class ChangeParameters(Parameters):

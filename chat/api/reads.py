@@ -1,4 +1,4 @@
-"""Conversations, messages, deliveries and statistics for machines: GET and HEAD."""
+"""Conversations, messages and statistics for machines: GET and HEAD."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -22,7 +22,6 @@ from chat.api.parameters import (
     COUNTED_UP_TO,
     INVALID_CURSOR,
     ConversationParameters,
-    DeliveryParameters,
     MessageParameters,
     NoParameters,
     StatsParameters,
@@ -31,7 +30,6 @@ from chat.api.serializers import (
     conversation_json,
     conversation_pieces,
     conversations_out,
-    deliveries_out,
     message_page_out,
 )
 from chat.api.spreadsheets import XLSX, xlsx_of
@@ -44,7 +42,6 @@ from chat.models import (
     SIDES,
     Conversation,
     ConversationQuerySet,
-    Delivery,
     MessageWords,
     Scope,
     ThreadPage,
@@ -281,36 +278,6 @@ def find_conversation(id: str) -> Conversation:
     if conversation is None:
         raise ConversationNotFound
     return conversation
-
-
-class DeliveryList(Read):
-    """A page of the delivery log, newest first, without the bodies."""
-
-    scope = Scope.DELIVERIES
-    described = read(
-        "listDeliveries",
-        Tag.DELIVERIES,
-        examples.DELIVERIES,
-        codes=("bad_request", "cursor_expired"),
-        parameters=DeliveryParameters,
-        headers=("Link",),
-        has_etag=True,
-    )
-
-    def get(self, request: Request) -> HttpResponse:
-        parameters = DeliveryParameters.read(request.query_params)
-        page = page_of_generation(parameters.cursor, partial(deliveries_page, parameters))
-        return with_next(request, with_etag(request, deliveries_out(page)), cursor=page.next)
-
-
-def deliveries_page(parameters: DeliveryParameters, cursor: str) -> Page[Delivery]:
-    rows = Delivery.objects.for_list().filtered_by(
-        outcome=parameters.outcome,
-        type=parameters.type,
-        code=parameters.code,
-        conversation=parameters.conversation,
-    )
-    return page_of(rows, ("-id",), size=parameters.limit, cursor=cursor)
 
 
 def page_of_generation(cursor: str, read: Callable[[str], Page[Row]]) -> Page[Row]:

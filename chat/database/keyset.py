@@ -3,7 +3,7 @@
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2b
@@ -42,6 +42,24 @@ def page_of(
     return Page(rows[:size], following)
 
 
+def page_of_some(
+    queryset: QuerySet[Row], wanted: Q, ordering: Ordering, *, size: int, at_most: int, cursor: str
+) -> Page[Row]:
+    """Return the wanted rows among the next `at_most` rows. Raises BadCursor.
+
+    The page may be short, or empty, and still have a next page.
+    """
+    rows = rows_of(queryset, ordering, cursor=cursor)
+    keys = rows.prefetch_related(None).only(*(name.lstrip("-") for name in ordering))
+    last_ones = list(keys[at_most - 1 : at_most + 1])
+    if len(last_ones) < 2:
+        return page_of(queryset.filter(wanted), ordering, size=size, cursor=cursor)
+    last, beyond = last_ones
+    within = queryset.filter(wanted & before(ordering, beyond))
+    page = page_of(within, ordering, size=size, cursor=cursor)
+    return page if page.next else replace(page, next=cursor_of(last, ordering))
+
+
 def rows_of(queryset: QuerySet[Row], ordering: Ordering, *, cursor: str = "") -> QuerySet[Row]:
     """Return the rows in this order, from the cursor on. Raises BadCursor."""
     if cursor:
@@ -58,6 +76,12 @@ def after(ordering: Ordering, position: Sequence[Any]) -> Q:
     return Q(**{f"{name}__{beyond}e": value}) & (
         Q(**{f"{name}__{beyond}": value}) | after(tuple(rest), values)
     )
+
+
+def before(ordering: Ordering, row: Model) -> Q:
+    """Return the condition for rows before this row."""
+    reverse = tuple(name[1:] if name.startswith("-") else f"-{name}" for name in ordering)
+    return after(reverse, [getattr(row, name.lstrip("-")) for name in ordering])
 
 
 # Cursors

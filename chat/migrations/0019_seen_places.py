@@ -14,7 +14,7 @@ def fill(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("chat", "0017_last_digits")]
+    dependencies = [("chat", "0018_log_by_id")]
 
     operations = [
         migrations.AddField(

@@ -18,13 +18,8 @@ from chat.models.conversations import (
     CHANGED_BY_A_MESSAGE,
     CHANGED_BY_CLOSING,
     CHANGED_BY_WRITING_AFTER_CLOSING,
-    COUNTED_TO,
     Conversation,
     ConversationQuerySet,
-    Filter,
-    Sort,
-    Within,
-    ordering_of,
     preview_of,
     short_id_of,
 )
@@ -39,6 +34,8 @@ from chat.models.deliveries import (
     DeliveryQuerySet,
     ids_in,
 )
+from chat.models.lists import COUNTED_TO, Filter, Sort, Within, ordering_of
+from chat.models.log import LOOKED_AT, REQUEST_COLUMNS, LogFilters
 from chat.models.messages import (
     IN_ORDER,
     SIDES,
@@ -62,7 +59,9 @@ __all__ = [
     "INVALID",
     "IN_ORDER",
     "KEPT_OF_INVALID_BODY",
+    "LOOKED_AT",
     "MAY_CHANGE",
+    "REQUEST_COLUMNS",
     "SHOWN_OF_BODY",
     "SIDES",
     "Backup",
@@ -77,6 +76,7 @@ __all__ = [
     "Filter",
     "Generation",
     "HitFilters",
+    "LogFilters",
     "LoginAttempts",
     "Message",
     "MessageQuerySet",

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat.database.batches import batches
 from chat.database.locks import lock_ids
+from chat.models.log import LogFilters, page_of_log, with_id
 from chat.models.messages import Message
 from chat.refusals import (
     ConversationNotFound,
@@ -25,6 +26,8 @@ from chat.refusals import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from chat.database.keyset import Page
 
 KEPT_OF_INVALID_BODY = 64 * 1024
 SHOWN_OF_BODY = 64 * 1024
@@ -145,22 +148,16 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         replays = Delivery.objects.order_by("id").only("id", "replays_id")
         return self.defer("body").prefetch_related(models.Prefetch("replayed_by", replays))
 
-    def filtered_by(
-        self, *, outcome: str = "", type: str = "", code: str = "", conversation: UUID | None = None
-    ) -> DeliveryQuerySet:
-        """Return deliveries that match every given filter, from the most selective index."""
-        found = self.filter(type=type) if type else self.all()
-        if conversation:
-            found = found.filter(conversation_id=conversation)
-        if code:
-            # SQLite uses the index of the code only if the query repeats the index's condition.
-            found = found.filter(code=code)
-            found = found if conversation else found.exclude(code="")
-            return found if outcome in ("", Delivery.Outcome.REFUSED) else found.none()
-        if outcome and conversation:
-            # Hide the outcome: SQLite has no statistics, and would read all rows of one outcome.
-            return found.filter(Exact(Coalesce("outcome", Value("")), outcome))
-        return found.filter(outcome=outcome) if outcome else found
+    def page(self, filters: LogFilters, *, size: int, cursor: str = "") -> Page[Delivery]:
+        """Return a page of the log without the bodies, as `page_of_log` does. Raises BadCursor."""
+        return page_of_log(self.for_list(), filters, size=size, cursor=cursor)
+
+    def with_any_id(self, *ids: str) -> DeliveryQuerySet:
+        """Return the deliveries of the request, webhook, message or conversation with this id.
+
+        Each of the ids is a spelling of the same one. Reads one index.
+        """
+        return with_id(self, ids)
 
     def about(self, conversation_id: UUID) -> DeliveryQuerySet:
         """Return all deliveries that may hold text of the conversation."""
@@ -275,7 +272,24 @@ class Delivery(models.Model):
             ),
             models.Index(fields=["code", "id"], name="delivery_by_code", condition=~Q(code="")),
             models.Index(fields=["outcome", "id"], name="delivery_by_outcome"),
-            models.Index(fields=["received_at"], name="delivery_by_time"),
+            models.Index(fields=["received_at", "id"], name="delivery_by_arrival"),
+            # One event is followed by its ids. Replays have the request id of what caused them.
+            models.Index(fields=["request_id", "id"], name="delivery_by_request"),
+            models.Index(
+                fields=["caller_request_id", "id"],
+                name="delivery_by_caller",
+                condition=Q(caller_request_id__isnull=False),
+            ),
+            models.Index(
+                fields=["webhook_id", "id"],
+                name="delivery_by_webhook",
+                condition=~Q(webhook_id=""),
+            ),
+            models.Index(
+                fields=["message_id", "id"],
+                name="delivery_by_message",
+                condition=Q(message_id__isnull=False),
+            ),
         ]
         constraints = [
             models.CheckConstraint(

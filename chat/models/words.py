@@ -11,15 +11,8 @@ from django.db.models import ExpressionWrapper, Max, Min, Q
 from django.db.models.functions import Substr
 
 from chat.database.keyset import Page, cursor_of, decoded, page_of
-from chat.folding import (
-    MAX_SEARCHED,
-    RULE,
-    Every,
-    Term,
-    expression_of,
-    has_phrase,
-    indexed,
-)
+from chat.expressions import Every, Term, expression_of
+from chat.folding import MAX_SEARCHED, RULE, has_phrase, indexed
 from chat.models.messages import Message
 
 if TYPE_CHECKING:
@@ -30,7 +23,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from chat.database.keyset import Ordering
-    from chat.folding import Expression
+    from chat.expressions import Expression
     from chat.models.conversations import Conversation, ConversationQuerySet
 
 NEWEST_FIRST: Ordering = ("-arrival",)

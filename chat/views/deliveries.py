@@ -5,78 +5,89 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
-from chat.database.keyset import BadCursor, Page, decoded, page_of
+from chat.database.keyset import BadCursor, Page, decoded
 from chat.events import ingest
-from chat.models import SHOWN_OF_BODY, Delivery
+from chat.models import LOOKED_AT, SHOWN_OF_BODY, Conversation, Delivery, LogFilters
 from chat.problems import request_id
 from chat.refusals import OF_EVENTS, reason_of
 from chat.views.bodies import readable
-from chat.views.fields import ConversationField, choice_field
+from chat.views.fields import IdField, choice_field, time_field
 from chat.views.page import nothing_here, page
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrPromise
 
-NEWEST_FIRST = ("-id",)
 DELIVERIES_PAGE = 50
 
 
 class DeliveriesForm(forms.Form):
     """The filters and the cursor of the log. Validation needs no database."""
 
+    id = IdField(
+        label=_("Request, webhook, message or conversation id"),
+        required=False,
+    )
+    received_from = time_field(_("Received from"))
+    received_to = time_field(_("Received before"))
     outcome = choice_field(_("Outcome"), Delivery.Outcome.choices)
     code = choice_field(_("Reason"), [(refusal.code, refusal.reason) for refusal in OF_EVENTS])
     type = choice_field(_("Type"), Delivery.Type.choices)
-    conversation = ConversationField(label=_("Conversation"), required=False)
     cursor = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    FILTERS = ("outcome", "code", "type", "conversation")
-
-    def clean_cursor(self) -> str:
-        cursor: str = self.cleaned_data["cursor"]
+    def clean(self) -> None:
+        since, until = (self.cleaned_data.get(f"received_{end}") for end in ("from", "to"))
+        if since and until and since >= until:
+            self.add_error("received_to", _("The end is not after the start."))
         try:
-            if cursor:
-                decoded(cursor, Delivery, NEWEST_FIRST)
+            if not self.errors and (cursor := self.cleaned_data["cursor"]):
+                decoded(cursor, Delivery, self.filters().ordering)
         except BadCursor:
-            raise forms.ValidationError(
-                _("This page cannot be found. Start from the newest."), code="invalid_cursor"
-            ) from None
-        return cursor
+            self.add_error("cursor", _("This page cannot be found. Start from the newest."))
+
+    def filters(self, *ids: str) -> LogFilters:
+        """Return the filters of a valid form. Each of `ids` is another spelling of its id."""
+        given = {name: value for name, value in self.cleaned_data.items() if name != "cursor"}
+        return LogFilters(ids=(*given.pop("id"), *ids), **given)
 
     def page(self) -> Page[Delivery]:
         """Return the page of a valid form, the newest deliveries first."""
-        filters = {name: self.cleaned_data[name] for name in self.FILTERS}
-        return page_of(
-            Delivery.objects.for_list().filtered_by(**filters),
-            NEWEST_FIRST,
-            size=DELIVERIES_PAGE,
-            cursor=self.cleaned_data["cursor"],
-        )
+        given, cursor = self.cleaned_data["id"], self.cleaned_data["cursor"]
+        shown = [Conversation.objects.find_short(id) for id in given]
+        filters = self.filters(*(str(conversation.pk) for conversation in shown if conversation))
+        return Delivery.objects.page(filters, size=DELIVERIES_PAGE, cursor=cursor)
 
     @property
     def narrows(self) -> bool:
         """Whether the form has a filter or a cursor."""
-        return any(self.data.get(name) for name in (*self.FILTERS, "cursor"))
+        return any(self.data.get(name) for name in self.fields)
 
 
 @never_cache
 def deliveries(request: HttpRequest) -> HttpResponse:
     """Answer with a page of the log. A bad filter is a 400 with the error in the form."""
-    form = DeliveriesForm(request.GET)
+    form = DeliveriesForm(asked_of(request))
     listed = form.page() if form.is_valid() else None
     context: dict[str, Any] = {"form": form, "page": listed, "section": "deliveries"}
+    context["looked_at"] = LOOKED_AT
     if listed and request.user.is_staff:
         worth = Delivery.objects.worth_applying_again()
         ids = [delivery.pk for delivery in listed.rows]
         context["worth_applying_again"] = set(worth.filter(pk__in=ids).values_list("pk", flat=True))
     return page(request, "chat/deliveries.html", context, status=200 if listed else 400)
+
+
+def asked_of(request: HttpRequest) -> QueryDict:
+    """Return the filters of the address. In an address of 0.1.0 the id is that of a `conversation`."""
+    asked = request.GET.copy()
+    asked.setdefault("id", asked.get("conversation", ""))
+    return asked
 
 
 @never_cache

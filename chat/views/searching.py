@@ -1,7 +1,5 @@
 """The search: its filters, its hits, and the ids that people paste into it."""
 
-import re
-import unicodedata
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -16,9 +14,10 @@ from django.utils.translation import gettext_lazy as _
 
 from chat.database.keyset import BadCursor
 from chat.events.payloads import parse_id
-from chat.folding import expression_of, has_signs, has_words, terms_of
+from chat.expressions import expression_of, has_signs, has_words, terms_of
 from chat.models import Conversation, Direction, HitFilters, Message, MessageWords
 from chat.views.fields import ConversationField, choice_field
+from chat.views.pasted import pasted_ids
 from chat.views.snippets import snippet
 
 SEARCH_PAGE = 30
@@ -128,28 +127,3 @@ def address_of(query: str) -> str | None:
         if Conversation.objects.filter(pk=id).exists():
             return reverse("thread", args=[id])
     return None
-
-
-def pasted_ids(query: str) -> list[str]:
-    """Return the ids that a pasted text names: of an address the message's first, else one at most."""
-    text = DASH.sub("-", "".join(char for char in query if unicodedata.category(char) != "Cf"))
-    if found := ADDRESS.search(text):
-        return [id for id in (found["message"], found["id"]) if id]
-    bare = DRESS.sub("", text)
-    if HEX.fullmatch(bare):
-        return [f"{bare[:8]}-{bare[8:12]}-{bare[12:16]}-{bare[16:20]}-{bare[20:]}"]
-    return [bare]
-
-
-# A dash that an editor has put for a hyphen, and what stands around a pasted id.
-DASH = re.compile("[\u2010-\u2015\u2212\ufe63\uff0d]")
-DRESS = re.compile(
-    r"^[\s\"'\u2018-\u201f\u00ab\u00bb`({<\[#]*(?:(?:urn:)?uuid:)?|[\s\"'\u2018-\u201f\u00ab\u00bb`)}>\].,;:!?]*$",
-    re.I,
-)
-HEX = re.compile("[0-9a-f]{32}", re.I | re.A)
-ID_IN_TEXT = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-ADDRESS = re.compile(
-    rf"^\S*/(?:ui|conversations)/(?P<id>{ID_IN_TEXT})(?![\w-])"
-    rf"(?:\S*[?&](?:message|before|after)=(?P<message>{ID_IN_TEXT})(?![\w-]))?\S*$"
-)

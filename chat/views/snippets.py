@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from chat.folding import Term, fold, places_of
+from chat.expressions import Term
+from chat.folding import fold, places_of
 
 fold_one = lru_cache(maxsize=4_096)(fold)
 

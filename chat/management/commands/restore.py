@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from chat.management.maintenance import MaintenanceCommand
 from chat.management.rehearsal import NOTHING_DONE, add_yes
-from chat.upkeep import erasure_list, restoring
+from chat.upkeep import erasure_list, restoring, restoring_sqlite
+from chat.upkeep.restored import RestoreFailed
 
 NEXT = """\
 Next:
@@ -45,7 +46,7 @@ class Command(MaintenanceCommand):
                 self.stdout.write(NOTHING_DONE)
                 return
             self.restore(options["file"])
-        except restoring.RestoreFailed as error:
+        except RestoreFailed as error:
             raise CommandError(f"nothing was restored: {error}") from error
         except OSError as error:
             raise CommandError(f"not restored: {error}") from error
@@ -60,7 +61,7 @@ class Command(MaintenanceCommand):
             self.stdout.write(f"  {checked.migrations} migrations are missing, and are applied")
         self.announce_the_list()
         if connection.vendor == "sqlite":
-            self.announce_the_place(restoring.database_path())
+            self.announce_the_place(restoring_sqlite.database_path())
 
     def announce_the_place(self, database: Path) -> None:
         what = "replaces {}, which is kept aside" if database.exists() else "creates {}"

@@ -1,0 +1,1 @@
+"""The middleware, from the edge inwards. realmate/settings.py has the order."""

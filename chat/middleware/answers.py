@@ -1,0 +1,73 @@
+"""What every answer gets: security headers, CORS, compression. And the Host that is asked for."""
+
+from collections.abc import Callable
+
+from corsheaders.middleware import CorsMiddleware
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
+from django.middleware.gzip import GZipMiddleware
+
+from chat.compression import compress, is_worth_compressing
+from chat.middleware.edge import is_for_people
+
+PROBES = {"/healthz", "/readyz"}
+
+
+class SecurityPolicy:
+    """Content-Security-Policy and Cross-Origin-Resource-Policy on every answer that sets none."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
+        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        return response
+
+
+class CrossOriginReads(CorsMiddleware):
+    """The CORS headers of django-cors-headers, which answers an OPTIONS of them too. Off without origins."""
+
+    def is_enabled(self, request: HttpRequest) -> bool:
+        return bool(settings.CORS_ALLOWED_ORIGINS) and super().is_enabled(request)
+
+
+class HostsOfAllButProbes(CommonMiddleware):
+    """Django's, which refuses a Host outside ALLOWED_HOSTS. Whoever probes asks an address, or says no Host."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        return (
+            None
+            if request.path_info.removesuffix("/") in PROBES
+            else super().process_request(request)
+        )
+
+
+class CompressAnswers(GZipMiddleware):
+    """Compresses what programs read, and pages, which Django pads against BREACH.
+
+    A page with a form's token beside what the request says stays as it is: whoever chose the request
+    and saw the sizes of many answers could guess the token.
+    """
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        if is_for_people(request):
+            is_risky = has_a_token(request) and says_something(request)
+            return response if is_risky else super().process_response(request, response)
+        if is_worth_compressing(request, response):
+            compress(response)
+        return response
+
+
+def has_a_token(request: HttpRequest) -> bool:
+    """Whether the page asked Django for the token of a form. Its middleware has set the value to False."""
+    return "CSRF_COOKIE_NEEDS_UPDATE" in request.META
+
+
+def says_something(request: HttpRequest) -> bool:
+    return bool(request.META.get("QUERY_STRING")) or request.method not in {"GET", "HEAD"}

@@ -1,0 +1,127 @@
+"""The filters of the delivery log, and the one index that a page of it is read from."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db.models import Q, Value
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact
+
+from chat.database.keyset import Page, page_of, page_of_some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from chat.database.keyset import Ordering
+    from chat.models.deliveries import Delivery, DeliveryQuerySet
+
+NEWEST_FIRST: Ordering = ("-id",)
+LATEST_FIRST: Ordering = ("-received_at", "-id")
+# The deliveries that one page looks at, for those that match all filters.
+LOOKED_AT = 10_000
+REQUEST_COLUMNS = ("request_id", "caller_request_id")
+# Ids that a sender chose come last: it may use the id of a conversation for its requests too.
+ID_COLUMNS = ("conversation_id", "message_id", *REQUEST_COLUMNS, "webhook_id")
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilters:
+    """What the deliveries of a page must be. `received_to` is excluded.
+
+    `ids` are the spellings of one id. The first one that a delivery has is meant, in the first column.
+    """
+
+    outcome: str = ""
+    type: str = ""
+    code: str = ""
+    ids: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ID_COLUMNS
+    received_from: datetime | None = None
+    received_to: datetime | None = None
+
+    @property
+    def ordering(self) -> Ordering:
+        """The order of the index that the filters are read from."""
+        return LATEST_FIRST if self.has_bounds and not self.ids else NEWEST_FIRST
+
+    @property
+    def has_bounds(self) -> bool:
+        return bool(self.received_from or self.received_to)
+
+    @property
+    def contradict_themselves(self) -> bool:
+        return bool(self.code) and self.outcome not in ("", "refused")
+
+    @property
+    def received(self) -> Q:
+        bounds = {"received_at__gte": self.received_from, "received_at__lt": self.received_to}
+        return Q(**{name: value for name, value in bounds.items() if value})
+
+
+def page_of_log(
+    log: DeliveryQuerySet, filters: LogFilters, *, size: int, cursor: str
+) -> Page[Delivery]:
+    """Return a page of the deliveries that match every filter. Raises BadCursor.
+
+    If one index does not judge all filters, the page looks at LOOKED_AT deliveries at most. It may
+    then be short, or empty, and still have a next page.
+    """
+    rows, others = narrowed(log, filters)
+    if not others:
+        return page_of(rows, filters.ordering, size=size, cursor=cursor)
+    return page_of_some(rows, others, filters.ordering, size=size, at_most=LOOKED_AT, cursor=cursor)
+
+
+def narrowed(log: DeliveryQuerySet, filters: LogFilters) -> tuple[DeliveryQuerySet, Q]:
+    """Return the rows of the most selective index, and the condition of the other filters."""
+    if filters.contradict_themselves:
+        return log.none(), Q()
+    type = Q(type=filters.type) if filters.type else Q()
+    if filters.ids or filters.has_bounds:
+        # No other index: SQLite has no statistics, and would read all rows of one outcome.
+        others = type & hidden("outcome", filters.outcome) & hidden("code", filters.code)
+        if filters.ids:
+            return with_id(log, filters.ids, filters.columns), others & filters.received
+        return log.filter(filters.received), others
+    if filters.code:
+        # SQLite uses the index of the code only if the query repeats the index's condition.
+        return log.filter(code=filters.code).exclude(code=""), type
+    return (log.filter(outcome=filters.outcome) if filters.outcome else log), type
+
+
+def hidden(column: str, value: str) -> Q:
+    """Return a condition that no index serves. Empty without a value."""
+    return Q(Exact(Coalesce(column, Value("")), value)) if value else Q()
+
+
+def with_id(
+    log: DeliveryQuerySet, ids: tuple[str, ...], columns: tuple[str, ...] = ID_COLUMNS
+) -> DeliveryQuerySet:
+    """Return the deliveries with the first of the ids that one has, in the first column that has it."""
+    candidates = [
+        equal(log, column, value) for id in ids for column, value in values_of(log, id, columns)
+    ]
+    if len(candidates) == 1:
+        return candidates[0]
+    return next((rows for rows in candidates if rows.exists()), log.none())
+
+
+def values_of(
+    log: DeliveryQuerySet, id: str, columns: tuple[str, ...]
+) -> Iterator[tuple[str, Any]]:
+    """Yield the value of the id in each column that can have it."""
+    for column in columns:
+        field: Any = log.model._meta.get_field(column)
+        with suppress(ValidationError):
+            yield column, field.to_python(id)
+
+
+def equal(log: DeliveryQuerySet, column: str, value: Any) -> DeliveryQuerySet:
+    rows = log.filter(**{column: value})
+    # SQLite uses a partial index only if the query repeats the index's condition.
+    return rows.exclude(webhook_id="") if column == "webhook_id" else rows

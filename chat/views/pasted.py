@@ -1,0 +1,44 @@
+"""Ids that people paste: in quotes, in an address, without their hyphens."""
+
+import re
+import unicodedata
+
+
+def spellings_of(query: str) -> list[str]:
+    """Return every text that may be stored as the id that was pasted, the text itself first."""
+    return list(dict.fromkeys((query.strip(), undressed(query), *pasted_ids(query))))
+
+
+def pasted_ids(query: str) -> list[str]:
+    """Return the ids that a pasted text names: of an address the message's first, else one at most."""
+    text = plain(query)
+    if found := ADDRESS.search(text):
+        return [id for id in (found["message"], found["id"]) if id]
+    bare = undressed(query)
+    if HEX.fullmatch(bare):
+        return [f"{bare[:8]}-{bare[8:12]}-{bare[12:16]}-{bare[16:20]}-{bare[20:]}"]
+    return [bare]
+
+
+def plain(query: str) -> str:
+    """Return the text without characters that nobody sees, and with hyphens for dashes."""
+    return DASH.sub("-", "".join(char for char in query if unicodedata.category(char) != "Cf"))
+
+
+def undressed(query: str) -> str:
+    """Return the text without what stands around an id."""
+    return DRESS.sub("", plain(query))
+
+
+# A dash that an editor has put for a hyphen, and what stands around a pasted id.
+DASH = re.compile("[\u2010-\u2015\u2212\ufe63\uff0d]")
+DRESS = re.compile(
+    r"^[\s\"'\u2018-\u201f\u00ab\u00bb`({<\[#]*(?:(?:urn:)?uuid:)?|[\s\"'\u2018-\u201f\u00ab\u00bb`)}>\].,;:!?]*$",
+    re.I,
+)
+HEX = re.compile("[0-9a-f]{32}", re.I | re.A)
+ID_IN_TEXT = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+ADDRESS = re.compile(
+    rf"^\S*/(?:ui|conversations)/(?P<id>{ID_IN_TEXT})(?![\w-])"
+    rf"(?:\S*[?&](?:message|before|after)=(?P<message>{ID_IN_TEXT})(?![\w-]))?\S*$"
+)
