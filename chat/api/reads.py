@@ -18,13 +18,12 @@ from rest_framework.response import Response
 from chat.api import examples
 from chat.api.base import JSONView
 from chat.api.described import Described, Tag, read
-from chat.api.parameters import (
+from chat.api.parameters import INVALID_CURSOR, NoParameters
+from chat.api.queries import (
     COUNTED_UP_TO,
-    INVALID_CURSOR,
     ConversationParameters,
     DeliveryParameters,
     MessageParameters,
-    NoParameters,
     StatsParameters,
 )
 from chat.api.serializers import (
