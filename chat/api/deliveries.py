@@ -12,7 +12,6 @@ from chat.api import examples
 from chat.api.authentication import IsReader, is_staff
 from chat.api.base import JSONView
 from chat.api.described import Described, Tag, read
-from chat.api.parameters import NoParameters
 from chat.api.reads import Read
 from chat.api.serializers import delivery_detail_out, outcome_out
 from chat.api.webhook import OUTCOMES, has_created
@@ -31,7 +30,6 @@ class DeliveryDetail(Read):
     )
 
     def get(self, request: Request, number: str) -> HttpResponse:
-        NoParameters.read(request.query_params)
         delivery = find_delivery(number)
         return Response(delivery_detail_out(delivery, with_body=is_staff(request)))
 
@@ -72,7 +70,6 @@ class Replay(JSONView):
 
     def post(self, request: Request, number: str) -> Response:
         """Raises NotFound, ReplayCannotHelp, and the refusal of the event."""
-        NoParameters.read(request.query_params)
         delivery = find_delivery(number)
         if not delivery.is_worth_applying_again:
             raise ReplayCannotHelp
