@@ -13,6 +13,8 @@ from itertools import pairwise
 
 # Bounds on one message's part of the index. Only hostile texts reach them.
 MAX_SEARCHED = 100_000
+# How much of a text a snippet looks through.
+MAX_LOOKED_THROUGH = 10_000
 MAX_WORD = 64
 MAX_QUERY = 1_000
 MAX_TERMS = 32

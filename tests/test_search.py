@@ -5,7 +5,7 @@ from django.db import connection
 
 from chat.folding import MAX_ATOMS, Term, expression_of, fold, terms_of, words_of
 from chat.models import Message, MessageWords
-from chat.views.snippets import Piece, snippet
+from chat.snippets import Piece, snippet
 from tests.conftest import OTHER_C, C, M, id_of, make_event
 
 pytestmark = pytest.mark.both_engines("two full-text engines give the same hits")

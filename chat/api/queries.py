@@ -24,7 +24,7 @@ from chat.api.parameters import (
     wait_parameter,
 )
 from chat.events.payloads import Id, Timestamp
-from chat.models import Conversation, Delivery, Sort, Within
+from chat.models import Conversation, Delivery, Direction, HitFilters, Sort, Within
 from chat.refusals import OF_EVENTS
 from chat.statistics import DEFAULT_PERIOD
 
@@ -251,19 +251,14 @@ class ChangeParameters(Parameters):
     )
 
 
-class ExportParameters(Parameters):
-    """The messages of an export, and where it goes on."""
+class WrittenParameters(Parameters):
+    """Bounds of the times of messages."""
 
     since: Timestamp | None = Field(
         None, alias="from", description="Only messages whose `timestamp` is this time or later."
     )
     until: Timestamp | None = Field(
         None, alias="to", description="Only messages whose `timestamp` is before this time."
-    )
-    after: Cursor = Field(
-        "",
-        description="`cursor` of the last line that came, or `next` of a whole export: the messages "
-        "that arrived after it. Keep the other parameters unchanged.",
     )
 
     @field_validator("until")
@@ -272,6 +267,60 @@ class ExportParameters(Parameters):
         since = info.data.get("since")
         if since and value <= since:
             raise contradiction("Must be later than from.")
+        return value
+
+
+class ExportParameters(WrittenParameters):
+    """The messages of an export, and where it goes on."""
+
+    after: Cursor = Field(
+        "",
+        description="`cursor` of the last line that came, or `next` of a whole export: the messages "
+        "that arrived after it. Keep the other parameters unchanged.",
+    )
+
+
+class FindParameters(WrittenParameters, PageParameters):
+    """Without `q`: all messages that fit. A page looks at 1,000 messages at most, so it may be short or
+    empty and still have a `next`.
+    """
+
+    q: Search = Field(
+        "",
+        description="Only messages that contain all of these words. Case and accents do not matter; "
+        "the last word matches as a prefix.",
+    )
+    direction: Annotated[Direction, one_of(*Direction.values)] | None = Field(
+        None, description="Only messages of this direction."
+    )
+    state: State | None = Field(
+        None, description="Only messages of conversations that are in this state now."
+    )
+    conversation: Id | None = Field(
+        None,
+        description="Only messages of this conversation. Without `q` the order is that of the thread, "
+        "newest first.",
+    )
+    exact: OnlyTrue | None = Field(
+        None, description="`true`: the words of `q` stand side by side, each as a whole."
+    )
+
+    @property
+    def filters(self) -> HitFilters:
+        return HitFilters(
+            since=self.since,
+            until=self.until,
+            direction=self.direction or "",
+            state=self.state or "",
+            conversation=self.conversation,
+            is_exact=bool(self.exact),
+        )
+
+    @field_validator("exact")
+    @classmethod
+    def exact_are_words(cls, value: bool, info: ValidationInfo) -> bool:
+        if info.data.get("q") == "":
+            raise contradiction("Without q there is no phrase.")
         return value
 
 

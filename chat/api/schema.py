@@ -66,6 +66,7 @@ INFO: Schema = {
 TAGS = {
     Tag.EVENTS: "What a sender delivers.",
     Tag.CONVERSATIONS: "Conversations, their messages, and files of them.",
+    Tag.MESSAGES: "Messages of all conversations.",
     Tag.CHANGES: "What happened, for programs that follow.",
     Tag.DELIVERIES: "What senders delivered, and what became of it.",
     Tag.FIGURES: "Statistics and metrics.",
@@ -183,6 +184,13 @@ IDS: dict[Tag, Schema] = {
         "pattern": ID_PATTERN,
         "description": "The id of a conversation, in either case.",
         "examples": [str(examples.CONVERSATION_ID)],
+    },
+    Tag.MESSAGES: {
+        "type": "string",
+        "format": "uuid",
+        "pattern": ID_PATTERN,
+        "description": "The id of a message, in either case.",
+        "examples": [str(examples.MESSAGE_ID)],
     },
     Tag.DELIVERIES: {
         "type": "integer",

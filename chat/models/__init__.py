@@ -38,6 +38,7 @@ from chat.models.deliveries import (
     DeliveryQuerySet,
     ids_in,
 )
+from chat.models.hits import HitFilters, find_messages
 from chat.models.messages import (
     IN_ORDER,
     SIDES,
@@ -50,7 +51,7 @@ from chat.models.messages import (
 from chat.models.seen import Seen, note_seen
 from chat.models.tokens import Scope, Token
 from chat.models.users import User
-from chat.models.words import HitFilters, MessageWords
+from chat.models.words import MessageWords
 
 __all__ = [
     "CHANGED_BY_A_MESSAGE",
@@ -90,6 +91,7 @@ __all__ = [
     "Within",
     "begin_generation",
     "current_generation",
+    "find_messages",
     "ids_in",
     "latest_cursor",
     "note_seen",

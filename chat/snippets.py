@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from chat.folding import Term, fold, places_of
+from chat.folding import MAX_LOOKED_THROUGH, Term, fold, places_of
 
 fold_one = lru_cache(maxsize=4_096)(fold)
 
@@ -14,7 +14,6 @@ SNIPPET_LENGTH = 160
 # How many parts of a text a snippet shows, if its words stand far apart, and how long each is.
 MOST_PARTS = 3
 PART_LENGTH = 80
-MAX_LOOKED_THROUGH = 10_000
 MAX_CLUSTER = 32
 JOINER = "\u200d"
 
