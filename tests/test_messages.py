@@ -1,12 +1,17 @@
 """`GET /messages` and `GET /messages/{id}`: what a search finds, everything by pages, and one message."""
 
+import json
 from itertools import chain
 from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from chat.models import begin_generation
+from chat.database.statements import execute
+from chat.events.bulk import ingest_many
+from chat.models import HitFilters, begin_generation, find_messages
 from chat.upkeep import erasure
 from tests.conftest import NOW, OTHER_C, C, id_of, make_event
 from tests.servers import assert_problem, through_wsgi
@@ -124,6 +129,22 @@ def test_a_page_costs_the_same_queries_however_much_there_is(told, django_assert
         listed(q="plano", exact="true", state="OPEN")
     with django_assert_max_num_queries(3):
         listed(state="OPEN")
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("query", ["plano", None])
+def test_filters_only_judge_what_a_page_looks_at(db, query):
+    """With these filters as conditions SQLite reads all messages of all open conversations."""
+    ids = [id_of(n) for n in range(300)]
+    events = [make_event("NEW_CONVERSATION", id=id) for id in ids]
+    events += [make_event("NEW_MESSAGE", id=id, conversation_id=id, content="plano") for id in ids]
+    assert len(list(ingest_many((json.dumps(event).encode(), NOW) for event in events))) == 600
+    with CaptureQueriesContext(connection) as seen:
+        find_messages(query, HitFilters(state="OPEN", direction="SENT"), size=50)
+    plans = [execute(f"EXPLAIN QUERY PLAN {captured['sql']}") for captured in seen]
+    assert [first[-1].split()[1] for first in plans if first] == [
+        "chat_messagewords" if query else "chat_message"
+    ]
 
 
 def test_the_page_of_people_finds_the_same(told, client):

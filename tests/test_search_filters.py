@@ -123,7 +123,7 @@ def test_an_empty_page_with_more_behind_it_says_so(told, client, monkeypatch):
 
 def test_a_filtered_page_is_of_bounded_queries(told, django_assert_max_num_queries):
     filters = HitFilters(state="OPEN", is_exact=True)
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(3):
         assert len(find_messages("boleto", filters, size=30).rows) == 2
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Max, Min, Q
+from django.db.models import BooleanField, ExpressionWrapper, Max, Min, Q, Value
 from django.db.models.functions import Substr
 
 from chat.database.keyset import Page, cursor_of, decoded, page_of
@@ -39,9 +39,8 @@ class HitFilters:
     conversation: UUID | None = None
     is_exact: bool = False
 
-    @property
-    def condition(self) -> Q:
-        """The condition for a message. Empty without such a filter."""
+    def condition(self, prefix: str = "") -> Q:
+        """Return the condition for the message that this prefix of names leads to. It may be empty."""
         given = {
             "timestamp__gte": self.since,
             "timestamp__lt": self.until,
@@ -49,7 +48,7 @@ class HitFilters:
             "conversation__state": self.state,
             "conversation": self.conversation,
         }
-        return Q(**{name: value for name, value in given.items() if value})
+        return Q(**{f"{prefix}{name}": value for name, value in given.items() if value})
 
 
 NO_FILTERS = HitFilters()
@@ -66,35 +65,47 @@ def find_messages(
     A page with filters looks at HITS_A_PAGE messages at most, so it may be short or empty and
     still have a next page.
     """
-    fitting = Message.objects.filter(filters.condition).in_brief().select_related("conversation")
+    messages = Message.objects.in_brief().select_related("conversation")
     if query is None and filters.conversation:
-        return page_of(fitting, BACKWARDS, size=size, cursor=cursor)
+        rows = messages.filter(filters.condition())
+        return page_of(rows, BACKWARDS, size=size, cursor=cursor)
     most = size if filters == NO_FILTERS else HITS_A_PAGE
-    looked_at = arrivals(query, filters.conversation, cursor=cursor, most=most + 1)
-    fitting = fitting.filter(pk__in=looked_at[:most]).order_by(*NEWEST_FIRST)
+    looked_at = judged(query, filters, cursor=cursor, most=most + 1)
+    fitting: Iterable[int] = (arrival for arrival, fits in looked_at[:most] if fits)
     if query and filters.is_exact:
-        kept = with_phrase(fitting.values_list("pk", flat=True), query)
-        fitting = fitting.filter(pk__in=list(islice(kept, size + 1)))
-    rows = list(fitting[: size + 1])
-    if len(rows) > size:
-        last = rows[size - 1]
-    elif len(looked_at) > most:
-        last = Message(arrival=looked_at[most - 1])
+        fitting = with_phrase(fitting, query)
+    found = list(islice(fitting, size + 1))
+    if len(found) > size:
+        following = cursor_at(found[size - 1])
     else:
-        return Page(rows)
-    return Page(rows[:size], cursor_of(last, NEWEST_FIRST))
+        following = cursor_at(looked_at[most - 1][0]) if len(looked_at) > most else ""
+    shown = messages.filter(pk__in=found[:size]).order_by(*NEWEST_FIRST)
+    return Page(list(shown), following)
 
 
-def arrivals(query: str | None, conversation: UUID | None, *, cursor: str, most: int) -> list[int]:
-    """Return the latest arrivals of the messages with these words, or of all. Raises BadCursor."""
-    rows: QuerySet[Any] = (
-        Message.objects.order_by("-pk") if query is None else MessageWords.objects.search(query)
-    )
+def cursor_at(arrival: int) -> str:
+    return cursor_of(Message(arrival=arrival), NEWEST_FIRST)
+
+
+def judged(
+    query: str | None, filters: HitFilters, *, cursor: str, most: int
+) -> list[tuple[int, bool | None]]:
+    """Return the latest arrivals with these words, or of all, and whether each fits. Raises BadCursor.
+
+    A column judges them, and not a condition: a database that filters may begin with another index,
+    and read every message of all open conversations.
+    """
+    rows: QuerySet[Any]
+    if query is None:
+        rows, condition = Message.objects.order_by("-pk"), filters.condition()
+    else:
+        rows, condition = MessageWords.objects.search(query), filters.condition("message__")
     if cursor:
         rows = rows.filter(pk__lt=decoded(cursor, Message, NEWEST_FIRST)[0])
-    if conversation:
-        rows = within(rows, conversation)
-    return list(rows.values_list("pk", flat=True)[:most])
+    if filters.conversation:
+        rows = within(rows, filters.conversation)
+    fits = ExpressionWrapper(condition, BooleanField()) if condition else Value(True)
+    return list(rows.values_list("pk", fits)[:most])
 
 
 def within(rows: QuerySet[Any], conversation: UUID) -> QuerySet[Any]:
