@@ -171,6 +171,8 @@ def questions() -> dict[str, Callable[[], object]]:
         "search, a common word": "/ui/search/?q=pedido",
         "search, a rare word": "/ui/search/?q=otorrinolaringologista",
         "search, a common prefix": "/ui/search/?q=p",
+        "messages, a word and filters": "/messages?q=pedido&state=OPEN&direction=SENT",
+        "messages, none that fits": "/messages?state=OPEN&to=1980-01-01T00:00:00Z",
     }
     return {
         **{name: get(url) for name, url in pages.items()},

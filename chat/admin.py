@@ -71,6 +71,7 @@ class Groups(GroupAdmin):
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     show_full_result_count = False
+    view_on_site = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

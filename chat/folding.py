@@ -12,6 +12,8 @@ from itertools import pairwise
 
 # Bounds on one message's part of the index. Only hostile texts reach them.
 MAX_SEARCHED = 100_000
+# How much of a text a snippet looks through.
+MAX_LOOKED_THROUGH = 10_000
 MAX_WORD = 64
 # PostgreSQL takes 1,048,575 bytes in a row.
 MAX_BYTES = 1_000_000

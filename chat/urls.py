@@ -12,6 +12,7 @@ from chat.api.changes import Changes
 from chat.api.deliveries import DeliveryDetail, DeliveryList, Replay
 from chat.api.docs import OpenAPI
 from chat.api.exports import MessageExport
+from chat.api.messages import MessageDetail, MessageSearch
 from chat.api.webhook import Webhook
 from chat.problems import nothing_here
 from chat.views import (
@@ -92,6 +93,8 @@ urlpatterns = [
     *ui("ui/<str:id>/print", inbox.print_thread, "print"),
     *ui("ui/<str:id>/dealt-with", after_closing.deal_with, "deal-with", methods=POST),
     *ui("ui/<str:id>/dealt-with/undo", after_closing.undo, "undo-dealing", methods=POST),
+    *api("messages", MessageSearch.as_view()),
+    *api("messages/<str:id>", MessageDetail.as_view()),
     *api("changes", Changes.as_view()),
     *api("export/messages.jsonl", MessageExport.as_view()),
     *api("deliveries", DeliveryList.as_view()),

@@ -238,9 +238,12 @@ def test_the_table_gets_what_has_changed_since(run, token, deliver, waiting, tmp
     assert {row["id"]: row["message_count"] for row in added}[waiting] == "2"
 
 
-def test_the_search_prints_addresses(run, token, waiting):
+def test_the_search_prints_each_message_with_a_link(run, token, waiting, server):
     said = run("find", "cancelar", waiting, REALMATE_TOKEN=token)
-    assert said.stdout.strip().endswith(f"/ui/{waiting}/"), said.stderr
+    [line] = said.stdout.splitlines()
+    url, _, text = line.partition(" ")
+    assert url.startswith(f"http://127.0.0.1:{server.port}/ui/{waiting}/?message="), said.stderr
+    assert text == f"Quero cancelar {waiting}"
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from openpyxl.utils.escape import unescape
 
 from chat.api import spreadsheets
 from chat.api.reads import Transcript
+from chat.api.schema import addresses
 from chat.database.keyset import tag_of
 from chat.models import Conversation, Message, begin_generation, current_generation
 from chat.upkeep import erasure
@@ -947,8 +948,22 @@ def test_changes_always_have_a_next_address(conversations):
     assert last["Link"].endswith(f'?after={last.json()["next"]}>; rel="next"')
 
 
-@pytest.mark.parametrize("path", ["", "/transcript.txt", "/transcript.csv", "/transcript.xlsx"])
-def test_an_address_without_parameters_refuses_all(conversations, path):
-    answer = get(f"/conversations/{id_of(1)}{path}", limit=5)
-    assert errors_of(answer) == [("", "unknown_parameter")]
-    assert answer.json()["errors"][0]["detail"] == "This address takes no parameters."
+TO_READ = [path for path, view in addresses() if "get" in view.http_method_names]
+TAKING_ANYTHING = {"/healthz", "/readyz"}  # and the webhook: a refusal would do harm
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", TO_READ)
+def test_every_address_refuses_unknown_parameters(conversations, path, method):
+    answer = through_wsgi(method, f"{path.replace('{id}', id_of(1))}?unknown=5")
+    if path in TAKING_ANYTHING:
+        assert answer.status_code == 200
+    elif method == "HEAD":
+        assert answer.status_code == 400
+    else:
+        assert errors_of(answer) == [("", "unknown_parameter")]
+        assert answer.json()["errors"][0]["detail"].startswith("This address takes ")
+
+
+def test_the_webhook_takes_an_event_with_any_parameter(post):
+    assert post(make_event("NEW_CONVERSATION", id=C), path="/webhook/?from=crm").status_code == 201

@@ -126,6 +126,9 @@ PARAMETERS = {
         *("opened_from", "opened_to", "closed_from", "closed_to", "active_from", "active_to"),
         *("waiting_from", "waiting_to", "ordering", "count"),
     ],
+    "/messages": [
+        *("limit", "cursor", "from", "to", "q", "direction", "state", "conversation", "exact")
+    ],
     "/export/messages.jsonl": ["from", "to", "after"],
     "/conversations/{id}/messages": ["limit", "before", "after", "around"],
 }
@@ -182,6 +185,10 @@ ANSWERS = [
     (f"/conversations/{C}/messages", "/conversations/{id}/messages", 200),
     (f"/conversations/{C}/messages?before=x", "/conversations/{id}/messages", 400),
     (f"/conversations/{M}/transcript.txt", "/conversations/{id}/transcript.txt", 404),
+    ("/messages?q=ola", "/messages", 200),
+    ("/messages?exact=true", "/messages", 400),
+    (f"/messages/{M}", "/messages/{id}", 200),
+    (f"/messages/{C}", "/messages/{id}", 404),
     ("/deliveries/0", "/deliveries/{id}", 404),
     ("/deliveries/{number}", "/deliveries/{id}", 200),
     ("/healthz", "/healthz", 200),
@@ -236,13 +243,14 @@ def test_only_headers_that_come_sometimes_are_not_required(schema):
     assert {name for name, header in headers if not header["required"]} == SOMETIMES
 
 
-PAGES = ["/conversations", "/deliveries", "/changes"]
+PAGES = ["/conversations", "/messages", "/deliveries", "/changes"]
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_describes_the_address_of_the_next_one(deliver, schema, path):
     for id in (C, M):
         deliver(make_event("NEW_CONVERSATION", id=id))
+        deliver(make_event("NEW_MESSAGE", id=id))
     answer = through_wsgi("GET", f"{path}?limit=1")
     assert answer["Link"].endswith('rel="next"')
     assert_has_headers(answer, schema["paths"][path]["get"])
@@ -358,13 +366,18 @@ def test_the_examples_of_events_are_events(schema):
         assert parse(json.dumps(example["value"]).encode()).type == type
 
 
-ETAGS = ["/conversations", f"/conversations/{C}", "/deliveries"]
+ETAGS = ["/conversations", f"/conversations/{C}", "/messages", f"/messages/{M}", "/deliveries"]
+
+
+def path_of(target):
+    return target.replace(C, "{id}").replace(M, "{id}")
 
 
 @pytest.mark.parametrize("target", ETAGS)
 def test_an_address_with_an_etag_describes_304_and_412(deliver, schema, target):
     deliver(make_event("NEW_CONVERSATION", id=C))
-    operation = schema["paths"][target.replace(C, "{id}")]["get"]
+    deliver(make_event("NEW_MESSAGE", id=M))
+    operation = schema["paths"][path_of(target)]["get"]
     etag = through_wsgi("GET", target)["ETag"]
     unchanged = through_wsgi("GET", target, HTTP_IF_NONE_MATCH=etag)
     changed = through_wsgi("GET", target, HTTP_IF_MATCH='"another"')
@@ -379,14 +392,15 @@ def test_only_addresses_with_an_etag_describe_304(schema):
         for path, methods in schema["paths"].items()
         if "304" in methods.get("get", {}).get("responses", {})
     }
-    assert described == {target.replace(C, "{id}") for target in ETAGS}
+    assert described == set(map(path_of, ETAGS))
 
 
 def test_every_address_sends_the_headers_that_are_described(deliver, schema, settings):
     deliver(make_event("NEW_CONVERSATION", id=C))
-    number = str(Delivery.objects.get().pk)
+    deliver(make_event("NEW_MESSAGE", id=M))
+    ids = {"conversations": C, "messages": M, "deliveries": str(Delivery.objects.latest("id").pk)}
     for path, methods in schema["paths"].items():
-        target = path.replace("{id}", number if path.startswith("/deliveries") else C)
+        target = path.replace("{id}", ids.get(path.split("/")[1], ""))
         operation = methods.get("get") or methods["post"]
         assert_has_headers(through_wsgi("DELETE", target), operation)
         if "get" in methods:

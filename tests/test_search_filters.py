@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from chat.models import HitFilters, MessageWords
-from chat.models import words as words_module
+from chat.models import HitFilters, find_messages
 from tests.conftest import OTHER_C, C, id_of, make_event
 
 pytestmark = pytest.mark.both_engines("two full-text engines give the same hits")
@@ -102,19 +101,19 @@ def test_the_addresses_keep_the_filters(told, client, monkeypatch):
 @pytest.mark.parametrize("is_exact", [False, True])
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_short_pages_lead_to_every_hit_once(told, monkeypatch, size, is_exact):
-    monkeypatch.setattr(words_module, "HITS_A_PAGE", 2)
+    monkeypatch.setattr("chat.models.hits.HITS_A_PAGE", 2)
     filters = HitFilters(state="OPEN", is_exact=is_exact)
     cursor, ids, pages = "", [], 0
     while pages == 0 or cursor:
-        page = MessageWords.objects.hits("boleto", filters, size=size, cursor=cursor)
-        ids += [str(hit.message.id) for hit in page.rows]
+        page = find_messages("boleto", filters, size=size, cursor=cursor)
+        ids += [str(message.id) for message in page.rows]
         cursor, pages = page.next, pages + 1
     assert ids == [id_of(1), id_of(0)]
     assert pages > 1
 
 
 def test_an_empty_page_with_more_behind_it_says_so(told, client, monkeypatch):
-    monkeypatch.setattr(words_module, "HITS_A_PAGE", 2)
+    monkeypatch.setattr("chat.models.hits.HITS_A_PAGE", 2)
     text = client.get(
         "/ui/search/", {"q": "boleto", "state": "OPEN"}, headers=ENGLISH
     ).content.decode()
@@ -125,7 +124,7 @@ def test_an_empty_page_with_more_behind_it_says_so(told, client, monkeypatch):
 def test_a_filtered_page_is_of_bounded_queries(told, django_assert_max_num_queries):
     filters = HitFilters(state="OPEN", is_exact=True)
     with django_assert_max_num_queries(3):
-        assert len(MessageWords.objects.hits("boleto", filters, size=30).rows) == 2
+        assert len(find_messages("boleto", filters, size=30).rows) == 2
 
 
 def test_a_phrase_is_found_inside_a_script_without_spaces(deliver, client):
@@ -133,8 +132,8 @@ def test_a_phrase_is_found_inside_a_script_without_spaces(deliver, client):
     for number, content in enumerate(["東京タワー", "タワーワ 東京"]):
         deliver(make_event("NEW_MESSAGE", id=id_of(number), content=content))
     filters = HitFilters(is_exact=True)
-    hits = MessageWords.objects.hits("京タワ", filters, size=30).rows
-    assert [hit.message.content for hit in hits] == ["東京タワー"]
+    [found] = find_messages("京タワ", filters, size=30).rows
+    assert found.content == "東京タワー"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """chat/database/statements.py: each helper beside the queryset or the save() that it replaces."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
@@ -31,6 +31,7 @@ pytestmark = [
 ]
 
 AT = datetime(2025, 2, 21, 10, 20, 41, 349308, UTC)
+IN_ANOTHER_ZONE = datetime(2025, 2, 20, 22, 20, 41, tzinfo=timezone(timedelta(hours=-3)))
 # Control characters, signs of SQL and of its parameters, two scripts, and what is four bytes long.
 HARD = "Olá \U0001f600 é ünï 'x' \"y\" `z` 100 % %s %(a)s %% ? $1 \\ ; -- \t\r\n\x01\x1f\x7f \u202e שלום"
 LARGE = 2**63 - 1
@@ -69,7 +70,8 @@ def message(n, **values):
         "conversation_id": scattered(0),
         "direction": ["SENT", "RECEIVED"][n % 2],
     }
-    given |= {"content": f"{n} {HARD}", "timestamp": AT, "received_at": AT, "late": n % 3 == 0}
+    given |= {"content": f"{n} {HARD}", "timestamp": IN_ANOTHER_ZONE, "received_at": AT}
+    given |= {"late": n % 3 == 0}
     return Message(**given | values)
 
 

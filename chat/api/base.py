@@ -6,15 +6,23 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from chat.api.described import Described
+from chat.api.parameters import NoParameters
 
 
 class JSONView(APIView):
-    """Answers in JSON whatever Accept says, and judges the method before the credentials."""
+    """Answers in JSON whatever Accept says, and judges the method before the credentials.
+
+    A view without `parameters` in its description refuses all of them.
+    """
 
     described: ClassVar[Described]
+    # Where a refusal would do harm: it could cost an event, or a healthy process its requests.
+    ignores_parameters: ClassVar[bool] = False
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """REST framework would authenticate first, and answer a wrong method with a 401 or 403."""
         if str(request.method).lower() not in self.http_method_names:
             self.http_method_not_allowed(request)
         super().initial(request, *args, **kwargs)
+        if self.described.parameters is None and not self.ignores_parameters:
+            NoParameters.read(request.query_params)

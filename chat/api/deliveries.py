@@ -14,7 +14,6 @@ from chat.api.authentication import IsReader, is_staff
 from chat.api.base import JSONView
 from chat.api.described import Described, Tag, read
 from chat.api.log_parameters import DeliveryParameters
-from chat.api.parameters import NoParameters
 from chat.api.reads import Read, page_of_generation, with_etag, with_next
 from chat.api.serializers import deliveries_out, delivery_detail_out, outcome_out
 from chat.api.webhook import OUTCOMES, has_created
@@ -58,7 +57,6 @@ class DeliveryDetail(Read):
     )
 
     def get(self, request: Request, number: str) -> HttpResponse:
-        NoParameters.read(request.query_params)
         delivery = find_delivery(number)
         return Response(delivery_detail_out(delivery, with_body=is_staff(request)))
 
@@ -99,7 +97,6 @@ class Replay(JSONView):
 
     def post(self, request: Request, number: str) -> Response:
         """Raises NotFound, ReplayCannotHelp, and the refusal of the event."""
-        NoParameters.read(request.query_params)
         delivery = find_delivery(number)
         if not delivery.is_worth_applying_again:
             raise ReplayCannotHelp

@@ -14,6 +14,7 @@ class Tag(StrEnum):
 
     EVENTS = "Events"
     CONVERSATIONS = "Conversations"
+    MESSAGES = "Messages"
     CHANGES = "Changes"
     DELIVERIES = "Deliveries"
     FIGURES = "Figures"

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from chat.api.hits import HitOut, HitsOut, MarkOut, MessageDetailOut
 from chat.api.serializers import (
     ChangeOut,
     ChangesOut,
@@ -107,6 +108,30 @@ MESSAGES = MessagePageOut(
     ],
     has_older=False,
     has_newer=False,
+)
+
+PAGE = f"https://support.example/ui/{CONVERSATION_ID}/?message={MESSAGE_ID}"
+HITS = HitsOut(
+    messages=[
+        HitOut(
+            id=MESSAGE_ID,
+            conversation_id=CONVERSATION_ID,
+            direction="RECEIVED",
+            timestamp=WRITTEN,
+            snippet=TEXT,
+            marks=[MarkOut(start=5, end=9)],
+            url=PAGE,
+        )
+    ],
+    next=None,
+)
+MESSAGE = MessageDetailOut(
+    id=MESSAGE_ID,
+    conversation_id=CONVERSATION_ID,
+    direction="RECEIVED",
+    content=TEXT,
+    timestamp=WRITTEN,
+    url=PAGE,
 )
 
 TRANSCRIPT = f"""\

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from chat.api import examples
 from chat.api.described import Tag, read
-from chat.api.parameters import ExportParameters
+from chat.api.queries import ExportParameters
 from chat.api.reads import Read
 from chat.heavy import streamed
 from chat.models import current_generation

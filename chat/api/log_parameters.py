@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
-from chat.api.parameters import PageParameters, contradiction, one_of
+from chat.api.parameters import contradiction, one_of
+from chat.api.queries import PageParameters
 from chat.events.payloads import Id, Timestamp
 from chat.models import LOOKED_AT, REQUEST_COLUMNS, Delivery, LogFilters
 from chat.refusals import OF_EVENTS

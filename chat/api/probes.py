@@ -30,6 +30,7 @@ class Probe(JSONView):
 
     authentication_classes = []
     permission_classes = [AllowAny]
+    ignores_parameters = True
     http_method_names = ["get", "head"]
 
 

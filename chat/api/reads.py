@@ -18,12 +18,11 @@ from rest_framework.response import Response
 from chat.api import examples
 from chat.api.base import JSONView
 from chat.api.described import Described, Tag, read
-from chat.api.parameters import (
+from chat.api.parameters import INVALID_CURSOR
+from chat.api.queries import (
     COUNTED_UP_TO,
-    INVALID_CURSOR,
     ConversationParameters,
     MessageParameters,
-    NoParameters,
     StatsParameters,
 )
 from chat.api.serializers import (
@@ -153,7 +152,6 @@ class ConversationDetail(Read):
     )
 
     def get(self, request: Request, id: str) -> HttpResponseBase:
-        NoParameters.read(request.query_params)
         conversation = find_conversation(id)
         etag = etag_of(conversation)
         response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
@@ -243,7 +241,6 @@ class Transcript(Read):
     described = transcript("getTranscript", examples.TRANSCRIPT, content_type)
 
     def get(self, request: Request, id: str) -> StreamingHttpResponse:
-        NoParameters.read(request.query_params)
         conversation = find_conversation(id)
         if request.method == "HEAD":
             response = StreamingHttpResponse((), content_type=self.content_type)

@@ -1,46 +1,37 @@
 """The OpenAPI 3.1 document, made from the URL map, what each view says of itself, and the models."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from inspect import getdoc
-from typing import Any, Literal, cast
-from uuid import UUID
+from typing import Any, cast
 
 from django.conf import settings
 from django.urls import URLPattern, get_resolver
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from chat.api import examples
 from chat.api.authentication import IsReader
 from chat.api.base import JSONView
+from chat.api.components import (
+    REF,
+    Plain,
+    ProblemOut,
+    Schema,
+    models,
+    ref,
+    with_short_names,
+)
 from chat.api.described import Answer, Described, Tag
+from chat.api.headers import HEADERS, OF_REQUESTS
 from chat.api.parameters import Parameters
 from chat.api.reads import Read
 from chat.events.payloads import ID_PATTERN
 from chat.problems import MEDIA_TYPE, members_of
-from chat.refusals import REFUSALS, FieldError
-from chat.signatures import Hub, Standard
+from chat.refusals import REFUSALS
 from realmate import __version__
 
-Schema = dict[str, Any]
 View = type[JSONView]
-
-
-class ProblemOut(BaseModel):
-    """RFC 9457 problem details. `code` names the problem. `errors` lists wrong members of the body
-    (pointers of RFC 6901) or wrong query parameters (`/` and the name).
-    """
-
-    type: Literal["about:blank"]
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: UUID
-    errors: list[FieldError] = []
 
 
 @cache
@@ -75,6 +66,7 @@ INFO: Schema = {
 TAGS = {
     Tag.EVENTS: "What a sender delivers.",
     Tag.CONVERSATIONS: "Conversations, their messages, and files of them.",
+    Tag.MESSAGES: "Messages of all conversations.",
     Tag.CHANGES: "What happened, for programs that follow.",
     Tag.DELIVERIES: "What senders delivered, and what became of it.",
     Tag.FIGURES: "Statistics and metrics.",
@@ -193,6 +185,13 @@ IDS: dict[Tag, Schema] = {
         "description": "The id of a conversation, in either case.",
         "examples": [str(examples.CONVERSATION_ID)],
     },
+    Tag.MESSAGES: {
+        "type": "string",
+        "format": "uuid",
+        "pattern": ID_PATTERN,
+        "description": "The id of a message, in either case.",
+        "examples": [str(examples.MESSAGE_ID)],
+    },
     Tag.DELIVERIES: {
         "type": "integer",
         "minimum": 1,
@@ -211,43 +210,6 @@ def in_query(model: type[Parameters] | None) -> list[Schema]:
 
 def in_header(name: str) -> Schema:
     return parameter(name, dict(OF_REQUESTS[name]), place="header")
-
-
-def of_scheme(pattern: str, description: str) -> Schema:
-    return {"type": "string", "pattern": f"^{pattern}$", "description": description}
-
-
-ID_HEADER, TIME_HEADER, SIGNATURE_HEADER = Standard.NAMES
-IF_SIGNED = "Where the service has secrets of Standard Webhooks"
-OF_REQUESTS: dict[str, Schema] = {
-    "If-None-Match": {
-        "type": "string",
-        "description": "The ETag of an earlier answer: 304 if it is still true.",
-    },
-    "If-Match": {
-        "type": "string",
-        "description": "The ETag of an earlier answer: 412 if it is no longer true.",
-    },
-    "X-CSRFToken": {
-        "type": "string",
-        "description": "With a session only: the value of the cookie csrftoken.",
-    },
-    ID_HEADER: of_scheme(
-        Standard.ID.pattern, f"{IF_SIGNED}: the id of the delivery, the same in each repetition."
-    ),
-    TIME_HEADER: of_scheme(
-        Standard.TIMESTAMP.pattern, f"{IF_SIGNED}: Unix seconds, at most five minutes off."
-    ),
-    SIGNATURE_HEADER: {
-        "type": "string",
-        "description": f"{IF_SIGNED}: `v1,` and the base64 of an HMAC-SHA256 of "
-        "`id.timestamp.body`. Several stand apart by spaces, and one must be right.",
-    },
-    Hub.NAME: of_scheme(
-        Hub.SIGNATURE.pattern,
-        "Where the service has secrets of the scheme hub: the HMAC-SHA256 of the body.",
-    ),
-}
 
 
 def parameter(name: str, field: Schema, *, place: str = "query") -> Schema:
@@ -360,91 +322,3 @@ def problem_examples(views: Iterable[View]) -> Schema:
         for name, refusal in examples.REFUSED.items()
         if name in named
     }
-
-
-def header(
-    description: str, *, example: str, type: str = "string", required: bool = True
-) -> Schema:
-    return {
-        "description": description,
-        "required": required,
-        "schema": {"type": type},
-        "example": example if type == "string" else int(example),
-    }
-
-
-HEADERS: Schema = {
-    "X-Request-Id": header(
-        "The id of this request, which the log of the service has too.",
-        example=str(examples.REQUEST_ID),
-    ),
-    "Cache-Control": header(
-        "A program may keep the answer, and asks each time. A browser with a login keeps nothing.",
-        example="private, no-cache",
-    ),
-    "ETag": header("Changes whenever the answer does.", example='W/"2-5f0c2a91-7"'),
-    "Link": header(
-        "The address of the next page (RFC 8288). The last page has none.",
-        example='<https://support.example/conversations?cursor=5f0c2a91.MTQ4Mg>; rel="next"',
-        required=False,
-    ),
-    "Content-Encoding": header(
-        "Only where Accept-Encoding takes gzip.", example="gzip", required=False
-    ),
-    "Content-Disposition": header(
-        "The name of the file.",
-        example=f'attachment; filename="conversation-{examples.CONVERSATION_ID}.txt"',
-    ),
-    "WWW-Authenticate": header("What the request lacks.", example="Bearer"),
-    "Allow": header("The methods of this address.", example="GET, HEAD"),
-    "Retry-After": header("Seconds to wait.", example="5", type="integer"),
-}
-
-# Components
-
-REF = "#/components/schemas/{model}"
-
-
-class Plain(GenerateJsonSchema):
-    """Leaves titles out, because they repeat the names."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
-
-
-def ref(model: type[BaseModel]) -> str:
-    return REF.format(model=model.__name__)
-
-
-def models(described: list[Described]) -> Schema:
-    """Return the schemas of all bodies: as they are validated, or as they are serialized."""
-    given = {type(one) for each in described for one in examples_of(each)} | {ProblemOut}
-    in_queries = {each.parameters for each in described if each.parameters}
-    taken = {model for each in described for model in (each.body or {}).values()} | in_queries
-    modes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
-        *((model, "validation") for model in taken),
-        *((model, "serialization") for model in given),
-    ]
-    _, made = models_json_schema(modes, schema_generator=Plain, ref_template=REF)
-    schemas: Schema = made["$defs"]
-    schemas["ProblemOut"]["properties"]["code"]["enum"] = list(REFUSALS)
-    for model in in_queries:
-        del schemas[model.__name__]
-    for each in schemas.values():
-        # The names of enums are not unique, and some generators take a title for the name.
-        each.pop("title", None)
-    return dict(sorted(schemas.items()))
-
-
-def examples_of(described: Described) -> list[BaseModel]:
-    found = [answer.example for answer in described.answers.values()]
-    return [example for example in found if isinstance(example, BaseModel)]
-
-
-def with_short_names(document: Schema) -> Schema:
-    """Rename `chat__models__changes__Change__Type` to `ChangeType`: pydantic has names for modules."""
-    short: Schema = json.loads(LONG_NAME.sub(r"\1\2", json.dumps(document)))
-    return short
-
-
-LONG_NAME = re.compile(r"chat__models__\w+?__([A-Z][A-Za-z]*)__([A-Z][A-Za-z]*)")

@@ -122,6 +122,7 @@ class Webhook(JSONView):
     authentication_classes = [SenderSignature]
     permission_classes = [IsSender]
     parser_classes = [RawBody]
+    ignores_parameters = True
     http_method_names = ["post"]
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -6,13 +6,16 @@ stands on private parts of the ORM; tests/test_statements.py compares each helpe
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -173,4 +176,28 @@ def field_of(model: type[models.Model], name: str) -> models.Field[Any, Any]:
 
 
 def _values(row: models.Model, fields: Fields, connection: BaseDatabaseWrapper) -> list[Any]:
-    return [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
+    quick = QUICK_ON_SQLITE if connection.vendor == "sqlite" else {}
+    values = []
+    for field in fields:
+        value = getattr(row, field.attname)
+        prepare = quick.get((type(field), type(value)))
+        values.append(prepare(value) if prepare else field.get_db_prep_save(value, connection))
+    return values
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _naive_in_utc(aware: datetime) -> str:
+    return str(aware.astimezone(UTC).replace(tzinfo=None))
+
+
+# What `get_db_prep_save` returns for the usual values, in half of its time.
+QUICK_ON_SQLITE: dict[tuple[type, type], Callable[[Any], Any]] = {
+    (models.CharField, str): _as_it_is,
+    (models.TextField, str): _as_it_is,
+    (models.DateTimeField, datetime): _naive_in_utc,
+    (models.UUIDField, UUID): attrgetter("hex"),
+    (models.ForeignKey, UUID): attrgetter("hex"),
+}

@@ -51,8 +51,12 @@ def ingest_envelopes(
     early_events: bool = True,
 ) -> Iterator[Result]:
     """Ingest each envelope as `ingest_many` does."""
-    for batch in batches(map(parse_body, envelopes), size_of_body, most=batch_size):
+    parsed = batches(map(parse_body, envelopes), size_of_body, most=batch_size)
+    while True:
         with garbage_collection_paused():
+            batch = next(parsed, None)
+            if batch is None:
+                return
             results = ingest_batch(batch, using=using, early_events=early_events)
         yield from results
 

@@ -34,6 +34,7 @@ from chat.models.deliveries import (
     DeliveryQuerySet,
     ids_in,
 )
+from chat.models.hits import HitFilters, find_messages
 from chat.models.lists import COUNTED_TO, Filter, Sort, Within, ordering_of
 from chat.models.log import LOOKED_AT, REQUEST_COLUMNS, LogFilters
 from chat.models.messages import (
@@ -48,7 +49,7 @@ from chat.models.messages import (
 from chat.models.seen import Seen, latest_places, note_seen
 from chat.models.tokens import Scope, Token
 from chat.models.users import User
-from chat.models.words import HitFilters, MessageWords
+from chat.models.words import MessageWords
 
 __all__ = [
     "CHANGED_BY_A_MESSAGE",
@@ -91,6 +92,7 @@ __all__ = [
     "Within",
     "begin_generation",
     "current_generation",
+    "find_messages",
     "ids_in",
     "latest_cursor",
     "latest_places",

@@ -10,11 +10,13 @@ from uuid import UUID
 
 from django.db import models
 from django.db.models import Case, F, Q, When
-from django.db.models.functions import Length
+from django.db.models.functions import Length, Substr
 from django.db.models.lookups import LessThanOrEqual
+from django.urls import reverse
 
 from chat.database.keyset import Ordering, after, page_of
 from chat.database.texts import IdText, InstantText
+from chat.folding import MAX_LOOKED_THROUGH
 
 
 class Direction(models.TextChoices):
@@ -92,6 +94,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
                 return
             position = datetime.fromisoformat(timestamp), arrival
 
+    def in_brief(self) -> MessageQuerySet:
+        """Read of each text only its `beginning`, as much as a snippet looks through."""
+        read = {"beginning": Substr("content", 1, MAX_LOOKED_THROUGH)}
+        return self.defer("content").annotate(**read)
+
     def newest(self, size: int) -> ThreadPage:
         """Return the newest messages of a thread."""
         return ThreadPage(*self._backwards(size))
@@ -168,6 +175,7 @@ class Message(models.Model):
     )
 
     objects = MessageQuerySet.as_manager()
+    beginning: str  # only of `in_brief`
 
     class Meta:
         indexes = [
@@ -184,6 +192,10 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    def get_absolute_url(self) -> str:
+        """Return the address of the thread, opened at this message."""
+        return f"{reverse('thread', args=[self.conversation_id])}?message={self.id}"
 
     @property
     def is_erased(self) -> bool:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import ExpressionWrapper, Max, Min, Q
-from django.db.models.functions import Substr
 
-from chat.database.keyset import Page, cursor_of, decoded, page_of
+from chat.database.keyset import Page, cursor_of, decoded
 from chat.expressions import Every, Term, expression_of
-from chat.folding import MAX_SEARCHED, RULE, has_phrase, indexed
+from chat.folding import RULE, indexed
 from chat.models.messages import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
+    from collections.abc import Iterable
     from uuid import UUID
 
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -27,41 +22,8 @@ if TYPE_CHECKING:
     from chat.models.conversations import Conversation, ConversationQuerySet
 
 NEWEST_FIRST: Ordering = ("-arrival",)
-# The most hits that a page of found conversations reads.
+# The most hits that a page reads.
 HITS_A_PAGE = 1_000
-# The texts that are read at once to look for a phrase.
-TEXTS_AT_ONCE = 50
-HITS_NEWEST_FIRST: Ordering = ("-message_id",)
-
-
-@dataclass(frozen=True, slots=True)
-class HitFilters:
-    """What the hits of a search must be, besides having its words. Times are of the messages.
-
-    `until` is excluded. With `is_exact` the words stand side by side.
-    """
-
-    since: datetime | None = None
-    until: datetime | None = None
-    direction: str = ""
-    state: str = ""
-    conversation: UUID | None = None
-    is_exact: bool = False
-
-    @property
-    def condition(self) -> Q:
-        """The condition for the row of a hit. Empty without such a filter."""
-        given = {
-            "message__timestamp__gte": self.since,
-            "message__timestamp__lt": self.until,
-            "message__direction": self.direction,
-            "message__conversation__state": self.state,
-            "message__conversation": self.conversation,
-        }
-        return Q(**{name: value for name, value in given.items() if value})
-
-
-NO_FILTERS = HitFilters()
 
 
 if TYPE_CHECKING:
@@ -136,41 +98,6 @@ class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
         found = self.filter(words__find=expression).order_by("-message_id")
         return found.select_related("message__conversation").defer("words")
 
-    def hits(
-        self, query: str, filters: HitFilters = NO_FILTERS, *, size: int, cursor: str = ""
-    ) -> Page[MessageWords]:
-        """Return a page of hits that fit the filters, latest arrival first. Raises BadCursor.
-
-        A page with filters reads at most HITS_A_PAGE hits, so it may be short or empty and still
-        have a next page.
-        """
-        hits = self.search(query)
-        if filters == NO_FILTERS:
-            return page_of(hits, HITS_NEWEST_FIRST, size=size, cursor=cursor)
-        if cursor:
-            hits = hits.filter(message_id__lt=decoded(cursor, MessageWords, HITS_NEWEST_FIRST)[0])
-        if filters.conversation:
-            hits = hits.within(filters.conversation)
-        fits = filters.condition & Q(message__isnull=False)
-        fitting = ExpressionWrapper(fits, output_field=models.BooleanField())
-        read = list(hits.values_list("message", fitting)[: HITS_A_PAGE + 1])
-        kept = (arrival for arrival, does_fit in read[:HITS_A_PAGE] if does_fit)
-        found = list(islice(with_phrase(kept, query) if filters.is_exact else kept, size + 1))
-        position = found[size - 1] if len(found) > size else last_of(read)
-        following = (
-            cursor_of(MessageWords(message_id=position), HITS_NEWEST_FIRST) if position else ""
-        )
-        rows = self.filter(pk__in=found[:size]).select_related("message__conversation")
-        return Page(list(rows.defer("words").order_by("-message_id")), following)
-
-    def within(self, conversation: UUID) -> MessageWordsQuerySet:
-        """Return the rows between a conversation's first and last message, also of others."""
-        messages = Message.objects.filter(conversation=conversation)
-        ends = messages.aggregate(first=Min("arrival"), last=Max("arrival"))
-        if ends["first"] is None:
-            return self.none()
-        return self.filter(message_id__gte=ends["first"], message_id__lte=ends["last"])
-
     def conversations(
         self, query: str, *, among: ConversationQuerySet, size: int, cursor: str = ""
     ) -> Page[Conversation]:
@@ -189,20 +116,6 @@ class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
         rows = among.model.objects.in_bulk(ids)
         following = cursor_of(Message(arrival=position), NEWEST_FIRST) if position else ""
         return Page([rows[id] for id in ids if id in rows], following)
-
-
-def with_phrase(arrivals: Iterable[int], phrase: str) -> Iterator[int]:
-    """Yield the messages whose text has the phrase, in the same order. Reads some texts at a time."""
-    remaining = iter(arrivals)
-    while some := list(islice(remaining, TEXTS_AT_ONCE)):
-        searched = Substr("content", 1, MAX_SEARCHED)
-        texts = dict(Message.objects.filter(pk__in=some).values_list("pk", searched))
-        yield from (arrival for arrival in some if has_phrase(texts.get(arrival, ""), phrase))
-
-
-def last_of(read: list[tuple[int, bool]]) -> int | None:
-    """Return the arrival of the last hit of a full page that has more behind it."""
-    return read[HITS_A_PAGE - 1][0] if len(read) > HITS_A_PAGE else None
 
 
 def first_conversations(

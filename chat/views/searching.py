@@ -15,10 +15,10 @@ from django.utils.translation import gettext_lazy as _
 from chat.database.keyset import BadCursor
 from chat.events.payloads import parse_id
 from chat.expressions import expression_of, has_signs, has_words, terms_of
-from chat.models import Conversation, Direction, HitFilters, Message, MessageWords
+from chat.models import Conversation, Direction, HitFilters, Message, find_messages
+from chat.snippets import snippet
 from chat.views.fields import ConversationField, choice_field
 from chat.views.pasted import pasted_ids
-from chat.views.snippets import snippet
 
 SEARCH_PAGE = 30
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)
@@ -93,15 +93,15 @@ def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
     try:
         if not form.is_valid():
             return context
-        hits = MessageWords.objects.hits(query, form.filters, size=SEARCH_PAGE, cursor=cursor)
+        page = find_messages(query, form.filters, size=SEARCH_PAGE, cursor=cursor)
     except BadCursor:
         return context
     terms = terms_of(expression_of(query))
     return context | {
         "is_bad_page": False,
-        "hits": [(hit.message, snippet(hit.message.content, terms)) for hit in hits.rows],
-        "next_hits": hits.next,
-        "next_query": urlencode({"q": query} | form.given | {"hits_cursor": hits.next}),
+        "hits": [(message, snippet(message.beginning, terms)) for message in page.rows],
+        "next_hits": page.next,
+        "next_query": urlencode({"q": query} | form.given | {"hits_cursor": page.next}),
         "has_words": has_words(query),
         "has_signs": has_signs(query),
     }
@@ -123,7 +123,7 @@ def address_of(query: str) -> str | None:
         if id is None:
             continue
         if message := Message.objects.filter(id=id).only("id", "conversation_id").first():
-            return f"{reverse('thread', args=[message.conversation_id])}?message={message.id}"
+            return message.get_absolute_url()
         if Conversation.objects.filter(pk=id).exists():
             return reverse("thread", args=[id])
     return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from chat.expressions import Term
-from chat.folding import fold, places_of
+from chat.folding import MAX_LOOKED_THROUGH, fold, places_of
 
 fold_one = lru_cache(maxsize=4_096)(fold)
 
@@ -15,7 +15,6 @@ SNIPPET_LENGTH = 160
 # How many parts of a text a snippet shows, if its words stand far apart, and how long each is.
 MOST_PARTS = 3
 PART_LENGTH = 80
-MAX_LOOKED_THROUGH = 10_000
 MAX_CLUSTER = 32
 JOINER = "\u200d"
 

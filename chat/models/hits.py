@@ -1,0 +1,126 @@
+"""The messages that a search finds, or all messages, filtered and by pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import BooleanField, ExpressionWrapper, Max, Min, Q, Value
+from django.db.models.functions import Substr
+
+from chat.database.keyset import Page, cursor_of, decoded, page_of
+from chat.folding import MAX_SEARCHED, has_phrase
+from chat.models.messages import BACKWARDS, Message
+from chat.models.words import HITS_A_PAGE, NEWEST_FIRST, MessageWords
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+    from uuid import UUID
+
+    from django.db.models import QuerySet
+
+# The texts that are read at once to look for a phrase.
+TEXTS_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class HitFilters:
+    """What the hits of a search must be, besides having its words. Times are of the messages.
+
+    `until` is excluded. With `is_exact` the words stand side by side.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    direction: str = ""
+    state: str = ""
+    conversation: UUID | None = None
+    is_exact: bool = False
+
+    def condition(self, prefix: str = "") -> Q:
+        """Return the condition for the message that this prefix of names leads to. It may be empty."""
+        given = {
+            "timestamp__gte": self.since,
+            "timestamp__lt": self.until,
+            "direction": self.direction,
+            "conversation__state": self.state,
+            "conversation": self.conversation,
+        }
+        return Q(**{f"{prefix}{name}": value for name, value in given.items() if value})
+
+
+NO_FILTERS = HitFilters()
+
+
+def find_messages(
+    query: str | None, filters: HitFilters = NO_FILTERS, *, size: int, cursor: str = ""
+) -> Page[Message]:
+    """Return a page of the messages that have the words and fit the filters. Raises BadCursor.
+
+    Without a query (None) they need no words. The latest arrival comes first; only a conversation
+    without a query is in the order of its thread, newest first. The messages are `in_brief`.
+
+    A page with filters looks at HITS_A_PAGE messages at most, so it may be short or empty and
+    still have a next page.
+    """
+    messages = Message.objects.in_brief().select_related("conversation")
+    if query is None and filters.conversation:
+        rows = messages.filter(filters.condition())
+        return page_of(rows, BACKWARDS, size=size, cursor=cursor)
+    most = size if filters == NO_FILTERS else HITS_A_PAGE
+    looked_at = judged(query, filters, cursor=cursor, most=most + 1)
+    fitting: Iterable[int] = (arrival for arrival, fits in looked_at[:most] if fits)
+    if query and filters.is_exact:
+        fitting = with_phrase(fitting, query)
+    found = list(islice(fitting, size + 1))
+    if len(found) > size:
+        following = cursor_at(found[size - 1])
+    else:
+        following = cursor_at(looked_at[most - 1][0]) if len(looked_at) > most else ""
+    shown = messages.filter(pk__in=found[:size]).order_by(*NEWEST_FIRST)
+    return Page(list(shown), following)
+
+
+def cursor_at(arrival: int) -> str:
+    return cursor_of(Message(arrival=arrival), NEWEST_FIRST)
+
+
+def judged(
+    query: str | None, filters: HitFilters, *, cursor: str, most: int
+) -> list[tuple[int, bool | None]]:
+    """Return the latest arrivals with these words, or of all, and whether each fits. Raises BadCursor.
+
+    A column judges them, and not a condition: a database that filters may begin with another index,
+    and read every message of all open conversations.
+    """
+    rows: QuerySet[Any]
+    if query is None:
+        rows, condition = Message.objects.order_by("-pk"), filters.condition()
+    else:
+        rows, condition = MessageWords.objects.search(query), filters.condition("message__")
+    if cursor:
+        rows = rows.filter(pk__lt=decoded(cursor, Message, NEWEST_FIRST)[0])
+    if filters.conversation:
+        rows = within(rows, filters.conversation)
+    fits = ExpressionWrapper(condition, BooleanField()) if condition else Value(True)
+    return list(rows.values_list("pk", fits)[:most])
+
+
+def within(rows: QuerySet[Any], conversation: UUID) -> QuerySet[Any]:
+    """Return the rows between a conversation's first and last arrival, also of others."""
+    messages = Message.objects.filter(conversation=conversation)
+    ends = messages.aggregate(first=Min("arrival"), last=Max("arrival"))
+    if ends["first"] is None:
+        return rows.none()
+    return rows.filter(pk__gte=ends["first"], pk__lte=ends["last"])
+
+
+def with_phrase(found: Iterable[int], phrase: str) -> Iterator[int]:
+    """Yield the arrivals of messages with the phrase, in the same order. Reads some texts at a time."""
+    remaining = iter(found)
+    while some := list(islice(remaining, TEXTS_AT_ONCE)):
+        searched = Substr("content", 1, MAX_SEARCHED)
+        texts = dict(Message.objects.filter(pk__in=some).values_list("pk", searched))
+        yield from (arrival for arrival in some if has_phrase(texts.get(arrival, ""), phrase))
