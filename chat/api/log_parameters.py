@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
-from chat.api.parameters import contradiction, one_of
+from chat.api.parameters import contradiction, one_of, refuse_backwards
 from chat.api.queries import PageParameters
 from chat.events.payloads import Id, Timestamp
 from chat.models import LOOKED_AT, REQUEST_COLUMNS, Delivery, LogFilters
@@ -111,7 +111,5 @@ class DeliveryParameters(PageParameters):
     @field_validator("received_to")
     @classmethod
     def time_runs_forward(cls, value: datetime, info: ValidationInfo) -> datetime:
-        since = info.data.get("received_from")
-        if since and value <= since:
-            raise contradiction("Must be later than received_from.")
+        refuse_backwards(info.data.get("received_from"), value, begins="received_from")
         return value

@@ -1,6 +1,7 @@
 """Query parameters: how they are read, and their values. Wrong, unknown and repeated ones are refused."""
 
 import re
+from datetime import datetime
 from typing import Annotated, Self
 
 from django.http import QueryDict
@@ -152,3 +153,9 @@ OnlyTrue = Annotated[bool, one_of("true")]
 
 def contradiction(detail: str) -> PydanticCustomError:
     return PydanticCustomError("contradiction", detail)
+
+
+def refuse_backwards(since: datetime | None, until: datetime, *, begins: str) -> None:
+    """Raise a contradiction unless `until` is later. `begins` is the parameter with `since`."""
+    if since and until <= since:
+        raise contradiction(f"Must be later than {begins}.")

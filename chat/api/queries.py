@@ -21,6 +21,7 @@ from chat.api.parameters import (
     contradiction,
     many_parameter,
     one_of,
+    refuse_backwards,
     wait_parameter,
 )
 from chat.events.payloads import Id, Timestamp
@@ -156,9 +157,8 @@ class ConversationParameters(PageParameters):
             raise contradiction("q and updated_since have orders of their own.")
         if any(given.get(f"{other}_{end}") for other in BOUNDED for end in ENDS if other != kind):
             raise contradiction("Only one of the times may have bounds.")
-        since = given.get(f"{kind}_from")
-        if side == "to" and since and value <= since:
-            raise contradiction(f"Must be later than {kind}_from.")
+        if side == "to":
+            refuse_backwards(given.get(f"{kind}_from"), value, begins=f"{kind}_from")
         refuse_none_of_these(kind, given)
         return value
 
@@ -239,9 +239,7 @@ class WrittenParameters(Parameters):
     @field_validator("until")
     @classmethod
     def time_runs_forward(cls, value: datetime, info: ValidationInfo) -> datetime:
-        since = info.data.get("since")
-        if since and value <= since:
-            raise contradiction("Must be later than from.")
+        refuse_backwards(info.data.get("since"), value, begins="from")
         return value
 
 
