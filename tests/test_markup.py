@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from time import process_time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chat.views.markup import (
@@ -276,6 +276,9 @@ def test_a_preview_keeps_its_letters(text):
     assert re.sub(SIGNS, "", unmarked(text)) == re.sub(SIGNS, "", text)
 
 
+@example("\n")
+@example("fim\n")
+@settings(max_examples=500)
 @given(texts | st.text(alphabet="ab 1.>-\n/:w*_~`\u202e<&"))
 def test_a_text_that_looks_plain_is_shown_as_if_it_had_been_examined(text):
     examined = source_of(text, len(text))

@@ -68,8 +68,8 @@ ANY_OPENING = re.compile("|".join(OPENS.values()))
 CLOSING = {mark: re.compile(rf"{closes}|\n") for mark, closes in CLOSES.items()}
 LETTER = re.compile(r"[^*_~]")
 
-# Most texts have none of these signs, and are shown as they are.
-FORMATTED = re.compile(r"[*_~`]|https?:|www\.|^(?:[->] |\d{1,3}\. )", re.I | re.M)
+# Most texts have none of these signs, and are shown as they are. A line end at the end is not shown.
+FORMATTED = re.compile(r"[*_~`]|https?:|www\.|^(?:[->] |\d{1,3}\. )|\n\Z", re.I | re.M)
 LINE = re.compile(r"(?P<quote>> )(?=\S)|(?P<item>[-*] )(?=\S)|(?P<number>[1-9]\d{0,2})\. (?=\S)")
 
 
