@@ -16,7 +16,7 @@ from django.utils.translation import get_language, gettext, pgettext
 from chat.models import COUNTED_TO, short_id_of
 from chat.refusals import reason_of
 from chat.views.listing import Listing
-from chat.views.markup import beginning, is_long, markup, unmarked
+from chat.views.markup import beginning, is_long, markup, rest, unmarked
 
 HUES = 12
 NEAR = timedelta(hours=12)
@@ -25,6 +25,7 @@ register = template.Library()
 register.filter(markup)
 register.filter(beginning)
 register.filter(is_long)
+register.filter(rest)
 register.filter(unmarked)
 register.filter("reason", reason_of)
 register.filter("short", short_id_of)

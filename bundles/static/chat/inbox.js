@@ -1170,14 +1170,17 @@ function tellHits() {
   const hint = document.querySelector("#list > .hint:not([role])");
   get5("announcer").textContent = hits ? counted(hits, Number(hits.dataset.count)) : hint?.textContent ?? "";
 }
-function focusText(text) {
-  text.tabIndex = -1;
-  text.focus({ preventScroll: true });
+function takePiece(link) {
+  if (!link.isConnected) return;
+  const piece = link.nextElementSibling;
+  link.remove();
+  piece.tabIndex = -1;
+  piece.focus({ preventScroll: true });
 }
 main3.addEventListener("htmx:afterOnLoad", ({ detail }) => {
   if (!detail.successful) return;
   opened[detail.target.id]?.(detail);
-  if (detail.target.matches(".message-text")) focusText(detail.target);
+  if (detail.target.matches(".message-rest")) takePiece(detail.requestConfig.elt);
   showRead();
 });
 function judge(event) {
