@@ -8,6 +8,7 @@ from uuid import UUID
 from django import template
 from django.template import Context
 from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 from django.utils.timezone import get_current_timezone_name, localtime, now
@@ -15,8 +16,10 @@ from django.utils.translation import get_language, gettext, pgettext
 
 from chat.models import COUNTED_TO, short_id_of
 from chat.refusals import reason_of
+from chat.views.inbox import MOST_ROWS
 from chat.views.listing import Listing
 from chat.views.markup import beginning, is_long, markup, rest, unmarked
+from chat.views.thread import TOGETHER
 
 HUES = 12
 NEAR = timedelta(hours=12)
@@ -138,6 +141,17 @@ def zone(name: str) -> str:
 @register.filter
 def counted(count: int) -> str:
     return f"{COUNTED_TO}+" if count > COUNTED_TO else str(count)
+
+
+@register.simple_tag
+def limits() -> SafeString:
+    """Return the limits that scripts share with the server, as data attributes."""
+    return format_html(
+        'data-most-rows="{}" data-near-seconds="{}" data-together-seconds="{}"',
+        MOST_ROWS,
+        int(NEAR.total_seconds()),
+        int(TOGETHER.total_seconds()),
+    )
 
 
 @register.simple_tag

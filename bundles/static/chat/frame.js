@@ -9,9 +9,9 @@ var orNull = (act) => {
 var keep = (key, value) => orNull(() => localStorage.setItem(key, value));
 
 // times.js
-var { lang } = document.documentElement;
+var { lang, dataset } = document.documentElement;
 var MINUTE_MS = 6e4;
-var NEAR_MS = 12 * 60 * MINUTE_MS;
+var NEAR_MS = Number(dataset.nearSeconds) * 1e3;
 var clock = new Intl.DateTimeFormat(lang, { timeStyle: "short" });
 var weekday = new Intl.DateTimeFormat(lang, { weekday: "short" });
 var date = new Intl.DateTimeFormat(lang, { day: "2-digit", month: "2-digit", year: "numeric" });

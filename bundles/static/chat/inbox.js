@@ -1,7 +1,7 @@
 // times.js
-var { lang } = document.documentElement;
+var { lang, dataset } = document.documentElement;
 var MINUTE_MS = 6e4;
-var NEAR_MS = 12 * 60 * MINUTE_MS;
+var NEAR_MS = Number(dataset.nearSeconds) * 1e3;
 var clock = new Intl.DateTimeFormat(lang, { timeStyle: "short" });
 var weekday = new Intl.DateTimeFormat(lang, { weekday: "short" });
 var date = new Intl.DateTimeFormat(lang, { day: "2-digit", month: "2-digit", year: "numeric" });
@@ -226,7 +226,7 @@ addEventListener("storage", ({ key }) => {
 adoptRows();
 
 // list.js
-var MOST_ROWS = 500;
+var MOST_ROWS = Number(document.documentElement.dataset.mostRows);
 var get = (id) => document.getElementById(id);
 var rowsOf = (list2) => [...list2.querySelectorAll(".row-item")];
 var linkOf = (id) => get(`row-${id}`)?.querySelector(".row");
@@ -500,7 +500,7 @@ document.addEventListener("click", async ({ target }) => {
 });
 
 // layout.js
-var TOGETHER_US = 6e7;
+var TOGETHER_US = Number(document.documentElement.dataset.togetherSeconds) * 1e6;
 function layOut(messages) {
   const changed = new Set(messages.flatMap((message) => [message, messageBelow(message)]));
   changed.delete(null);
@@ -646,7 +646,7 @@ function noteTexts(fragment) {
   texts = [...fragment.querySelectorAll(".message")].filter(({ id }) => !get2(id));
 }
 function takeNews(messages) {
-  const [now, atFirst] = [get2("thread-state"), get2("arrival")].map(({ dataset }) => Number(dataset.count));
+  const [now, atFirst] = [get2("thread-state"), get2("arrival")].map(({ dataset: dataset2 }) => Number(dataset2.count));
   if (endsEarly()) return showPill(Math.max(0, now - atFirst));
   const wasAtEnd = follows;
   const shown3 = [...add(messages), ...texts];
@@ -826,10 +826,10 @@ function showSilence(since) {
   localise(notice2);
 }
 function takeHeard(swap) {
-  const { dataset } = swap.fragment.firstElementChild;
+  const { dataset: dataset2 } = swap.fragment.firstElementChild;
   swap.shouldSwap = false;
-  hear(dataset);
-  isWanted ||= "more" in dataset;
+  hear(dataset2);
+  isWanted ||= "more" in dataset2;
 }
 poller.addEventListener("htmx:afterSwap", showRead);
 poller.addEventListener("htmx:afterRequest", ({ detail }) => {

@@ -1,7 +1,7 @@
 // times.js
-var { lang } = document.documentElement;
+var { lang, dataset } = document.documentElement;
 var MINUTE_MS = 6e4;
-var NEAR_MS = 12 * 60 * MINUTE_MS;
+var NEAR_MS = Number(dataset.nearSeconds) * 1e3;
 var clock = new Intl.DateTimeFormat(lang, { timeStyle: "short" });
 var weekday = new Intl.DateTimeFormat(lang, { weekday: "short" });
 var date = new Intl.DateTimeFormat(lang, { day: "2-digit", month: "2-digit", year: "numeric" });
@@ -74,7 +74,7 @@ addEventListener("afterprint", () => {
 });
 
 // layout.js
-var TOGETHER_US = 6e7;
+var TOGETHER_US = Number(document.documentElement.dataset.togetherSeconds) * 1e6;
 function layOut(messages) {
   const changed = new Set(messages.flatMap((message) => [message, messageBelow(message)]));
   changed.delete(null);

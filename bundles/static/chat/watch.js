@@ -11,9 +11,9 @@ var keep = (key, value) => orNull(() => localStorage.setItem(key, value));
 var readInTab = (key) => orNull(() => sessionStorage.getItem(key));
 
 // times.js
-var { lang } = document.documentElement;
+var { lang, dataset } = document.documentElement;
 var MINUTE_MS = 6e4;
-var NEAR_MS = 12 * 60 * MINUTE_MS;
+var NEAR_MS = Number(dataset.nearSeconds) * 1e3;
 var clock = new Intl.DateTimeFormat(lang, { timeStyle: "short" });
 var weekday = new Intl.DateTimeFormat(lang, { weekday: "short" });
 var date = new Intl.DateTimeFormat(lang, { day: "2-digit", month: "2-digit", year: "numeric" });
@@ -348,10 +348,10 @@ poller.addEventListener("htmx:configRequest", ({ detail }) => {
 poller.addEventListener("htmx:beforeRequest", (event) => isPaused && event.preventDefault());
 document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
   if (detail.target.id !== "heard") return;
-  const { dataset } = detail.fragment.firstElementChild;
+  const { dataset: dataset2 } = detail.fragment.firstElementChild;
   detail.shouldSwap = false;
-  hear(dataset);
+  hear(dataset2);
   show3();
-  if ("more" in dataset) setTimeout(askNow);
+  if ("more" in dataset2) setTimeout(askNow);
 });
 show3();
