@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: help demo run serve migrate test proofs deploy-test coverage lint lock env-example licences errors openapi pictures bench clean
+.PHONY: help demo run serve migrate test proofs deploy-test coverage lint lock bundles env-example licences errors openapi pictures bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,11 +46,15 @@ lint: .venv/dev ## style, types, layers of imports, templates, missing migration
 	$(BIN)/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html')
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m tests.styles
+	$(BIN)/python -m tests.bundles --check
 
 lock: ## after a change to pyproject.toml; needs Poetry with poetry-plugin-export
 	poetry lock
 	poetry export -f requirements.txt -o requirements.txt
 	poetry export -f requirements.txt -o requirements-dev.txt --with dev
+
+bundles: .venv/dev ## bundles/, after a change to the scripts or styles; needs esbuild
+	$(BIN)/python -m tests.bundles
 
 env-example: .venv/dev ## .env.example and docs/settings.md, after a change to realmate/settings.py or server.py
 	$(BIN)/python -m tests.env_example

@@ -466,6 +466,9 @@ STATIC_URL = "static/"
 # Swagger UI, for /docs.
 SWAGGER_UI = Path(drf_spectacular_sidecar.__file__).parent / "static/drf_spectacular_sidecar"
 STATICFILES_DIRS = [BASE_DIR / "static", ("swagger-ui", SWAGGER_UI / "swagger-ui-dist")]
+if not DEBUG:
+    # `make bundles` writes them. The first file of a name is collected.
+    STATICFILES_DIRS.insert(0, BASE_DIR / "bundles/static")
 # Hashed names need `collectstatic`. `make serve` runs it; development does without.
 STATICFILES_BACKEND = (
     "django.contrib.staticfiles.storage.StaticFilesStorage"

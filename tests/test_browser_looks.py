@@ -124,7 +124,7 @@ def test_a_click_is_answered_before_the_server_answers(page, start):
     row_of(page, 0).click()
     expect(row_of(page, 0)).to_have_attribute("aria-current", "page")
     expect(row_of(page, 1)).not_to_have_attribute("aria-current", "page")
-    bar = "getComputedStyle(document.querySelector('.panes'), '::after')"
+    bar = "getComputedStyle(document.querySelector('.list-pane'), '::after')"
     assert page.evaluate(f"{bar}.animationDelay") == "0.3s"
     expect(page.locator(".thread-title")).to_have_text(names(1))
 

@@ -246,8 +246,8 @@ def test_json_is_in_english_whatever_the_reader_speaks(post, language):
 def test_an_error_page_speaks_the_reader_s_language(db):
     english = through_wsgi("GET", "/ui/x/y", HTTP_ACCEPT_LANGUAGE="en")
     portuguese = through_wsgi("GET", "/ui/x/y", HTTP_ACCEPT_LANGUAGE="pt-BR")
-    assert b'<html lang="en">' in english.content
-    assert b'<html lang="pt-BR">' in portuguese.content
+    assert b'<html lang="en" ' in english.content
+    assert b'<html lang="pt-BR" ' in portuguese.content
 
 
 # The last resort

@@ -14,7 +14,7 @@ from tests.conftest import NOW, OTHER_C, C, id_of, make_event
 
 pytestmark = pytest.mark.both_engines("the order of changes is kept in two ways")
 
-PART = re.compile('id="heard" data-after="([^"]*)" data-heard="([^"]*)"( data-more)?')
+PART = re.compile('id="heard" data-after="([^"]*)"\\s+data-heard="([^"]*)"\\s+(data-more)?')
 
 
 @pytest.fixture

@@ -23,6 +23,9 @@ from chat.views.markup import (
     with_marks,
     without_closing_signs,
 )
+from chat.views.markup import (
+    rest as rest_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -177,24 +180,32 @@ def test_nothing_but_http_is_a_link(text):
     assert markup(text) == text
 
 
+def parts(text):
+    return [beginning(text).html, *rest_of(text)]
+
+
 def test_a_long_text_is_cut_after_a_word():
     text = "*um* " * 1000
     assert is_long(text)
     assert not is_long(text[:MAX_SHOWN])
-    assert beginning(text) == markup("*um* " * (MAX_SHOWN // 5))
+    assert beginning(text).html == markup("*um* " * (MAX_SHOWN // 5))
 
 
 def test_a_cut_breaks_no_mark():
     before = "a " * (MAX_SHOWN // 2 - 5)
-    assert beginning(f"{before}*b c d e f g h i j k* l") == f"{before}<strong>b c d e </strong>"
-    assert "<a" not in beginning(f"{before}https://a.br/{'x' * 90}")
+    shown, after = parts(f"{before}*b c d e f g h i j k* l")
+    assert shown == f"{before}<strong>b c d e </strong>"
+    assert after == "<strong>f g h i j k</strong> l"
+    assert "<a" not in beginning(f"{before}https://a.br/{'x' * 90}").html
 
 
 @pytest.mark.parametrize("rest", ["", " z" * 20_000])
 def test_a_cut_in_code_is_in_code(rest):
-    shown = beginning(f"```{'z ' * 3000}{rest}``` fim")
+    shown, *others, last = parts(f"```{'z ' * 6000}{rest}``` fim")
     assert shown.startswith("<code>z z ")
     assert shown.endswith("z </code>")
+    assert all(re.fullmatch("<code>[z ]+</code>", other) for other in others)
+    assert re.fullmatch("<code>[z ]+</code> fim", last)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +213,7 @@ def test_a_cut_in_code_is_in_code(rest):
 )
 @pytest.mark.parametrize("before", range(8))
 def test_a_cut_is_between_characters_as_people_see_them(cluster, before):
-    shown = beginning("x" * before + cluster * MAX_SHOWN)
+    shown = beginning("x" * before + cluster * MAX_SHOWN).html
     assert len(shown) > MAX_SHOWN - MAX_CLUSTER
     assert (len(shown) - before) % len(cluster) == 0
 
@@ -211,6 +222,23 @@ def test_the_beginning_costs_the_same_for_every_longer_text():
     """The scanner sees no more of it, whatever stands there."""
     text = "_a *b `c` https://a.br " * 200
     assert beginning(text) == beginning(text * 50)
+
+
+def test_a_divided_quote_and_list_go_on():
+    line = "b " * MAX_SHOWN
+    for sign, tag in {"> ": "blockquote", "- ": "ul"}.items():
+        _, after, *_ = parts(f"{'a ' * (MAX_SHOWN // 2 - 50)}\n{sign}{line[:200]}\n{line}")
+        assert after.startswith(f"<{tag}>")
+
+
+@settings(deadline=None)
+@given(st.integers(0, 3000).flatmap(lambda size: st.tuples(st.just(size), texts, texts)))
+def test_the_parts_of_a_text_are_well_nested_and_lose_no_letter(drawn):
+    size, around, after = drawn
+    text = "a" * size + around * 200 + after + "b " * MAX_SHOWN
+    together = "".join(read(part) for part in parts(text))
+    letters = re.compile(r"[^\W\d_]")
+    assert letters.findall(together) == letters.findall(text)
 
 
 ATTRIBUTES = {"a": [["href", "dir", "target", "rel"]], "li": [[], ["value"]]}
@@ -291,7 +319,7 @@ def test_a_text_that_looks_plain_is_shown_as_if_it_had_been_examined(text):
 def test_a_cut_text_is_well_nested_and_begins_as_the_whole(drawn):
     size, around, after = drawn
     text = "a" * size + around * 60 + after + "b " * MAX_SHOWN
-    shown, whole = read(beginning(text)), re.sub(SIGNS, "", read(markup(text)))
+    shown, whole = read(beginning(text).html), re.sub(SIGNS, "", read(markup(text)))
     assert whole.startswith(re.sub(SIGNS, "", shown))
 
 
@@ -347,7 +375,7 @@ def without_closing_signs_by_the_rule(url, open_marks):
 @settings(deadline=None)
 @given(st.text(alphabet="ab *_~.\n\u2028é<", max_size=60) | st.text(alphabet="a *_", max_size=300))
 def test_marks_are_what_the_rule_says(text):
-    source = source_of(text, len(text))
+    source = source_of(text, 0, len(text))
     assert with_marks(source, 0, len(text)) == with_marks_by_the_rule(text)
 
 

@@ -18,7 +18,7 @@ def get(client):
 )
 @pytest.mark.parametrize("address", ["/ui/", "/ui/nowhere/else"])
 def test_a_page_speaks_the_readers_language(db, get, asked, lang, address):
-    assert f'<html lang="{lang}">' in get(address, accept_language=asked)
+    assert f'<html lang="{lang}" ' in get(address, accept_language=asked)
 
 
 def test_an_unknown_conversation_is_a_404_that_shows_the_list(deliver, client):

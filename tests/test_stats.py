@@ -328,7 +328,7 @@ def test_a_chart_shows_what_its_table_shows(lively, get):
     page = unescape(get("/ui/stats/?days=7"))
     for section in re.findall(r"<section.*?</section>", page, re.S):
         bars = re.findall(r"<rect[^>]*><title>(.*?) · .*?: (.*?)</title>", section)
-        rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', section)
+        rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', section, re.S)
         shown = {re.sub("<.*?>", "", name): re.findall("<td>(.*?)</td>", row) for name, row in rows}
         assert bars
         assert all(value in shown[name] for name, value in bars)

@@ -157,7 +157,7 @@ def test_every_static_file_of_a_page_is_served_under_the_name_of_its_content(
         assert answer.content == (static_files / link.removeprefix("/static/")).read_bytes()
         assert "immutable" in answer["Cache-Control"]
     names = {re.sub(r"\.[0-9a-f]{12}", "", link) for link in links}
-    assert {"/static/chat/inbox.css", "/static/django_htmx/htmx-2.min.js"} <= names
+    assert {"/static/chat/conversations.css", "/static/django_htmx/htmx-2.min.js"} <= names
 
 
 def type_of(link):

@@ -325,4 +325,19 @@ def test_a_long_text_is_whole_where_the_address_says_so(get, say):
     say(1, content="palavra " * 1000 + "fim")
     assert "fim<" not in get(f"/ui/{C}/")
     assert "fim<" in get(f"/ui/{C}/?message={id_of(1)}&full={id_of(1)}")
-    assert get(f"/ui/fragments/message/{id_of(1)}/").endswith("fim")
+    assert "fim<" in get(f"/ui/fragments/message/{id_of(1)}/?from=3000")
+
+
+def test_a_very_long_text_comes_in_pieces(get, say):
+    say(1, content="palavra " * 2000 + "fim")
+    piece = f"/ui/fragments/message/{id_of(1)}/?from="
+    assert f'hx-get="{piece}3000"' in get(f"/ui/{C}/")
+    assert f'hx-get="{piece}9000"' in get(f"{piece}3000")
+    assert "fim<" in get(f"{piece}15000")
+    assert "hx-get" not in get(f"{piece}15000")
+
+
+@pytest.mark.parametrize("begin", ["", "-1", "3", "x", "9" * 30])
+def test_no_piece_begins_outside_its_text(client, say, begin):
+    say(1, content="Olá")
+    assert client.get(f"/ui/fragments/message/{id_of(1)}/?from={begin}").status_code == 404

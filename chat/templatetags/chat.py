@@ -10,6 +10,7 @@ from django import template
 from django.template import Context
 from django.template.loader import render_to_string
 from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 from django.utils.timezone import get_current_timezone_name, localtime, now
@@ -18,8 +19,10 @@ from django.utils.translation import get_language, gettext, pgettext
 from chat.models import COUNTED_TO, short_id_of
 from chat.refusals import reason_of
 from chat.views.after_closing import words_of_row
+from chat.views.inbox import MOST_ROWS
 from chat.views.listing import Listing
-from chat.views.markup import beginning, is_long, markup, unmarked
+from chat.views.markup import beginning, is_long, markup, rest, unmarked
+from chat.views.thread import TOGETHER
 
 HUES = 12
 NEAR = timedelta(hours=12)
@@ -28,6 +31,7 @@ register = template.Library()
 register.filter(markup)
 register.filter(beginning)
 register.filter(is_long)
+register.filter(rest)
 register.filter(unmarked)
 register.filter("reason", reason_of)
 register.filter("short", short_id_of)
@@ -148,6 +152,17 @@ def zone(name: str) -> str:
 @register.filter
 def counted(count: int) -> str:
     return f"{COUNTED_TO}+" if count > COUNTED_TO else str(count)
+
+
+@register.simple_tag
+def limits() -> SafeString:
+    """Return the limits that scripts share with the server, as data attributes."""
+    return format_html(
+        'data-most-rows="{}" data-near-seconds="{}" data-together-seconds="{}"',
+        MOST_ROWS,
+        int(NEAR.total_seconds()),
+        int(TOGETHER.total_seconds()),
+    )
 
 
 @register.simple_tag

@@ -29,7 +29,7 @@ from chat.views.after_closing import after_closing_context
 from chat.views.day import NotADay, address_of_day
 from chat.views.heard import heard_after
 from chat.views.listing import INBOX_PAGE, Listing
-from chat.views.markup import markup
+from chat.views.markup import piece
 from chat.views.page import number, page
 from chat.views.searching import address_of, search_context
 from chat.views.seen import seen_context, user_of
@@ -241,8 +241,14 @@ def thread_messages(request: HttpRequest, id: str) -> HttpResponse:
 
 @never_cache
 def message_text(request: HttpRequest, id: str) -> HttpResponse:
-    """Answer with the whole text of a message, as the thread shows it."""
-    return HttpResponse(markup(message_or_404(id).content))
+    """Answer with the piece of a message's text that begins at the character `from`."""
+    message = message_or_404(id)
+    try:
+        begin = number(request.GET.get("from", ""), most=len(message.content) - 1)
+    except ValueError:
+        raise Http404 from None
+    context = {"message": message, "piece": piece(message.content, begin or 0)}
+    return page(request, "chat/piece.html", context)
 
 
 @never_cache

@@ -5,7 +5,7 @@ a mark. `Source.signs` is the text with code and links covered, so marks and lin
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape, unescape
@@ -16,8 +16,10 @@ from django.utils.safestring import SafeString, mark_safe
 
 # The longest text between two marks, always on one line.
 MAX_MARKED = 1_000
-# A longer text is cut. "Read more" shows the rest.
+# A longer text is cut. Each "Read more" shows a further piece, because the layout of a hostile text takes
+# seconds: 65,000 accents on one letter, or 16,000 marks.
 MAX_SHOWN = 3_000
+MAX_PIECE = 6_000
 # How far a cut looks back for a space, and for the beginning of an emoji or of a letter with accents.
 MAX_WORD = 60
 MAX_CLUSTER = 60
@@ -96,20 +98,29 @@ class Line:
 class Source:
     """A text, and its `signs`: equally long, with code and links covered.
 
-    `atoms` are the code and the links, in order. The HTML ends at the position `cut`.
+    `atoms` are the code and the links, in order. The HTML goes from the position `begin` to `cut`.
     """
 
     text: str
     signs: str
     atoms: list[Atom]
+    begin: int
     cut: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a text as HTML, and the position where the next one begins. The last has none."""
+
+    html: SafeString
+    next: int | None
 
 
 def markup(text: str) -> SafeString:
     """Return the text as HTML. The text's own tags are escaped; line breaks are left to CSS."""
     if not FORMATTED.search(text):
         return mark_safe(shown(text))  # noqa: S308 - escaped
-    return html_of(source_of(text, len(text)))
+    return html_of(source_of(text, 0, len(text)))
 
 
 def is_long(text: str) -> bool:
@@ -117,13 +128,38 @@ def is_long(text: str) -> bool:
     return len(text) > MAX_SHOWN
 
 
-def beginning(text: str) -> SafeString:
-    """Return the HTML of a long text's beginning. It costs the same for every longer text."""
-    cut = end_of_word(text, MAX_SHOWN)
-    window = text[: cut + MAX_MARKED + 2]
-    if len(FENCE.findall(window)) % 2 and FENCE.search(text, len(window)):
+def beginning(text: str) -> Piece:
+    """Return a long text's beginning. It costs the same for every longer text."""
+    return piece(text, 0, MAX_SHOWN)
+
+
+def piece(text: str, begin: int, most: int = MAX_PIECE) -> Piece:
+    """Return the piece of at most `most` characters that begins at a position.
+
+    Only its surroundings are scanned: the line before it, as far as a mark may reach, and as much after it.
+    """
+    end = len(text) if begin + most >= len(text) else end_of_word(text, begin + most)
+    first = max(text.rfind("\n", 0, begin) + 1, begin - MAX_MARKED - 2)
+    window = text[first : end + MAX_MARKED + 2]
+    if is_in_code(text, first):
+        window, first = f"``` {window}", first - 4
+    if len(FENCE.findall(window)) % 2 and FENCE.search(text, end + MAX_MARKED + 2):
         window = f"{window.rstrip('`')} ```"  # so that the code goes on to the cut
-    return html_of(source_of(window, cut))
+    html = html_of(source_of(window, begin - first, end - first))
+    return Piece(html, end if end < len(text) else None)
+
+
+def rest(text: str) -> Iterator[SafeString]:
+    """Yield the HTML of all pieces after a long text's beginning."""
+    part = beginning(text)
+    while part.next is not None:
+        part = piece(text, part.next)
+        yield part.html
+
+
+def is_in_code(text: str, at: int) -> bool:
+    """Whether a line begins in code that a fence opens before it, and another one closes."""
+    return len(FENCE.findall(text[:at])) % 2 == 1 and FENCE.search(text, at) is not None
 
 
 def end_of_word(text: str, most: int) -> int:
@@ -150,7 +186,7 @@ def unmarked(text: str) -> str:
     """
     if not FORMATTED.search(text):
         return text.translate(OVERRIDES)
-    source = source_of(text, len(text))
+    source = source_of(text, 0, len(text))
     return unescape(TAG.sub("", with_marks(source, 0, len(text))))
 
 
@@ -161,7 +197,7 @@ def html_of(source: Source) -> SafeString:
 # Code and links
 
 
-def source_of(text: str, cut: int) -> Source:
+def source_of(text: str, begin: int, cut: int) -> Source:
     """Find the code and the links, and cover them."""
     plain = ACCENTED.sub(lambda accents: "a" * len(accents[0]), text)
     atoms: list[Atom] = []
@@ -178,7 +214,7 @@ def source_of(text: str, cut: int) -> Source:
         atoms.append(Atom(start, end, 0 if is_address else 3 if match["mono"] else 1))
         signs += [gap, before * (end - start)]
         done = end
-    return Source(text, "".join([*signs, plain[done:]]), atoms, cut)
+    return Source(text, "".join([*signs, plain[done:]]), atoms, begin, cut)
 
 
 def open_after(text: str, open_marks: str) -> str:
@@ -243,18 +279,23 @@ def items(source: Source, lines: list[Line]) -> str:
 
 
 def lines_of(source: Source) -> Iterator[Line]:
-    """Yield the lines before the cut. A line end in code is none."""
+    """Yield the lines from the beginning to the cut. A line end in code is none."""
     start = 0
     for line in source.signs.split("\n"):
         end = start + len(line)
         if start and start >= source.cut:
             return
-        if match := LINE.match(line):
-            value = f' value="{match["number"]}"' if match["number"] else ""
-            yield Line(str(match.lastgroup), start + match.end(), end, value)
-        else:
-            yield Line("", start, end, "")
+        if end >= source.begin:
+            yield line_of(line, start, end)
         start = end + 1
+
+
+def line_of(line: str, start: int, end: int) -> Line:
+    match = LINE.match(line)
+    if match is None:
+        return Line("", start, end, "")
+    value = f' value="{match["number"]}"' if match["number"] else ""
+    return Line(str(match.lastgroup), start + match.end(), end, value)
 
 
 # Marks
@@ -267,7 +308,7 @@ def with_marks(source: Source, start: int, end: int, marks: str = "*_~") -> str:
     for opening, closing in marked(source.signs[start:end]):
         opening, closing = start + opening, start + closing
         mark = source.signs[opening]
-        if mark not in marks or opening >= source.cut:
+        if mark not in marks or opening >= source.cut or closing < source.begin:
             continue
         inner = with_marks(source, opening + 1, closing, marks.replace(mark, ""))
         html += [plain(source, done, opening), f"<{TAGS[mark]}>{inner}</{TAGS[mark]}>"]
@@ -276,10 +317,10 @@ def with_marks(source: Source, start: int, end: int, marks: str = "*_~") -> str:
 
 
 def plain(source: Source, start: int, end: int) -> str:
-    """Return the HTML of a part without marks, up to the cut."""
+    """Return the HTML of a part without marks, from the beginning to the cut."""
     html: list[str] = []
-    end = min(end, source.cut)
-    first = bisect_left(source.atoms, start, key=lambda atom: atom.start)
+    start, end = max(start, source.begin), min(end, source.cut)
+    first = bisect_right(source.atoms, start, key=lambda atom: atom.end)
     last = bisect_left(source.atoms, end, key=lambda atom: atom.start)
     for atom in source.atoms[first:last]:
         html += [shown(source.text[start : atom.start]), atom_html(source, atom)]
@@ -288,13 +329,13 @@ def plain(source: Source, start: int, end: int) -> str:
 
 
 def atom_html(source: Source, atom: Atom) -> str:
-    """Return code, or a link. An address that the cut divides is no link."""
-    is_whole = atom.end <= source.cut
+    """Return code, or a link. A divided address is no link."""
+    is_whole = source.begin <= atom.start and atom.end <= source.cut
+    start, end = atom.start + atom.marks, atom.end - atom.marks
+    content = source.text[max(start, source.begin) : min(end, source.cut)]
     if not atom.marks:
-        url = source.text[atom.start : min(atom.end, source.cut)]
-        return link(url) if is_whole else escape(url)
-    code = source.text[atom.start + atom.marks : min(atom.end - atom.marks, source.cut)]
-    return f"<code>{shown(code)}</code>"
+        return link(content) if is_whole else escape(content)
+    return f"<code>{shown(content)}</code>"
 
 
 def shown(text: str) -> str:

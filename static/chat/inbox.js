@@ -79,17 +79,20 @@ function tellHits() {
   get("announcer").textContent = hits ? counted(hits, Number(hits.dataset.count)) : (hint?.textContent ?? "");
 }
 
-// "Read more" had the focus, and is gone.
-function focusText(text) {
-  text.tabIndex = -1;
-  text.focus({ preventScroll: true });
+// "Read more" goes, and its focus is on the piece that it has brought. htmx tells again, because it is gone.
+function takePiece(link) {
+  if (!link.isConnected) return;
+  const piece = link.nextElementSibling;
+  link.remove();
+  piece.tabIndex = -1;
+  piece.focus({ preventScroll: true });
 }
 
 // Once for all that an answer has brought: htmx tells of each element. It has set the title by then.
 main.addEventListener("htmx:afterOnLoad", ({ detail }) => {
   if (!detail.successful) return;
   opened[detail.target.id]?.(detail);
-  if (detail.target.matches(".message-text")) focusText(detail.target);
+  if (detail.target.matches(".message-rest")) takePiece(detail.requestConfig.elt);
   showRead();
 });
 

@@ -1,8 +1,8 @@
-// Days, and messages that stand together, in the reader's zone. chat/thread.py lays out by the same rule.
+// Days, and messages that stand together, in the reader's zone. chat/views/thread.py lays out by the same rule.
 
 import { dayOf, localise } from "./times.js";
 
-const TOGETHER_US = 60_000_000;
+const TOGETHER_US = Number(document.documentElement.dataset.togetherSeconds) * 1_000_000;
 
 // These messages, and those right below them: the others look as before.
 export function layOut(messages) {

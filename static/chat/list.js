@@ -4,7 +4,7 @@ import { localise } from "./times.js";
 import { showUnread } from "./unread.js";
 import { counted } from "./words.js";
 
-const MOST_ROWS = 500;
+const MOST_ROWS = Number(document.documentElement.dataset.mostRows);
 
 const get = (id) => document.getElementById(id);
 const rowsOf = (list) => [...list.querySelectorAll(".row-item")];

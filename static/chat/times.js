@@ -1,9 +1,8 @@
 // Times in the reader's zone and language. What stands in a <time> before is the server's zone.
 
-const { lang } = document.documentElement;
+const { lang, dataset } = document.documentElement;
 const MINUTE_MS = 60_000;
-
-const NEAR_MS = 12 * 60 * MINUTE_MS;
+const NEAR_MS = Number(dataset.nearSeconds) * 1_000;
 
 const clock = new Intl.DateTimeFormat(lang, { timeStyle: "short" });
 const weekday = new Intl.DateTimeFormat(lang, { weekday: "short" });

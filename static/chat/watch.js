@@ -1,5 +1,6 @@
 // A page without the inbox: its title and its icon tell what customers write meanwhile.
 
+import "./frame.js";
 import { notify } from "./notify.js";
 import { readInTab } from "./storage.js";
 import { cursors, hear, showUnread, takeNumbers } from "./unread.js";
