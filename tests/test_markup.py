@@ -309,7 +309,7 @@ def test_a_preview_keeps_its_letters(text):
 @settings(max_examples=500)
 @given(texts | st.text(alphabet="ab 1.>-\n/:w*_~`\u202e<&"))
 def test_a_text_that_looks_plain_is_shown_as_if_it_had_been_examined(text):
-    examined = source_of(text, len(text))
+    examined = source_of(text, 0, len(text))
     assert markup(text) == html_of(examined)
     assert unmarked(text) == unescape(re.sub(r"<[^>]*>", "", with_marks(examined, 0, len(text))))
 
