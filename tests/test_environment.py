@@ -54,7 +54,8 @@ def clone(tmp_path):
     for name in ("realmate", "chat"):
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "manage.py", clone)
-    (clone / "static").mkdir()
+    for folder in ("static", "bundles/static"):
+        (clone / folder).mkdir(parents=True)
     return clone
 
 

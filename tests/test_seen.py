@@ -201,8 +201,9 @@ def test_numbers_that_are_saved_at_once_get_places_of_their_own(deliver, django_
 
 
 def begun(answer):
-    after, more = re.search('data-after="([^"]*)".*?( data-more)?$', answer, re.M).groups()
-    return after, bool(more), "data-afresh" in answer
+    tag = re.search('<div id="heard"[^>]*>', answer)[0]
+    after = re.search('data-after="([^"]*)"', tag)[1]
+    return after, "data-more" in tag, "data-afresh" in tag
 
 
 @pytest.mark.parametrize("place", ["", "x", "-1", "9", "9" * 40])
