@@ -11,10 +11,7 @@ from typing import Any
 
 import hypothesis
 import pytest
-from django.contrib.auth.models import Permission
 from django.core.cache import cache
-from django.core.management.commands import flush
-from django.core.management.sql import emit_post_migrate_signal
 from django.db import connection
 from django.test import Client
 from playwright.sync_api import expect, sync_playwright
@@ -78,29 +75,19 @@ def generation(db) -> str:
     return current_generation()
 
 
-# Rows that Django makes after each migration and each flush.
-MADE_BY_DJANGO = {"auth_permission", "django_content_type"}
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _a_quick_flush():
-    """Empty the tables quickly after each test with real transactions.
+    """Empty the tables by DELETE after each test with real transactions.
 
-    The rows of MADE_BY_DJANGO stay, and are made again only if a test has deleted them. On PostgreSQL
-    Django would TRUNCATE, which gives each table and each index a new file: with few rows, DELETE
-    takes a tenth of the time.
+    On PostgreSQL Django would TRUNCATE, which gives each table and each index a new file. With few
+    rows that takes ten times as long.
     """
 
     def deletions(style, tables, **options):
-        return [f'DELETE FROM "{table}"' for table in tables if table not in MADE_BY_DJANGO]
-
-    def make_again(*args, **options):
-        if not Permission.objects.exists():
-            emit_post_migrate_signal(*args, **options)
+        return [f'DELETE FROM "{table}"' for table in tables]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection.ops, "sql_flush", deletions)
-        patch.setattr(flush, "emit_post_migrate_signal", make_again)
         yield
 
 

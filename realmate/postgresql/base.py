@@ -70,7 +70,10 @@ class Connection(psycopg.Connection[Any]):
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         until = deadline()
         if until is not None and timeout is None:
-            timeout = max(0, until - time.monotonic())
+            timeout = until - time.monotonic()
+            if timeout <= 0:
+                self.pgconn.finish()  # also ends the transaction
+                raise OperationalError("The deadline of the request has passed.")
         try:
             return super().wait(gen, interval, timeout)
         except ReadOnlySqlTransaction:
