@@ -40,14 +40,14 @@ def is_superuser(request: HttpRequest) -> bool:
 
 
 def may_touch(request: HttpRequest, user: User | None) -> bool:
-    """Whether who asks has all rights of the user: a new password gives them away."""
+    """Whether the requesting user has all rights of `user`. A new password gives these rights away."""
     if user is None or is_superuser(request):
         return True
     return not user.is_superuser and rights_of(user) <= rights_of(request.user)
 
 
 def rights_of(user: Any) -> set[int]:
-    """Return the keys of the permissions, of an inactive user too."""
+    """Return the keys of the user's permissions, also of an inactive user."""
     given = Permission.objects.filter(Q(user=user) | Q(group__user=user))
     return set(given.values_list("pk", flat=True))
 
@@ -92,7 +92,7 @@ class FoundByIdAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Raises no error for junk. The rows are distinct."""
+        """Return the rows with this id, each once. Junk raises no error."""
         given = search_term.replace("\0", "").strip()
         return self.found(queryset, spellings_of(given)) if given else queryset, False
 

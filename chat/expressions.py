@@ -1,4 +1,4 @@
-"""What a query of the search asks for: an expression of the terms of chat/folding.py."""
+"""Queries of the search. A query becomes an expression of the terms of chat/folding.py."""
 
 import re
 import unicodedata
@@ -25,7 +25,7 @@ from chat.folding import (
 
 MAX_QUERY = 1_000
 MAX_TERMS = 32
-# The most letters' and digits' runs of a query, and the most pairs of scripts without spaces.
+# The most runs of letters or digits in a query, and the most pairs of characters in scripts without spaces.
 MAX_ATOMS = 4 * MAX_TERMS
 # Signs and labels before a number, which other texts leave out.
 LABEL = re.compile(

@@ -1,4 +1,4 @@
-"""What an error answer looks like: RFC 9457 problem details, made from a refusal."""
+"""Error answers: RFC 9457 problem details, made from a refusal."""
 
 import re
 from dataclasses import asdict
@@ -19,19 +19,19 @@ PRINTABLE = re.compile(r"[ -~]{1,64}")
 
 
 def request_id(request: HttpRequest) -> UUID:
-    """The id that EdgeMiddleware gave this request."""
+    """Return the id that EdgeMiddleware gave this request."""
     id: UUID = request.META[REQUEST_ID]
     return id
 
 
 def caller_request_id(request: HttpRequest) -> str | None:
-    """The caller's own X-Request-Id, or None without one, or with one that the log would not take."""
+    """Return the caller's own X-Request-Id, or None if there is none that the log takes."""
     given: str = request.META.get("HTTP_X_REQUEST_ID", "")
     return given if PRINTABLE.fullmatch(given) else None
 
 
 def ids_of(request: HttpRequest) -> dict[str, str]:
-    """The ids that the log lines of a request and its delivery have. A sender knows at least one."""
+    """Return the ids in the log lines of a request and in its delivery. A sender knows at least one."""
     ids = {
         "request_id": str(request.META.get(REQUEST_ID, "")),
         "caller_request_id": caller_request_id(request),
@@ -41,7 +41,7 @@ def ids_of(request: HttpRequest) -> dict[str, str]:
 
 
 def problem(request: HttpRequest, refusal: Refusal | type[Refusal]) -> HttpResponse:
-    """The answer for a refusal. It quotes nothing of the request."""
+    """Return the answer to a refusal. The answer quotes nothing of the request."""
     members = members_of(refusal, request_id(request))
     response = JsonResponse(
         members, status=refusal.status, content_type=MEDIA_TYPE, headers=dict(refusal.headers)
@@ -52,7 +52,7 @@ def problem(request: HttpRequest, refusal: Refusal | type[Refusal]) -> HttpRespo
 
 
 def problem_for(exception: Exception, context: dict[str, Any]) -> HttpResponse | None:
-    """REST framework's exception handler. None leaves a bug of ours to EdgeMiddleware."""
+    """Return REST framework's answer to an exception, or None to leave a bug of ours to EdgeMiddleware."""
     if isinstance(exception, Refusal):
         return problem(context["request"], exception)
     if isinstance(exception, WrongSchema):

@@ -12,7 +12,7 @@ fold_one = lru_cache(maxsize=4_096)(fold)
 
 BEFORE_A_HIT = 40
 SNIPPET_LENGTH = 160
-# How many parts of a text a snippet shows, if its words stand far apart, and how long each is.
+# The most parts of a snippet whose words stand far apart, and the length of each part.
 MOST_PARTS = 3
 PART_LENGTH = 80
 MAX_CLUSTER = 32
@@ -31,7 +31,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """The start and end of a hit in the original text, and the term that it has."""
+    """The start and end of a hit in the original text, and the term of the hit."""
 
     start: int
     end: int
@@ -96,7 +96,7 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def hits_in(text: str, terms: Iterable[Term]) -> Iterator[Hit]:
-    """Yield each hit, in the order of the text: of a prefix its letters, else the whole word."""
+    """Yield each hit in the order of the text. The hit of a prefix ends with the prefix, any other with its word."""
     whole = {term.text: term for term in terms if not term.is_prefix}
     prefixes = [term for term in terms if term.is_prefix]
     if not (whole or prefixes):

@@ -63,7 +63,7 @@ class OneASecond(logging.Filter):
     """Lets one line a second through of each kind, with the number that it stands for as `lines`.
 
     A kind is the logger, the level, and the code, the exception or the text. A flood of 3.7 KB
-    tracebacks would fill the disk, of which the database has need.
+    tracebacks would fill the disk that the database needs.
     """
 
     MOST_KINDS = 1_000

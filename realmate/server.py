@@ -1,6 +1,6 @@
-"""The production server: `python -m realmate.server`, and `--check` before a reload. Its settings, which were chosen by measurement.
+"""The production server: `python -m realmate.server`, and `--check` before a reload.
 
-Any GRANIAN_* variable of the environment or the env file wins over them; `granian --help` has all.
+The settings were chosen by measurement. Any GRANIAN_* variable of the environment or the env file wins over them; `granian --help` has all.
 """
 
 import os
@@ -47,7 +47,7 @@ SETTINGS = {
 # What an operator has no reason to change.
 FIXED = {
     "GRANIAN_INTERFACE": "wsgi",
-    # A worker that was killed is replaced, and one that does not stop is not waited for for ever.
+    # A killed worker is replaced. A worker that does not stop is killed after these seconds.
     "GRANIAN_RESPAWN_FAILED_WORKERS": "true",
     "GRANIAN_WORKERS_KILL_TIMEOUT": "30",
     # Lines of the server look like those of the application.
@@ -220,7 +220,7 @@ def refuse_a_taken_socket(path: str) -> None:
 
 
 def somebody_listens_on(path: str) -> bool:
-    """A server whose queue is full listens too. Raises OSError if this user may not connect."""
+    """Whether a server listens, also with a full queue. Raises OSError if this user may not connect."""
     with socket.socket(socket.AF_UNIX) as client:
         client.setblocking(False)
         try:

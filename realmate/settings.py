@@ -279,7 +279,7 @@ LOGIN_REDIRECT_URL = "inbox"
 MAX_BODY_BYTES = 4 * 1024 * 1024
 # The larger bodies that a process receives at one time. More are refused unread.
 MAX_BODIES_BYTES = 4 * MAX_BODY_BYTES
-# A larger body has so long to come, and as long for each MiB. Then others get its room.
+# The seconds that a large body has to arrive, and again for each MiB. Then others get its room.
 SECONDS_FOR_A_MIB = 10
 # Larger forms are refused unread, and no form takes a file.
 MAX_FORM_BYTES = 64 * 1024

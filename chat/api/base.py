@@ -1,4 +1,4 @@
-"""The view that all JSON addresses are."""
+"""The base of the views of all JSON addresses."""
 
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ class JSONView(APIView):
     ignores_parameters: ClassVar[bool] = False
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """REST framework would authenticate first, and answer a wrong method with a 401 or 403."""
+        """Judge the method first. REST framework would authenticate first, and answer a wrong method by 401 or 403."""
         if str(request.method).lower() not in self.http_method_names:
             self.http_method_not_allowed(request)
         super().initial(request, *args, **kwargs)

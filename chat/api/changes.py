@@ -1,4 +1,4 @@
-"""`GET /changes`: what happened to conversations, for a machine that follows."""
+"""`GET /changes`: what happened to conversations, for programs that follow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,9 +92,9 @@ def changes_from(start: int, limit: int) -> list[Change]:
 
 
 def wait_for_changes(start: int, limit: int, *, seconds: int) -> list[Change]:
-    """Return the next changes as soon as there are some, or nothing after that time.
+    """Return the next changes as soon as there are some, or none after `seconds`.
 
-    A stop of the server ends the wait, and so does a lack of room: then the answer comes at once.
+    A stop of the server ends the wait. Without room to wait the answer comes at once.
     """
     until = monotonic() + seconds
     found: list[Change] = []

@@ -62,7 +62,7 @@ class DeliveryDetail(Read):
 
 
 class MayReplay(BasePermission):
-    """Staff with a session, or a token, whose scope IsReader has judged."""
+    """Allow staff with a session, and any token: IsReader has judged its scope."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return isinstance(request.auth, Token) or is_staff(request)
@@ -96,7 +96,7 @@ class Replay(JSONView):
     http_method_names = ["post"]
 
     def post(self, request: Request, number: str) -> Response:
-        """Raises NotFound, ReplayCannotHelp, and the refusal of the event."""
+        """Apply the delivery again. Raises NotFound, ReplayCannotHelp, and the refusal of the event."""
         delivery = find_delivery(number)
         if not delivery.is_worth_applying_again:
             raise ReplayCannotHelp
@@ -107,7 +107,7 @@ class Replay(JSONView):
 
 
 def find_delivery(number: str) -> Delivery:
-    """Raises NotFound, for a malformed number too."""
+    """Return the delivery. Raises NotFound, also for a malformed number."""
     delivery = Delivery.objects.numbered(number)
     if delivery is None:
         raise NotFound

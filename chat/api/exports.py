@@ -23,7 +23,7 @@ PIECE = 64 * 1024
 CURSOR = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,17})")
 INVALID_AFTER = FieldError("/after", "invalid_cursor", "Must be a cursor of an earlier export.")
 GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
-# The fastest: packing takes processor time from the webhook.
+# The fastest level: compression takes processor time from the webhook.
 LEVEL = 1
 
 
@@ -116,7 +116,7 @@ def line_of(message: MessageText, generation: str) -> bytes:
 
 
 def gzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Pack pieces. An empty one says that there is progress."""
+    """Compress pieces. An empty piece is a sign of progress."""
     packer = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS)
     for piece in pieces:
         yield packer.compress(piece)

@@ -12,7 +12,7 @@ from chat.expressions import Term
 from chat.models import Message
 from chat.snippets import Piece, snippet
 
-# Makes a whole address of a path.
+# Makes an absolute URL of a path.
 Absolute = Callable[[str], str]
 
 

@@ -60,7 +60,7 @@ class MessageDetail(Read):
 
 
 def find_message(id: str) -> Message:
-    """Raises NotFound, for a malformed id too."""
+    """Return the message. Raises NotFound, also for a malformed id."""
     known = parse_id(id)
     message = Message.objects.filter(id=known).first() if known else None
     if message is None:

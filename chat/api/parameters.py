@@ -1,4 +1,4 @@
-"""Query parameters: how they are read, and their values. Wrong, unknown and repeated ones are refused."""
+"""Query parameters and their values. Wrong, unknown and repeated parameters are refused."""
 
 import re
 from datetime import datetime
@@ -38,7 +38,10 @@ class Parameters(BaseModel):
 
     @classmethod
     def read(cls, query: QueryDict) -> Self:
-        """Raises BadParameters. No parameter is ignored: a misspelt filter would list everything."""
+        """Read the parameters. Raises BadParameters.
+
+        No parameter is ignored, because a misspelt filter would list everything.
+        """
         errors = list(cls.unknown_or_repeated(query))
         given = {name: query[name] for name in cls.names() if name in query}
         try:

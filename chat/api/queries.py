@@ -1,4 +1,4 @@
-"""The query parameters of each address that takes some."""
+"""The query parameters of each address that takes parameters."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -127,7 +127,7 @@ class ConversationParameters(PageParameters):
 
     @property
     def within(self) -> Within | None:
-        """The bounds, if any. They are of one time."""
+        """The bounds, if any. All bounds are of the same time."""
         for kind, (field, _) in BOUNDED.items():
             since, until = (getattr(self, f"{kind}_{side}") for side in ("from", "to"))
             if since or until:

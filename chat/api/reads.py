@@ -81,14 +81,14 @@ class Read(JSONView):
         super().check_throttles(request)
 
     def check_throttles(self, request: Request) -> None:
-        """REST framework would count here, after the judgement."""
+        """Do nothing: REST framework would count here, after the reader is judged."""
 
     def throttled(self, request: Request, wait: float | None) -> NoReturn:
         raise RateLimited(wait)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
-        # Not after an error, which may be of the database: this would read the session again.
+        # Not after an error: the database may have failed, and this would read the session again.
         has_session = response.status_code < 400 and request.user.is_authenticated
         kept = "no_store" if has_session else "no_cache"
         patch_cache_control(response, private=True, **{kept: True})
@@ -165,7 +165,7 @@ class ConversationDetail(Read):
 
 
 def etag_of(conversation: Conversation) -> str:
-    """Weak, like every ETag of JSON: the bytes differ by Content-Encoding."""
+    """Return a weak ETag, as for all JSON, because the bytes differ by Content-Encoding."""
     return f'W/"{FORMAT}-{current_generation()}-{conversation.revision}"'
 
 
@@ -270,7 +270,7 @@ class TranscriptXLSX(Transcript):
 
 
 def find_conversation(id: str) -> Conversation:
-    """Raises ConversationNotFound, for a malformed id too."""
+    """Return the conversation. Raises ConversationNotFound, also for a malformed id."""
     conversation = Conversation.objects.find(parse_id(id))
     if conversation is None:
         raise ConversationNotFound

@@ -30,7 +30,7 @@ class ReadsAMinute(ABC, SimpleRateThrottle):
 
     @abstractmethod
     def reader(self, request: Request) -> Any:
-        """Return what tells the counted reader from others, or None for one who is not counted."""
+        """Return the key of the counted reader, or None if this throttle does not count the reader."""
 
 
 class ByToken(ReadsAMinute):

@@ -45,7 +45,7 @@ class RawBody(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        """Raises TooManyBodies, BodyTooSlow, and BodyTooLarge for a chunked body over MAX_BODY_BYTES."""
+        """Return the body. Raises TooManyBodies, BodyTooSlow, and BodyTooLarge for a chunked body over MAX_BODY_BYTES."""
         request: HttpRequest = stream
         room: ExitStack = parser_context["view"].room
         if is_chunked(request):
@@ -57,7 +57,7 @@ class RawBody(BaseParser):
 
 
 def read_chunked(chunked: BufferedIOBase, room: ExitStack) -> bytes:
-    """Reserve room for the largest body once this one is not small."""
+    """Return a chunked body. Reserve room for the largest body once the body is not small."""
     body = read_up_to(SMALL + 1, chunked)
     if len(body) <= SMALL:
         return body
@@ -69,7 +69,7 @@ def read_chunked(chunked: BufferedIOBase, room: ExitStack) -> bytes:
 
 
 class WebhookRequest(Request):
-    """Gives every body to the parser. REST framework takes a body without Content-Length as none."""
+    """Gives every body to the parser. REST framework would ignore a body without Content-Length."""
 
     @property
     def stream(self) -> Any:
@@ -77,7 +77,7 @@ class WebhookRequest(Request):
 
     @property
     def content_type(self) -> str:  # type: ignore[override] # an attribute in the stubs
-        """Without parameters."""
+        """The content type without its parameters."""
         return self._request.content_type or ""
 
 
@@ -168,7 +168,7 @@ class Webhook(JSONView):
         raise InvalidSignature(NO_HEADERS, address=address_of(request))
 
 
-# Each begins at 0, because an alarm on the increase would miss the first one otherwise.
+# Each counter begins at 0. Otherwise an alarm on the increase would miss the first refusal.
 for code in (Delivery.Outcome.APPLIED, Delivery.Outcome.DUPLICATE, *REFUSALS):
     DELIVERIES.labels(code)
 for why in FAULTS:

@@ -12,7 +12,7 @@ from django.db.migrations import AddIndex, RemoveIndex
 
 class AddIndexBesideWriters(AddIndexConcurrently):
     def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        """First drop what an interrupted build has left: PostgreSQL keeps it, and never uses it."""
+        """First drop the index of an interrupted build: PostgreSQL keeps such an index, and never uses it."""
         drop(self.index.name, schema_editor)
         operation = AddIndexConcurrently if is_postgresql(schema_editor) else AddIndex
         operation.database_forwards(self, app_label, schema_editor, *states)

@@ -109,7 +109,7 @@ def decoded(cursor: str, model: type[Model], ordering: Ordering) -> list[Any]:
 
 @cache
 def tag_of(model: type[Model], ordering: Ordering) -> str:
-    """A short hash of the order. Another order may have values of the same types."""
+    """Return a short hash of the order, because another order may have values of the same types."""
     return blake2b(repr((model._meta.label, ordering)).encode(), digest_size=3).hexdigest()
 
 

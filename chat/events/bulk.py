@@ -75,7 +75,10 @@ def ingest_batch(batch: list[Parsed], *, using: str, early_events: bool) -> list
 
 @contextmanager
 def garbage_collection_paused() -> Iterator[None]:
-    """A batch holds all of its objects until it is written. Scanning them costs a quarter of the time."""
+    """Pause the garbage collection, because scanning costs a quarter of the time.
+
+    A batch holds all of its objects until it is written.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -87,7 +90,7 @@ def garbage_collection_paused() -> Iterator[None]:
 
 @contextmanager
 def tuned_for_loading(*, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """Settings of this connection for a long `ingest_many`. Other connections keep their own."""
+    """Tune this connection for a long `ingest_many`. Other connections keep their own settings."""
     if connections[using].vendor == "postgresql":
         yield
         execute("ANALYZE", using=using)

@@ -1,4 +1,4 @@
-"""What every answer gets: security headers, CORS, compression. And the Host that is asked for."""
+"""Security headers, CORS and compression of every answer, and the check of the Host of every request."""
 
 from collections.abc import Callable
 
@@ -29,14 +29,14 @@ class SecurityPolicy:
 
 
 class CrossOriginReads(CorsMiddleware):
-    """The CORS headers of django-cors-headers, which answers an OPTIONS of them too. Off without origins."""
+    """Adds the CORS headers of django-cors-headers, which also answers OPTIONS. Off without origins."""
 
     def is_enabled(self, request: HttpRequest) -> bool:
         return bool(settings.CORS_ALLOWED_ORIGINS) and super().is_enabled(request)
 
 
 class HostsOfAllButProbes(CommonMiddleware):
-    """Django's, which refuses a Host outside ALLOWED_HOSTS. Whoever probes asks an address, or says no Host."""
+    """Refuses a Host outside ALLOWED_HOSTS, but not of probes: a probe names an IP address, or sends no Host."""
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         return (
@@ -49,8 +49,8 @@ class HostsOfAllButProbes(CommonMiddleware):
 class CompressAnswers(GZipMiddleware):
     """Compresses what programs read, and pages, which Django pads against BREACH.
 
-    A page with a form's token beside what the request says stays as it is: whoever chose the request
-    and saw the sizes of many answers could guess the token.
+    A page with the token of a form is not compressed if the request has a query string or a body.
+    An attacker who chose the request and saw the sizes of many answers could guess the token.
     """
 
     def process_response(
@@ -65,7 +65,7 @@ class CompressAnswers(GZipMiddleware):
 
 
 def has_a_token(request: HttpRequest) -> bool:
-    """Whether the page asked Django for the token of a form. Its middleware has set the value to False."""
+    """Whether the page asked Django for the token of a form. Django's middleware has set the value to False."""
     return "CSRF_COOKIE_NEEDS_UPDATE" in request.META
 
 

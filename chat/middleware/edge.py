@@ -106,7 +106,7 @@ def line_of(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
 
 
 def drop_cookies_with_nul(request: HttpRequest) -> None:
-    """PostgreSQL fails on a session key with NUL, which a quoted cookie can spell."""
+    """Drop cookies with NUL. A quoted cookie can spell NUL, and PostgreSQL fails on a session key with it."""
     for name in [name for name, value in request.COOKIES.items() if "\0" in value]:
         del request.COOKIES[name]
 
@@ -131,7 +131,7 @@ def is_for_people(request: HttpRequest) -> bool:
 
 
 def error_page(request: HttpRequest, refusal: Refusal | type[Refusal]) -> HttpResponse:
-    """The page without the request's context, because the session or the database may have failed."""
+    """Return the page without the request's context, because the session or the database may have failed."""
     try:
         known = getattr(request, "LANGUAGE_CODE", None)
         with override(known or get_language_from_request(request)):

@@ -58,7 +58,10 @@ class SmallForms:
 
 
 def receive_form(request: HttpRequest) -> None:
-    """Raises FormTooLarge, BadLength and LengthRequired. A chunked form is read, and then counted."""
+    """Refuse a large form, and read a chunked form to count its bytes.
+
+    Raises FormTooLarge, BadLength and LengthRequired.
+    """
     if declared_length(request) > settings.MAX_FORM_BYTES:
         raise FormTooLarge
     if not is_chunked(request):
@@ -69,7 +72,7 @@ def receive_form(request: HttpRequest) -> None:
         raise BadRequest from None
     if len(form) > settings.MAX_FORM_BYTES:
         raise FormTooLarge
-    # Django takes a body without Content-Length as none.
+    # Django would ignore a body without Content-Length.
     request._stream = BytesIO(form)
     request.META["CONTENT_LENGTH"] = str(len(form))
 

@@ -45,7 +45,7 @@ class LoginForPages(LoginRequiredMiddleware):
     def process_view(
         self, request: HttpRequest, view_func: Callable[..., Any], *view_args: Any
     ) -> HttpResponseBase | None:
-        # Django's own asks for the user, and so for the session, of open views too.
+        # Django's middleware reads the user, and so the session, also for open views.
         if not settings.LOGIN_REQUIRED or not getattr(view_func, "login_required", True):
             return None
         return super().process_view(request, view_func, *view_args)
@@ -67,7 +67,7 @@ class LoginForPages(LoginRequiredMiddleware):
         return super().handle_no_permission(request, view_func)
 
     def get_login_url(self, view_func: Callable[..., Any]) -> str:
-        """One login for all: the admin's own would be a second one to keep."""
+        """Return the login of all pages, so that the admin needs no login page of its own."""
         return settings.LOGIN_URL
 
 

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-# The texts that are read at once to look for a phrase.
+# Texts per query that looks for a phrase.
 TEXTS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
 class HitFilters:
-    """What the hits of a search must be, besides having its words. Times are of the messages.
+    """The filters of a search, beside its words. All times are the times of the messages.
 
     `until` is excluded. With `is_exact` the words stand side by side.
     """
@@ -92,8 +92,8 @@ def judged(
 ) -> list[tuple[int, bool | None]]:
     """Return the latest arrivals with these words, or of all, and whether each fits. Raises BadCursor.
 
-    A column judges them, and not a condition: a database that filters may begin with another index,
-    and read every message of all open conversations.
+    A column judges the rows, not a WHERE clause. With a WHERE clause the database may begin with another
+    index, and read every message of all open conversations.
     """
     rows: QuerySet[Any]
     if query is None:
@@ -109,7 +109,7 @@ def judged(
 
 
 def within(rows: QuerySet[Any], conversation: UUID) -> QuerySet[Any]:
-    """Return the rows between a conversation's first and last arrival, also of others."""
+    """Return the rows between a conversation's first and last arrival, also rows of other conversations."""
     messages = Message.objects.filter(conversation=conversation)
     ends = messages.aggregate(first=Min("arrival"), last=Max("arrival"))
     if ends["first"] is None:
@@ -118,7 +118,7 @@ def within(rows: QuerySet[Any], conversation: UUID) -> QuerySet[Any]:
 
 
 def with_phrase(found: Iterable[int], phrase: str) -> Iterator[int]:
-    """Yield the arrivals of messages with the phrase, in the same order. Reads some texts at a time."""
+    """Yield the arrivals of messages with the phrase, in the same order. Reads the texts in batches."""
     remaining = iter(found)
     while some := list(islice(remaining, TEXTS_AT_ONCE)):
         searched = Substr("content", 1, MAX_SEARCHED)

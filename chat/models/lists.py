@@ -72,7 +72,7 @@ class Within:
 
     @property
     def condition(self) -> Q:
-        """Both bounds on the field itself, so that the index of the order is read between them."""
+        """Both bounds are on the field itself, so that the index of the order is read between them."""
         until = self.until or (NEVER if self.field == "waits_from" else None)
         given = {f"{self.field}__gte": self.since, f"{self.field}__lt": until}
         return Q(**{name: value for name, value in given.items() if value})
@@ -103,7 +103,7 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
         return self.all()
 
     def needs_dealing(self) -> Self:
-        """Return where the customer wrote after closing, and nobody has dealt with it."""
+        """Return the conversations whose customer wrote after closing, and with which nobody has dealt."""
         return self.filter(wrote_after_closing_at__isnull=False, dealt_with_at=None)
 
     def filtered_by(

@@ -22,18 +22,19 @@ if TYPE_CHECKING:
 
 NEWEST_FIRST: Ordering = ("-id",)
 LATEST_FIRST: Ordering = ("-received_at", "-id")
-# The deliveries that one page looks at, for those that match all filters.
+# The most deliveries that one page judges by filters without an index.
 LOOKED_AT = 10_000
 REQUEST_COLUMNS = ("request_id", "caller_request_id")
-# Ids that a sender chose come last: it may use the id of a conversation for its requests too.
+# Ids that a sender chose come last: a sender may use the id of a conversation for its requests too.
 ID_COLUMNS = ("conversation_id", "message_id", *REQUEST_COLUMNS, "webhook_id")
 
 
 @dataclass(frozen=True, slots=True)
 class LogFilters:
-    """What the deliveries of a page must be. `received_to` is excluded.
+    """The filters of a page of the log. `received_to` is excluded.
 
-    `ids` are the spellings of one id. The first one that a delivery has is meant, in the first column.
+    `ids` are the spellings of one id. Only the first spelling counts that some delivery has, and only
+    in the first column that has it.
     """
 
     outcome: str = ""
@@ -102,7 +103,7 @@ def hidden(column: str, value: str) -> Q:
 def with_id(
     log: DeliveryQuerySet, ids: tuple[str, ...], columns: tuple[str, ...] = ID_COLUMNS
 ) -> DeliveryQuerySet:
-    """Return the deliveries with the first of the ids that one has, in the first column that has it."""
+    """Return the deliveries with the first id that some delivery has, in the first column that has it."""
     candidates = [
         equal(log, column, value) for id in ids for column, value in values_of(log, id, columns)
     ]

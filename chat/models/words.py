@@ -1,4 +1,4 @@
-"""The search index: the words of each message, in SQLite's FTS5 or in PostgreSQL."""
+"""The search index: the words of each message, in FTS5 of SQLite or in PostgreSQL."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def day(at: datetime) -> str:
 
 
 def is_near(at: datetime) -> bool:
-    """Whether its time of day alone says when it was: today, or in the last NEAR."""
+    """Whether the time of day is enough to name the moment: today, or in the last NEAR."""
     return localtime(at).date() == localtime().date() or timedelta(0) <= now() - at < NEAR
 
 

@@ -16,7 +16,7 @@ from chat.models import Change, Conversation, Message
 DISORDER = timedelta(minutes=1)
 COMPARED_OF_CHANGES = ["type", "message_id", "at"]
 WROTE = Change.Type.WROTE_AFTER_CLOSING
-# The log tells no marks of dealing. The scratch database applies early events where the log has them,
+# The log has no marks of dealing. The scratch database applies early events where the log has them,
 # so none wait there.
 UNTOLD_FIELDS = ("dealt_with_at", "early_since")
 COMPARED = [

@@ -62,7 +62,7 @@ class Check:
     scratch: str
     equal: int = 0
     fed: int = 0
-    # The time of the oldest change. Before, 0.1.0 stored no `updated_at`, and an upgrade estimates it.
+    # The time of the oldest change. Before this time 0.1.0 stored no `updated_at`, and an upgrade estimates it.
     changes_since: datetime | None = None
     # The conversations not checked, by reason.
     left_out: Counter[str] = field(default_factory=Counter)

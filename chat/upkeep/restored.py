@@ -1,4 +1,4 @@
-"""What a restore checks and does on both engines."""
+"""The checks and the steps of a restore that both engines share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def renew(alias: str) -> Restored:
     Session.objects.using(alias).all().delete()
     last = Delivery.objects.using(alias).order_by("-id").values_list("received_at", flat=True)
     erased = list(erasure.erase_again(at=timezone.now(), using=alias))
-    # All that are listed, because the backup may be of the moment between an erasure and its scrub.
+    # All listed erasures, because the backup may be of the moment between an erasure and its scrub.
     listed = list(erasure_list.read())
     return Restored(generation, erased, last.first(), is_scrubbed=scrub(listed, alias))
 

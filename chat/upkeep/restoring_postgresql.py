@@ -72,7 +72,7 @@ def run_pg_restore(file: Path, database: str, secrets: dict[str, str]) -> None:
 
 
 def has_tables() -> bool:
-    """Whether the database has any table of its own, with whose rows pg_restore would mix others."""
+    """Whether the database has a table of its own. pg_restore would add its rows to such tables."""
     found = execute(
         "SELECT COUNT(*) FROM pg_class WHERE relkind IN ('r', 'p') AND relname <> %s"
         " AND relnamespace NOT IN (SELECT oid FROM pg_namespace"
@@ -91,7 +91,7 @@ def unfinished_restore() -> str | None:
 
 
 def refuse_other_sessions() -> None:
-    """Count by a session outside the pool, whose own sessions are no others."""
+    """Raise InUse if other sessions use the database. Those of the pool are closed first, so they do not count."""
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]  # django-stubs know no engine
     with closing(psycopg.connect(**connection.get_connection_params())) as session:

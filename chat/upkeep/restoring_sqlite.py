@@ -108,7 +108,7 @@ def refuse_others(database: Path) -> None:
 def is_locked(database: Path) -> bool:
     """Whether a process, even in another container, holds SQLite's lock of an open database in WAL mode.
 
-    Not asked by SQLite, because SQLite would play a WAL into the database, which may be damaged.
+    Does not ask SQLite, because SQLite would play a WAL into the database, which may be damaged.
     """
     with database.open("rb+") as file:
         try:
@@ -145,7 +145,10 @@ def open_files_of(pid: Path) -> Iterator[tuple[int, int] | None]:
 
 @contextmanager
 def copy_beside(database: Path) -> Iterator[Path]:
-    """Yield a private file beside the database, gone in the end. An interrupted run may have left one."""
+    """Yield a private file beside the database, and delete it at the end.
+
+    First delete the file that an interrupted run may have left.
+    """
     path = database.with_name(f".{database.name}.restoring")
     remove(path)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -205,8 +208,8 @@ def own_as_before(copied: Path, database: Path) -> None:
 def put_in_place(copied: Path, database: Path) -> None:
     """Link the old files under another name, and rename the copy.
 
-    A WAL would be played into the copy, so it leaves first. Meanwhile the database is missing and an
-    empty WAL is not, and realmate.sqlite refuses to open that: no server can begin in between.
+    SQLite would play the old WAL into the copy, so the WAL leaves first. Until the copy is in place, there is
+    an empty WAL and no database. realmate.sqlite refuses to open that, so no server can start in between.
     """
     set_aside(database)
     if any(named(database, suffix).exists() for suffix in BESIDE):

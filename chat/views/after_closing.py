@@ -1,4 +1,4 @@
-"""What a customer wrote after closing: its bubbles under the thread, and the button "Dealt with"."""
+"""Texts that a customer wrote after closing: their bubbles under the thread, and the button "Dealt with"."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,7 +79,7 @@ def words_of_row(conversation: Conversation) -> str:
 
 
 def dealing_of(conversation: Conversation) -> Dealing | None:
-    """Return who dealt with it and when, while that holds."""
+    """Return who dealt with the texts and when, as long as the mark holds."""
     if conversation.dealt_with_at is None:
         return None
     held = conversation.dealings.filter(undone_at=None).select_related("by")
@@ -104,7 +104,7 @@ def deal_with(request: HttpRequest, id: str) -> HttpResponse:
 
 
 def number_of_texts(given: str) -> int:
-    """Return the number, or 0 for anything else: no conversation with nothing to see is marked."""
+    """Return the number of texts that the form has shown, or 0 for anything else, which marks nothing."""
     return int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else 0
 
 

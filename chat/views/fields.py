@@ -51,7 +51,7 @@ class IdField(forms.CharField):
         super().__init__(max_length=LONGEST_ADDRESS, **options)
 
     def clean(self, value: Any) -> tuple[str, ...]:
-        """Raises ValidationError for what neither we nor a sender may take for an id."""
+        """Return the spellings. Raises ValidationError for a text that neither we nor a sender can use as an id."""
         given = super().clean(value)
         ids = tuple(id for id in spellings_of(given) if PRINTABLE.fullmatch(id))
         if given and not ids:
@@ -67,7 +67,7 @@ class ConversationField(forms.CharField):
     widget = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
 
     def clean(self, value: Any) -> UUID | None:
-        """Raises ValidationError for anything but a whole id."""
+        """Return the id, or None. Raises ValidationError for anything but a whole id."""
         given = super().clean(value)
         id = parse_id(given)
         if given and id is None:

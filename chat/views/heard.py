@@ -1,6 +1,6 @@
-"""What customers wrote since a poll's cursor, and what the user has seen in other browsers since.
+"""News for a poll: what customers wrote since its cursor, and what the user has seen in other browsers.
 
-Of all conversations, whatever the page lists.
+The news are of all conversations, whatever the page lists.
 """
 
 from collections import Counter
@@ -12,12 +12,12 @@ from chat.models import Change, Conversation, Cursor, Direction, Message, Seen, 
 from chat.views.page import number
 from chat.views.seen import MOST_PLACE, seen_by
 
-# The changes that one answer tells, and its numbers of what was seen. The next poll follows at once
-# if there are more.
+# The most changes in one answer, and the most numbers of seen messages. If there are more, the next
+# poll follows at once.
 MOST_CHANGES = 200
-# A browser that missed more changes begins at now, or where a user's new browser begins.
+# A browser that missed more changes begins now, or where a new browser of the user begins.
 MOST_BEHIND = 20_000
-# A browser keeps as many numbers.
+# The same for numbers of seen messages. A browser keeps as many numbers.
 MOST_SEEN_BEHIND = 2_000
 
 
@@ -57,7 +57,7 @@ class Heard:
 def heard_after(query: Mapping[str, str], user: User | None) -> Heard | None:
     """Return what is new after the cursors of a query, or None if nothing has happened.
 
-    None also if the page sends no cursor. One statement if nothing has happened.
+    Return None also if the page sends no cursor. If nothing has happened, this costs one statement.
     """
     if (text := query.get("after")) is None:
         return None
@@ -90,7 +90,8 @@ def is_too_old(asked: Cursor | None, now: Cursor) -> bool:
 def beginning(user: User, now: Cursor, newest: int) -> Heard:
     """Return where a new browser of the user begins: at the first login, unless that is too long ago.
 
-    Half of what a browser may have missed, or it could be too old again at its next poll.
+    The beginning is half of MOST_BEHIND ago at most. Otherwise the browser could be too old again at its
+    next poll.
     """
     first = now.place if user.first_place is None else min(user.first_place, now.place)
     place = max(first, now.place - MOST_BEHIND // 2)
@@ -103,7 +104,7 @@ def beginning(user: User, now: Cursor, newest: int) -> Heard:
 def changes_after(asked: Cursor | None, now: Cursor, user: User | None) -> Heard:
     """Return what customers wrote after the cursor.
 
-    Without news, and at now, for a cursor that is too old, of another generation, or none of ours.
+    Return no news, and the cursor of now, if the cursor is too old, of another generation, or not ours.
     """
     if not asked or asked == now or is_too_old(asked, now):
         return Heard(now)

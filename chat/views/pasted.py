@@ -10,7 +10,7 @@ def spellings_of(query: str) -> list[str]:
 
 
 def pasted_ids(query: str) -> list[str]:
-    """Return the ids that a pasted text names: of an address the message's first, else one at most."""
+    """Return the ids in a pasted text. An address may have two, the message's id first; any other text has one."""
     text = plain(query)
     if found := ADDRESS.search(text):
         return [id for id in (found["message"], found["id"]) if id]
@@ -26,11 +26,11 @@ def plain(query: str) -> str:
 
 
 def undressed(query: str) -> str:
-    """Return the text without what stands around an id."""
+    """Return the text without the quotes, brackets and other signs around an id."""
     return DRESS.sub("", plain(query))
 
 
-# A dash that an editor has put for a hyphen, and what stands around a pasted id.
+# The dashes that editors put in place of hyphens, and the signs around a pasted id.
 DASH = re.compile("[\u2010-\u2015\u2212\ufe63\uff0d]")
 DRESS = re.compile(
     r"^[\s\"'\u2018-\u201f\u00ab\u00bb`({<\[#]*(?:(?:urn:)?uuid:)?|[\s\"'\u2018-\u201f\u00ab\u00bb`)}>\].,;:!?]*$",
