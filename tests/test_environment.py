@@ -567,7 +567,7 @@ def machine(clone, tmp_path):
     (clone / ".venv" / "bin" / "python").symlink_to(sys.executable)
     places = {
         "/usr/local/bin/realmate": f"REALMATE_HOME={clone} {ROOT}/deploy/realmate",
-        "/backups": f"{tmp_path}/backups",
+        "/var/backups/realmate": f"{tmp_path}/backups",
         "/var/log": f"{tmp_path}",
         r"\%": "%",
     }
@@ -588,7 +588,7 @@ def site_packages():
 
 
 def old_backup(tmp_path):
-    backup = tmp_path / "backups" / "realmate-2025-01-01.sqlite3"
+    backup = tmp_path / "backups" / "realmate-2025-01-01.backup"
     backup.touch()
     os.utime(backup, (0, 0))
     return backup
