@@ -18,7 +18,7 @@ from chat.database.keyset import rows_of
 from chat.events import dealing
 from chat.events.ingest import ingest
 from chat.models import Change, Conversation, Dealing, Delivery, Filter, Sort, ordering_of
-from chat.models.conversations import MOST_OF_ROW
+from chat.models.conversations import MOST_OF_BODY
 from chat.upkeep import copying, erasure
 from chat.views import after_closing
 from tests.conftest import M2, NOW, OTHER_C, C, M, make_event
@@ -120,7 +120,7 @@ def test_of_many_texts_the_newest_are_shown_and_the_others_are_counted(
 
 
 def test_a_text_that_is_too_large_leads_to_its_delivery(closed, deliver, get):
-    deliver(wrote("x" * after_closing.MOST_BYTES))
+    deliver(wrote("x" * MOST_OF_BODY))
     delivery = Delivery.objects.latest("id")
     html = get(f"/ui/{C}/")
     assert "xxx" not in html
@@ -217,7 +217,7 @@ def test_what_is_erased_leads_no_row(written, preview):
 
 
 def test_a_body_that_is_too_large_for_a_row_is_not_read(closed, deliver, preview):
-    deliver(wrote("x" * MOST_OF_ROW))
+    deliver(wrote("x" * MOST_OF_BODY))
     assert "xxx" not in preview()
 
 

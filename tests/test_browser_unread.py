@@ -4,9 +4,11 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db.models import F
 from django.test import Client
 from playwright.sync_api import expect
 
+from chat.models import Seen
 from chat.views import heard
 from tests.conftest import id_of, make_event
 from tests.live_inbox import *
@@ -220,6 +222,7 @@ def test_a_line_stands_above_the_first_unread_message(page, start, say):
     say(0, "resposta", "SENT")
     say(0, "segunda nova")
     poll(page)
+    expect(row_of(page, 0).locator(".unread")).to_have_text("2")
     row_of(page, 0).click()
     line = page.locator(".new-line")
     expect(line).to_have_text("New messages")
@@ -236,6 +239,7 @@ def test_the_line_stands_above_the_day_of_its_message(page, start, say, deliver)
     at = (START + timedelta(days=2)).isoformat()
     deliver(make_event("NEW_MESSAGE", id=id_of(77), at=at, conversation_id=id_of(0)))
     poll(page)
+    expect(row_of(page, 0).locator(".unread")).to_have_text("1")
     row_of(page, 0).click()
     deliver(make_event("NEW_MESSAGE", id=id_of(78), at=at, conversation_id=id_of(0), content="Fim"))
     poll(page)
@@ -277,6 +281,7 @@ def test_a_key_opens_the_next_unread_conversation_wherever_it_is(page, start, sa
     say(30)
     say(3)
     poll(page)
+    expect(page).to_have_title(re.compile(r"^\(2\)"))
     page.keyboard.press("n")
     expect(row_of(page, 30)).to_have_attribute("aria-current", "page")
     expect(page).to_have_title(re.compile(r"^\(1\)"))
@@ -626,3 +631,29 @@ def test_an_answer_from_before_what_was_read_does_not_undo_it(browsers, start, s
     leave(page)
     expect(row_of(page, 0)).to_contain_text("Já vai")
     expect(page).to_have_title("00000001 · Conversations · Realmate")
+
+
+def test_what_the_server_refused_is_sent_again_when_it_tells_of_another_number(
+    browsers, start, say
+):
+    start(1)
+    page = browsers()
+    save(page, lambda: page.goto(f"/ui/{id_of(0)}/"))
+    page.route(SAVED, lambda route: route.fulfill(status=503))
+
+    def saved(status):
+        """The answer to the number 1."""
+        return lambda answer: (
+            SAVED.search(answer.url)
+            and answer.status == status
+            and "count=1" in answer.request.post_data
+        )
+
+    with page.expect_response(saved(503)):
+        say(0)
+        poll(page)
+    page.unroute(SAVED)
+    Seen.objects.update(place=F("place") + 1)
+    with page.expect_response(saved(204)):
+        poll(page)
+    assert Seen.objects.get().count == 1

@@ -113,7 +113,12 @@ def test_an_exact_phrase_is_of_whole_words_side_by_side(told, q, found):
 
 @pytest.mark.parametrize("limit", [1, 3])
 @pytest.mark.parametrize(
-    "filters", [{"q": "cancel", "exact": "true", "state": "OPEN"}, {"state": "CLOSED"}]
+    "filters",
+    [
+        {"q": "cancel", "exact": "true", "state": "OPEN"},
+        {"state": "CLOSED"},
+        {"conversation": C, "direction": "SENT"},
+    ],
 )
 def test_a_page_looks_at_bounded_messages_and_says_that_there_are_more(
     told, monkeypatch, filters, limit

@@ -232,7 +232,10 @@ def test_users_from_before_the_upgrade_begin_at_the_upgrade(written, agent, djan
     User.objects.update(first_place=None)
     fill = import_module("chat.migrations.0019_seen_places").fill
     latest = latest_cursor().place  # which gives the changes their places
+    note(agent, 2)
+    Seen.objects.update(place=0)
     fill(apps, connection.schema_editor())
+    assert Seen.objects.filter(place__gt=0).exists()
     assert dict(User.objects.values_list("username", "first_place")) == {"bia": latest, "ana": None}
 
 

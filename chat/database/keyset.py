@@ -50,7 +50,11 @@ def page_of_some(
     The page may be short, or empty, and still have a next page.
     """
     rows = rows_of(queryset, ordering, cursor=cursor)
-    keys = rows.prefetch_related(None).only(*(name.lstrip("-") for name in ordering))
+    keys = (
+        rows.select_related(None)
+        .prefetch_related(None)
+        .only(*(name.lstrip("-") for name in ordering))
+    )
     last_ones = list(keys[at_most - 1 : at_most + 1])
     if len(last_ones) < 2:
         return page_of(queryset.filter(wanted), ordering, size=size, cursor=cursor)

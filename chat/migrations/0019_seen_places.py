@@ -4,13 +4,17 @@ from django.db import migrations, models
 
 
 def fill(apps, schema_editor):
-    """Let what comes from now on be unread for all users who have logged in."""
+    """Let what comes from now on be unread for all users who have logged in.
+
+    What they have seen before gets places in the order of the rows.
+    """
     alias = schema_editor.connection.alias
     field = "id" if schema_editor.connection.vendor == "sqlite" else "position"
     changes = apps.get_model("chat", "Change").objects.using(alias)
     last = changes.aggregate(last=models.Max(field))["last"] or 0
     users = apps.get_model("chat", "User").objects.using(alias)
     users.filter(last_login__isnull=False).update(first_place=last)
+    apps.get_model("chat", "Seen").objects.using(alias).update(place=models.F("id"))
 
 
 class Migration(migrations.Migration):

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 PREVIEW_LENGTH = 200
-MOST_OF_ROW = 32 * 1024  # bytes of a refused body; a text of 4,096 characters is smaller
+# Bytes of a refused body that a page reads. A body holds up to 4 MiB; a larger one is shown in the log only.
+MOST_OF_BODY = 64 * 1024
 SHORT_ID = re.compile("[0-9a-f]{8}", re.I | re.A)
 
 
@@ -56,10 +57,10 @@ class ConversationQuerySet(ListedQuerySet):
         """Add `refused_body`: of the customer's last text after closing, until it is dealt with.
 
         One probe of an index for each such row, in the statement that reads the rows. A body over
-        MOST_OF_ROW is cut, so it cannot be parsed.
+        MOST_OF_BODY is cut, so it cannot be parsed.
         """
         last = Delivery.objects.written_after_closing(models.OuterRef("pk")).reverse()
-        start = Substr("body", 1, MOST_OF_ROW, output_field=models.BinaryField())
+        start = Substr("body", 1, MOST_OF_BODY, output_field=models.BinaryField())
         body = models.Subquery(last.values(start=start)[:1])
         needs = Q(wrote_after_closing_at__isnull=False, dealt_with_at=None)
         found: ConversationQuerySet = self.annotate(

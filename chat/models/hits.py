@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import BooleanField, ExpressionWrapper, Max, Min, Q, Value
 from django.db.models.functions import Substr
 
-from chat.database.keyset import Page, cursor_of, decoded, page_of
+from chat.database.keyset import Page, cursor_of, decoded, page_of_some
 from chat.folding import MAX_SEARCHED, has_phrase
 from chat.models.messages import BACKWARDS, Message
 from chat.models.words import HITS_A_PAGE, NEWEST_FIRST, MessageWords
@@ -67,8 +67,9 @@ def find_messages(
     """
     messages = Message.objects.in_brief().select_related("conversation")
     if query is None and filters.conversation:
-        rows = messages.filter(filters.condition())
-        return page_of(rows, BACKWARDS, size=size, cursor=cursor)
+        thread = messages.filter(conversation=filters.conversation)
+        fits = filters.condition()
+        return page_of_some(thread, fits, BACKWARDS, size=size, at_most=HITS_A_PAGE, cursor=cursor)
     most = size if filters == NO_FILTERS else HITS_A_PAGE
     looked_at = judged(query, filters, cursor=cursor, most=most + 1)
     fitting: Iterable[int] = (arrival for arrival, fits in looked_at[:most] if fits)

@@ -16,15 +16,13 @@ from django.utils.translation import gettext
 
 from chat.events import dealing
 from chat.events.payloads import NewMessage, parse, parse_id
-from chat.models import Conversation, Dealing, Delivery, preview_of
+from chat.models import MOST_OF_BODY, Conversation, Dealing, Delivery, preview_of
 from chat.refusals import InvalidPayload
 from chat.views.listing import Listing
 from chat.views.page import nothing_here
 from chat.views.seen import user_of
 
 MOST_TEXTS = 50
-# A body holds up to 4 MiB. The text of a larger one stands on the page of its delivery only.
-MOST_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ def after_closing_context(conversation: Conversation) -> dict[str, Any]:
 def refused_texts(conversation: Conversation) -> list[RefusedText]:
     log = Delivery.objects.written_after_closing(conversation.pk)
     sizes = log.reverse().annotate(size=Length("body")).values_list("pk", "size")[:MOST_TEXTS]
-    small = [pk for pk, size in sizes if size <= MOST_BYTES]
+    small = [pk for pk, size in sizes if size <= MOST_OF_BODY]
     bodies = dict(log.filter(pk__in=small).values_list("pk", "body"))
     rows = log.filter(pk__in=[pk for pk, _ in sizes]).defer("body")
     return [RefusedText(row, content_in(bytes(bodies.get(row.pk, b"")))) for row in rows]

@@ -51,7 +51,9 @@ export function openThread() {
   else goToEnd();
   noteScroll();
   scroller.addEventListener("scroll", noteScroll);
-  new ResizeObserver(() => follows && scroller.isConnected && goToEnd()).observe(scroller);
+  // Not where newer messages are still to be loaded: at their edge all of them would come.
+  const follow = () => follows && scroller.isConnected && !endsEarly() && goToEnd();
+  new ResizeObserver(follow).observe(scroller);
   get("pill").addEventListener("click", goToNewest);
 }
 

@@ -11,6 +11,7 @@ const UNREAD_KEY = `realmate.unread${ofReader}`; // how much there is, where it 
 const AFTER_KEY = `realmate.after${ofReader}`; // the cursor of the changes that are known
 const SEEN_AFTER_KEY = `realmate.seen-after${ofReader}`; // and of what was seen in any browser of the reader
 const MOST_KEPT = 2000;
+const SAVING_MS = 10_000; // at most
 
 const saving = new Map(); // until when this page has saved the number of a conversation
 let sent = Promise.resolve(); // one after the other, so that a mark as unread comes last
@@ -83,25 +84,30 @@ function noteMark(id, count, seenSoFar) {
 // The reader has opened it: what was marked as unread is read now.
 export const openAgain = (id) => unmarked.delete(id);
 
-// What does not reach the server is sent again when the server tells of another number.
+// What the server does not take is sent again when the server tells of another number.
 async function save(id, count, more = {}) {
   if (!form) return;
   saving.set(id, Number.POSITIVE_INFINITY);
   unsaved.delete(id);
   const body = new URLSearchParams(new FormData(form));
   for (const [name, value] of Object.entries({ conversation: id, count, ...more })) body.set(name, value);
-  const send = () => fetch(form.action, { method: "POST", body, keepalive: true });
+  const signal = () => AbortSignal.timeout(SAVING_MS);
+  const send = () =>
+    fetch(form.action, { method: "POST", body, keepalive: true, signal: signal() }).then(
+      ({ ok, status }) => ok || Promise.reject(status),
+    );
   sent = sent.then(send).catch(() => unsaved.set(id, [count, more]));
   await sent;
   saving.set(id, performance.now());
 }
 
-// Rows tell of conversations that this browser does not know. Of the others the polls tell.
+// Rows tell of conversations that this browser does not know. Of the others the polls tell. The first answer
+// to a new browser empties what is known, so the rows keep their numbers until then.
 function adoptRows() {
   for (const row of document.querySelectorAll(".row-item[data-seen]")) {
     const id = row.id.slice("row-".length);
     if (!seen.has(id)) setSeen(id, Number(row.dataset.seen));
-    delete row.dataset.seen;
+    if (!isNew()) delete row.dataset.seen;
   }
 }
 

@@ -107,6 +107,7 @@ var UNREAD_KEY = `realmate.unread${ofReader}`;
 var AFTER_KEY = `realmate.after${ofReader}`;
 var SEEN_AFTER_KEY = `realmate.seen-after${ofReader}`;
 var MOST_KEPT = 2e3;
+var SAVING_MS = 1e4;
 var saving = /* @__PURE__ */ new Map();
 var sent = Promise.resolve();
 var unsaved = /* @__PURE__ */ new Map();
@@ -165,7 +166,10 @@ async function save(id, count, more = {}) {
   unsaved.delete(id);
   const body = new URLSearchParams(new FormData(form));
   for (const [name, value] of Object.entries({ conversation: id, count, ...more })) body.set(name, value);
-  const send = () => fetch(form.action, { method: "POST", body, keepalive: true });
+  const signal = () => AbortSignal.timeout(SAVING_MS);
+  const send = () => fetch(form.action, { method: "POST", body, keepalive: true, signal: signal() }).then(
+    ({ ok, status }) => ok || Promise.reject(status)
+  );
   sent = sent.then(send).catch(() => unsaved.set(id, [count, more]));
   await sent;
   saving.set(id, performance.now());
@@ -174,7 +178,7 @@ function adoptRows() {
   for (const row of document.querySelectorAll(".row-item[data-seen]")) {
     const id = row.id.slice("row-".length);
     if (!seen.has(id)) setSeen(id, Number(row.dataset.seen));
-    delete row.dataset.seen;
+    if (!isNew()) delete row.dataset.seen;
   }
 }
 function setSeen(id, count) {
@@ -635,7 +639,8 @@ function openThread() {
   else goToEnd();
   noteScroll();
   scroller.addEventListener("scroll", noteScroll);
-  new ResizeObserver(() => follows && scroller.isConnected && goToEnd()).observe(scroller);
+  const follow2 = () => follows && scroller.isConnected && !endsEarly() && goToEnd();
+  new ResizeObserver(follow2).observe(scroller);
   get2("pill").addEventListener("click", goToNewest);
 }
 var fromCustomer = () => Number(get2("thread-state").dataset.fromCustomer);

@@ -148,6 +148,7 @@ var UNREAD_KEY = `realmate.unread${ofReader}`;
 var AFTER_KEY = `realmate.after${ofReader}`;
 var SEEN_AFTER_KEY = `realmate.seen-after${ofReader}`;
 var MOST_KEPT = 2e3;
+var SAVING_MS = 1e4;
 var saving = /* @__PURE__ */ new Map();
 var sent = Promise.resolve();
 var unsaved = /* @__PURE__ */ new Map();
@@ -175,6 +176,7 @@ function cursors() {
   askedAt = performance.now();
   return isShared ? { after, seen: seenAfter } : { after };
 }
+var isNew = () => isShared && seenAfter === "";
 var unreadOf = (id, count) => Math.max(0, count - (seen.get(id) ?? count));
 var unreadMessages = () => [...unread].reduce((sum, [id, count]) => sum + unreadOf(id, count), 0);
 var isAnyUnread = () => unread.size > 0;
@@ -188,7 +190,10 @@ async function save(id, count, more = {}) {
   unsaved.delete(id);
   const body = new URLSearchParams(new FormData(form));
   for (const [name, value] of Object.entries({ conversation: id, count, ...more })) body.set(name, value);
-  const send = () => fetch(form.action, { method: "POST", body, keepalive: true });
+  const signal = () => AbortSignal.timeout(SAVING_MS);
+  const send = () => fetch(form.action, { method: "POST", body, keepalive: true, signal: signal() }).then(
+    ({ ok, status }) => ok || Promise.reject(status)
+  );
   sent = sent.then(send).catch(() => unsaved.set(id, [count, more]));
   await sent;
   saving.set(id, performance.now());
@@ -197,7 +202,7 @@ function adoptRows() {
   for (const row of document.querySelectorAll(".row-item[data-seen]")) {
     const id = row.id.slice("row-".length);
     if (!seen.has(id)) setSeen(id, Number(row.dataset.seen));
-    delete row.dataset.seen;
+    if (!isNew()) delete row.dataset.seen;
   }
 }
 function setSeen(id, count) {
