@@ -36,7 +36,7 @@ def start(deliver):
 def is_at(page, rows, top):
     expect(page.locator("#list .row")).to_have_count(rows)
     page.wait_for_function(
-        "top => Math.abs(document.getElementById('list-scroll').scrollTop - top) <= 2", arg=top
+        "top => Math.abs(document.getElementById('list-scroll')?.scrollTop - top) <= 2", arg=top
     )
 
 
@@ -116,9 +116,11 @@ def test_back_on_a_phone_leads_to_the_same_place(page, start):
 
 FIRST_IN_VIEW = """() => {
     const scroller = document.getElementById("thread-scroll");
+    if (!scroller) return [null, 0];
     const edge = scroller.getBoundingClientRect().top;
     const isInView = li => li.getBoundingClientRect().bottom > edge;
     const first = [...scroller.querySelectorAll(".message")].find(isInView);
+    if (!first) return [null, 0];
     return [first.id, Math.round(first.getBoundingClientRect().top - edge)];
 }"""
 

@@ -109,7 +109,7 @@ def test_unread_is_numbers_only(page, start, say):
     row_of(page, 1).click()
     expect(page.locator(".no-messages")).to_be_visible()
     page.wait_for_function(
-        """wanted => JSON.stringify(JSON.parse(localStorage['realmate.seen-of-customers']).sort())
+        """wanted => JSON.stringify(JSON.parse(localStorage['realmate.seen-of-customers'] ?? '[]').sort())
                      === JSON.stringify(wanted)""",
         arg=[[id_of(0), 1], [id_of(1), 0]],
     )
