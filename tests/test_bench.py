@@ -11,6 +11,7 @@ from tests.servers import ROOT
 
 GIT = ["git", "-c", "user.name=Ana", "-c", "user.email=ana@inbox.example"]
 # The whole command without its questions: these take half an hour.
+LEFT_OUT = shutil.ignore_patterns("databases", "__pycache__")
 BENCH = "import bench.__main__ as b; b.questions = lambda quick: []; b.main()"
 
 
@@ -19,7 +20,7 @@ def checkout(tmp_path):
     """A committed copy, in a repository of its own."""
     root = tmp_path / "checkout"
     for name in ("bench", "chat", "realmate"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("databases"))
+        shutil.copytree(ROOT / name, root / name, ignore=LEFT_OUT)
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "All of it"]):
         subprocess.run([*GIT, *command], cwd=root, check=True)
     return root
@@ -31,7 +32,7 @@ def bench(checkout, tmp_path):
     wrk = tmp_path / "bin" / "wrk"
     wrk.parent.mkdir()
     wrk.touch(mode=0o755)
-    environ = {"PATH": f"{wrk.parent}:{os.environ['PATH']}"}
+    environ = {"PATH": f"{wrk.parent}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-c", BENCH]
     return lambda *arguments: subprocess.run(
         [*command, *arguments], cwd=checkout, env=environ, capture_output=True, text=True
