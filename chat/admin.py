@@ -97,7 +97,7 @@ class FoundByIdAdmin(ReadOnlyAdmin):
         return self.found(queryset, spellings_of(given)) if given else queryset, False
 
     def found(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
-        raise NotImplementedError
+        return queryset.filter(pk__in=uuids_of(ids))
 
 
 def uuids_of(ids: list[str]) -> list[UUID]:
@@ -110,9 +110,6 @@ class ConversationAdmin(FoundByIdAdmin):
     list_filter = ["state"]
     search_help_text = "The id of a conversation"
     ordering = ["-activity_at", "-id"]
-
-    def found(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
-        return queryset.filter(pk__in=uuids_of(ids))
 
 
 @admin.register(Message)
