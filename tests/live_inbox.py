@@ -1,7 +1,6 @@
 """The inbox in a real Chromium whose clock the tests move on: what its tests share, fixtures too."""
 
 import re
-from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import count
 
@@ -99,13 +98,12 @@ def miss(page, seconds):
 def soon(page, event, seconds):
     """What the page does when so much time has passed; again where it was still at the poll before."""
     for _ in range(10):
-        with (
-            suppress(NotSeen),
-            page.expect_event(event, lambda it: POLL.search(it.url), timeout=2_000) as seen,
-        ):
-            pass_time(page, seconds)
-        if seen.is_done():
-            return seen.value
+        try:
+            with page.expect_event(event, lambda it: POLL.search(it.url), timeout=2_000) as seen:
+                pass_time(page, seconds)
+        except NotSeen:
+            continue
+        return seen.value
     raise AssertionError("the page does not poll")
 
 
