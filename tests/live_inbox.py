@@ -83,6 +83,11 @@ def pass_time(page, seconds=3):
     page.clock.fast_forward(seconds * 1000)
 
 
+def stop_time(page):
+    """Let no timer of the page end any more, but those of the next two seconds at once."""
+    page.clock.pause_at(page.evaluate("Date.now() / 1000") + 2)
+
+
 def poll(page, seconds=3):
     """The answer to the next poll, of which the page knows by now."""
     answer = soon(page, "response", seconds)
@@ -99,7 +104,7 @@ def soon(page, event, seconds):
     """What the page does when so much time has passed; again where it was still at the poll before."""
     for _ in range(10):
         try:
-            with page.expect_event(event, lambda it: POLL.search(it.url), timeout=2_000) as seen:
+            with page.expect_event(event, lambda it: POLL.search(it.url), timeout=5_000) as seen:
                 pass_time(page, seconds)
         except NotSeen:
             continue

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import C, id_of, make_event
+from tests.live_inbox import stop_time
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
@@ -615,11 +616,13 @@ def test_the_log_says_how_many_came_at_once(page, say, said):
 def copy(page, n, what="Copy this message"):
     bubble(page, n).hover()
     bubble(page, n).locator("summary").click()
+    stop_time(page)  # "Copied" is shown for a moment only
     bubble(page, n).get_by_role("button", name=what).click()
 
 
 @pytest.fixture
 def clipboard(page):
+    page.clock.install()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     return lambda: page.evaluate("navigator.clipboard.readText()")
 
@@ -637,6 +640,7 @@ def test_the_id_of_a_conversation_is_copied(page, say, clipboard):
     say(1)
     page.goto(f"/ui/{C}/")
     page.locator("summary[aria-label=More]").click()
+    stop_time(page)
     page.get_by_role("button", name="Copy the id").click()
     expect(page.locator("[data-copy].is-done")).to_be_visible()
     assert clipboard() == C
@@ -647,6 +651,7 @@ def test_print_has_all_messages_and_nothing_else(page, say):
         say(n)
     page.emulate_media(media="print")
     page.goto(f"/ui/{C}/print/")
+    expect(page.get_by_role("button", name="Print", include_hidden=True)).to_be_hidden()
     assert page.evaluate(NUMBERS) == list(range(1, 61))
     seen = page.locator("a, button, input, nav, header, footer").filter(visible=True)
     assert {each.get_attribute("class") for each in seen.all()} == {"message-link"}
