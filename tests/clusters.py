@@ -1,6 +1,7 @@
 """A PostgreSQL server of one's own, which a test may stop, freeze and fill.
 
-`python -m tests.clusters COMMAND` runs a command with the DATABASE_URL of such a server.
+`python -m tests.clusters COMMAND` runs a command that runs tests. Each process of the tests has such a
+server then, so that a test which waits for all transactions of a server need not run alone.
 """
 
 import os
@@ -9,15 +10,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 
 import psycopg
 
+from tests.__main__ import PROCESSES
 from tests.missing import missing
 from tests.servers import free_port
+
+# The URLs of the servers, one for each process of the tests. tests/settings.py chooses.
+SERVERS = "TEST_SERVERS"
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,17 @@ def command(name: str, *arguments: object) -> None:
     )
 
 
+def main(command: list[str]) -> int:
+    with ExitStack() as stack:
+        clusters = [
+            stack.enter_context(a_cluster(autovacuum="on")) for _ in range(int(PROCESSES) or 1)
+        ]
+        environ = {
+            "DATABASE_URL": clusters[0].url,
+            SERVERS: " ".join(each.url for each in clusters),
+        }
+        return subprocess.call(command, env=os.environ | environ)
+
+
 if __name__ == "__main__":
-    with a_cluster(autovacuum="on") as cluster:
-        environ = os.environ | {"DATABASE_URL": cluster.url}
-        sys.exit(subprocess.call(sys.argv[1:], env=environ))
+    sys.exit(main(sys.argv[1:]))

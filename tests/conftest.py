@@ -18,7 +18,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from chat.events.ingest import Result, ingest
 from chat.models import current_generation
-from tests.clusters import a_cluster
+from tests.clusters import SERVERS, a_cluster
 from tests.missing import IN_CI, missing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -156,11 +156,23 @@ def runs_here(item) -> bool:
     return bool(asked_for) and not item.get_closest_marker("sqlite")
 
 
+def shares_its_server() -> bool:
+    """Whether other processes of the run have open transactions on this server of PostgreSQL."""
+    return connection.vendor == "postgresql" and SERVERS not in os.environ
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(config, items):
     """Leave the tests of the other engine out (deselected, not skipped), and begin with the long ones.
 
     A proof takes up to a minute. As the last test it would keep one process busy, and the others idle.
     """
+    if shares_its_server():
+        for item in items:
+            if item.get_closest_marker("erases"):
+                item.add_marker(
+                    pytest.mark.alone("waits for every older transaction of the server")
+                )
     left_out = [item for item in items if not runs_here(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

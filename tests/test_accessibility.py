@@ -1,10 +1,12 @@
 """What axe finds on every page, by every rule for WCAG 2.2 AA and by best practice: nothing."""
 
 import re
+from contextlib import suppress
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
+from playwright.sync_api import TimeoutError as NotSeen
 
 from chat.models import Delivery, User
 from tests.conftest import C, M, make_event
@@ -160,9 +162,17 @@ def test_the_end_key_leads_to_the_end_of_a_page_and_no_further(stored, reader, s
     reader.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
     for address in SMALL:
         reader.goto(address)
-        reader.keyboard.press("End")
-        reader.wait_for_function(IS_AT_ITS_END)
+        press_end(reader)
         assert reader.evaluate(RAIL_IS_SEEN), address
+
+
+def press_end(reader):
+    """Press it again where the page was not laid out before: a slow browser forgets the first."""
+    for _ in range(10):
+        reader.keyboard.press("End")
+        with suppress(NotSeen):
+            return reader.wait_for_function(IS_AT_ITS_END, timeout=3_000)
+    raise AssertionError("the page has no end")
 
 
 IS_AT_ITS_END = """() => {

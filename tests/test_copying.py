@@ -75,7 +75,7 @@ def test_everything_is_copied(filled, url, capsys):
     assert "chat_message: 1 rows, equal" in capsys.readouterr().out
 
 
-@pytest.mark.alone("an erasure waits for every older transaction of the server")
+@pytest.mark.erases
 def test_an_erased_conversation_is_copied_as_it_is(filled, url):
     call_command("erase_conversation", C, "--yes")
     call_command("copy_to", url)

@@ -21,7 +21,7 @@ from tests.conftest import NOW, C, M
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.both_engines("each engine keeps text in places of its own"),
-    pytest.mark.alone("waits for every older transaction of the server"),
+    pytest.mark.erases,
 ]
 
 D = "b3a1c7de-2f53-4a0d-9a53-0f6f3a1d9e11"

@@ -17,7 +17,7 @@ from tests.conftest import NOW, OTHER_C, C, M, make_event
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.both_engines("an erasure is finished by each engine's own means"),
-    pytest.mark.alone("waits for every older transaction of the server"),
+    pytest.mark.erases,
 ]
 
 TEXT = "segredinho guardado"

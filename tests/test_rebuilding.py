@@ -139,7 +139,7 @@ def test_no_text_is_shown(lived, capsys):
     assert "early" not in found(capsys)
 
 
-@pytest.mark.alone("an erasure waits for every older transaction of the server")
+@pytest.mark.erases
 def test_what_was_erased_cannot_be_checked(lived, capsys):
     call_command("erase_conversation", C, "--yes")
     said = check(capsys)

@@ -35,7 +35,6 @@ pytestmark = [
 ]
 
 TEXT = "segredinho guardado"
-erases = pytest.mark.alone("waits for every older transaction of the server")
 
 
 @contextmanager
@@ -131,7 +130,7 @@ def rows(file, what):
         return database.execute(f"SELECT COUNT(*) FROM {what}").fetchone()[0]
 
 
-@erases
+@pytest.mark.erases
 def test_events_an_erasure_and_a_restore_later_everything_agrees(file, deliver, restore):
     reader = Reader(random.Random(1))
     later(deliver)
@@ -174,7 +173,7 @@ def test_people_log_in_again(told, tmp_path, restore):
     assert not Session.objects.exists()
 
 
-@erases
+@pytest.mark.erases
 def test_an_erased_conversation_that_the_backup_does_not_have_stays_out(tmp_path, deliver, restore):
     call_command("backup", str(tmp_path / "backup"))
     opening = make_event("NEW_CONVERSATION", id=C)
@@ -185,7 +184,7 @@ def test_an_erased_conversation_that_the_backup_does_not_have_stays_out(tmp_path
     assert deliver(make_event("NEW_MESSAGE", id=M, content=TEXT)).code == "conversation_closed"
 
 
-@erases
+@pytest.mark.erases
 @pytest.mark.sqlite
 def test_the_erased_text_is_not_in_the_restored_file(file, database, restore):
     call_command("erase_conversation", C, "--yes")
@@ -195,7 +194,7 @@ def test_the_erased_text_is_not_in_the_restored_file(file, database, restore):
     assert b"segredinho" in file.read_bytes()
 
 
-@erases
+@pytest.mark.erases
 def test_a_backup_between_an_erasure_and_its_scrub_keeps_no_unreadable_text(
     told, deliver, tmp_path, restore
 ):
@@ -598,7 +597,7 @@ def test_a_database_in_use_is_refused(file):
 
 
 @pytest.mark.postgresql
-@erases
+@pytest.mark.erases
 def test_a_restore_ends_though_an_older_transaction_does_not(file, restore, monkeypatch, capsys):
     def fail(*arguments, **named):
         raise erasure.StillRead
