@@ -1,4 +1,4 @@
-"""Shared parts of the operator's commands, which only announce their work without --yes."""
+"""Shared parts of the operator's commands. Without --yes these only announce their work."""
 
 from argparse import ArgumentTypeError
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Say what is wrong with this installation, and what mends it."""
+"""List the faults of this installation, and a command against each."""
 
 import json
 from typing import Any

@@ -61,7 +61,7 @@ class Command(MaintenanceCommand):
             self.load(source, source.lines(), lambda text: self.stdout.write(text, ending=""))
 
     def go_on(self, source: Source, results: str) -> None:
-        """Import the lines that have no result in the file."""
+        """Import the lines without a result in the file."""
         with results_file(results) as file:
             try:
                 last = event_lines.last_result(file)

@@ -1,4 +1,4 @@
-"""Write rows of the search index that are missing or of an older rule."""
+"""Write missing rows of the search index, and rows of an older rule."""
 
 from typing import Any
 
