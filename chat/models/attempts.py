@@ -85,7 +85,7 @@ def key_of(name: str) -> str:
     """Return the key for counting the attempts for a name: one key for each user, in any case.
 
     The key is the folded name, cut, because no user has a longer one. An older user without a folded
-    name logs in by the exact name only. This key is in upper case, so it is nobody's folded name.
+    name logs in by the exact name only. The key of such a user is in upper case, like no folded name.
     """
     exact = User.objects.filter(username=User.normalize_username(name), folded_name=None)
     if older := exact.values_list("pk", flat=True).first():

@@ -1,4 +1,4 @@
-"""Put a backup in the place of the database, and erase again the later erased conversations.
+"""Put a backup in the place of the database, and repeat the erasures since the backup.
 
 SQLite: everything is done in a copy beside the database, and one rename puts the copy in place.
 PostgreSQL: `pg_restore` fills the empty database of DATABASE_URL in one transaction.

@@ -15,7 +15,7 @@ from chat.views.seen import MOST_PLACE, seen_by
 # The most changes in one answer, and the most numbers of seen messages. If there are more, the next
 # poll follows at once.
 MOST_CHANGES = 200
-# If a browser has missed more changes, it begins now, or at the beginning for new browsers of its user.
+# A browser with more missed changes begins now, or at the beginning for new browsers of its user.
 MOST_BEHIND = 20_000
 # The same for numbers of seen messages. A browser keeps as many numbers.
 MOST_SEEN_BEHIND = 2_000
