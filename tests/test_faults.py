@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 SENDERS = 8
-SECONDS = 6  # the promise for an answer, on an idle machine
+SECONDS = 6  # the promise for an answer, on an otherwise idle machine
 PATIENCE = 60  # for the return to normal, usually much faster
 
 
