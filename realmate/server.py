@@ -130,7 +130,7 @@ def refuse_wrong_settings() -> None:
 
 
 def make_folder_of_our_own(folder: Path) -> None:
-    """Make the folder. Exit if another user made the existing folder, or has any right on it."""
+    """Make the folder. Exit unless an existing one belongs to this user alone, with no rights for others."""
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
