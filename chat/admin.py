@@ -142,7 +142,7 @@ class CodeFilter(admin.SimpleListFilter):
 
 @admin.register(Delivery)
 class DeliveryAdmin(FoundByIdAdmin):
-    """No date hierarchy, which would read every row. `/ui/deliveries/` has bounds of time."""
+    """No date hierarchy, because Django's would read every row. `/ui/deliveries/` has bounds of time."""
 
     list_display = ["id", "received_at", "type", "outcome", "code", "request_id", "webhook_id"]
     list_filter = ["outcome", "type", CodeFilter]

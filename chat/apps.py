@@ -1,4 +1,4 @@
-"""The app that receives, keeps and shows conversations."""
+"""The app to receive, keep and show conversations."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""Which commit of the code runs."""
+"""The commit of the running code."""
 
 from functools import cache
 from pathlib import Path

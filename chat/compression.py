@@ -1,4 +1,4 @@
-"""gzip for what programs read: JSON, metrics and transcripts."""
+"""gzip for programs: JSON, metrics and transcripts."""
 
 import gzip
 import re
@@ -14,13 +14,13 @@ LEVEL = 1
 # webhook: 1 MiB takes some 50 ms.
 SHORTEST, LONGEST = 200, 1024 * 1024
 TEXTS = {"application/json", "text/csv", "text/plain"}
-# Not `gzip;q=0`, which refuses it.
+# Not `gzip;q=0`: this refuses gzip.
 ACCEPTS = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 WITH_HEADER = 16 + zlib.MAX_WBITS  # of gzip, as zlib's window bits
 
 
 def is_worth_compressing(request: HttpRequest, response: HttpResponseBase) -> bool:
-    """Whether the answer is a text that a program reads, of a fitting length, and may be gzip."""
+    """Whether the answer is a text for a program, of a fitting length, and the program accepts gzip."""
     media_type = response.headers.get("Content-Type", "").partition(";")[0]
     return (
         request.method in {"GET", "HEAD"}

@@ -1,6 +1,6 @@
-"""What is wrong with this installation, and the command that mends it. Only reads, for seconds at most.
+"""The faults of this installation, each with the command against it. Only reads, for seconds at most.
 
-`manage.py doctor` and `/ui/status/` tell it. Each check yields a Finding for each fault.
+`manage.py doctor` and `/ui/status/` show the faults. Each check yields a Finding for each fault.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -33,7 +33,7 @@ GROUP_AND_OTHERS = 0o077
 
 
 class Finding(NamedTuple):
-    """One fault, in the reader's language. `mend` is what to type; `anchor` a heading of docs/faults.md."""
+    """One fault, in the reader's language. `mend` is a command; `anchor` a heading of docs/faults.md."""
 
     part: str
     detail: str
@@ -135,7 +135,7 @@ def judge_files() -> Iterator[Finding]:
 
 
 def judge_clock() -> Iterator[Finding]:
-    """Compare the clock with the newest delivery: its arrival, and the time that its sender gave."""
+    """Compare the clock with the newest delivery's arrival, and with its sender's timestamp."""
     newest = Delivery.objects.order_by("-id").defer("body").first()
     if newest is None:
         return
@@ -151,7 +151,7 @@ def judge_clock() -> Iterator[Finding]:
         yield Finding("clock", detail, "timedatectl")
 
 
-# What is stored
+# The stored rows
 
 
 def judge_search() -> Iterator[Finding]:
@@ -167,7 +167,7 @@ def judge_search() -> Iterator[Finding]:
 
 
 def judge_log() -> Iterator[Finding]:
-    """Whether the newest applied events have left what they say."""
+    """Check that the newest applied events have left their conversations and messages."""
     applied = Delivery.objects.filter(outcome=Delivery.Outcome.APPLIED).order_by("-id")
     with at_most(SECONDS_A_CHECK):
         rows = list(applied.values_list("conversation_id", "message_id")[:COMPARED])

@@ -27,7 +27,7 @@ MAX_QUERY = 1_000
 MAX_TERMS = 32
 # The most runs of letters or digits in a query, and the most pairs of characters in scripts without spaces.
 MAX_ATOMS = 4 * MAX_TERMS
-# Signs and labels before a number, which other texts leave out.
+# Signs and labels before a number. Other texts have the same number without them.
 LABEL = re.compile(
     r"(?:№|\b(?:n[º°]|cpf|cnpj|cep)|(?:\b(?:r|us))?[$€£¥])[\s.:]*(?=[\d(+])", re.IGNORECASE
 )
@@ -55,7 +55,7 @@ Expression = Term | Every | Either
 
 
 def expression_of(query: str) -> Every:
-    """Return what a hit has: every word of the query in some notation, the last one as a prefix.
+    """Return the condition of a hit: every word of the query in some notation, the last as a prefix.
 
     Empty if the query has no word.
     """
@@ -79,7 +79,7 @@ def has_words(query: str) -> bool:
 
 
 def has_signs(query: str) -> bool:
-    """Whether the query has emoji or signs such as "+" and "#", which are in no index."""
+    """Whether the query has emoji or signs such as "+" and "#". No index has them."""
     plain = LABEL.sub(" ", query[:MAX_QUERY])
     return any(char in "#@&%*" or unicodedata.category(char)[0] == "S" for char in plain)
 

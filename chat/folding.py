@@ -1,8 +1,8 @@
 """Text without accents and case, cut into the terms of the search index.
 
 A text has one term for each run of letters and each run of digits. Numbers, words with hyphens and
-scripts without spaces have further terms, so that another notation finds them. A query is an
-expression of terms, see chat/expressions.py. A term of RULE is in every row that this rule has written.
+scripts without spaces have further terms, so another notation finds them. A query is an expression
+of terms, see chat/expressions.py. Every row written by the current rule has the term RULE.
 """
 
 import re
@@ -57,7 +57,7 @@ LOCAL = re.compile(r"9\d{8}|[2-5]\d{7}")
 
 # Folding
 
-# Letters that Unicode does not decompose. Others of this kind are found by their names.
+# Letters without a decomposition in Unicode. Others of this kind are found by their names.
 LETTERS = {"æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "ŋ": "n", "ı": "i", "ȷ": "j", "ĸ": "k"}
 LIKE_ANOTHER = re.compile("LATIN SMALL LETTER ([A-Z]) WITH ")
 HIDDEN = "\u0640\u115f\u1160\u17b4\u17b5\u2800"
@@ -76,7 +76,7 @@ def letters() -> Iterator[tuple[int, str]]:
 
 
 class Folded(dict[int, str]):
-    """What becomes of each decomposed character in lower case, computed once."""
+    """The folded form of each decomposed character in lower case, computed once."""
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
@@ -98,7 +98,7 @@ def fold(text: str) -> str:
     """Return the text decomposed, in lower case and without marks: "Não" and "NAO" become "nao".
 
     Hidden signs such as soft hyphens go, and digits of all scripts become 0 to 9. Works character
-    by character, so that a position in the result leads back to the original.
+    by character, so a position in the result leads back to the original.
     """
     if text.isascii():
         return text.lower()
@@ -109,7 +109,7 @@ def fold(text: str) -> str:
 
 
 def indexed(text: str) -> list[str]:
-    """Return what the index keeps of a text: its terms, and RULE."""
+    """Return the index entries of a text: its terms, and RULE."""
     return [RULE, *words_of(text)]
 
 
@@ -193,7 +193,7 @@ def start_of_last(size: int, places: list[tuple[int, str]]) -> int:
 
 
 def runs_of(text: str) -> Iterator[tuple[int, list[re.Match[str]]]]:
-    """Yield the runs that may be one number, as their start and groups: commas end a run."""
+    """Yield each run of groups that may be one number, with its start. Commas end a run."""
     start = 0
     for run in (*BREAKS.finditer(text), None):
         end = run.start() if run else len(text)
@@ -203,7 +203,7 @@ def runs_of(text: str) -> Iterator[tuple[int, list[re.Match[str]]]]:
 
 
 def joins_of(groups: list[re.Match[str]]) -> Iterator[tuple[int, int]]:
-    """Yield the first and last (excluded) group of what may be one number, such as a phone's."""
+    """Yield the first and last (excluded) group of each possible number, such as a phone's."""
     if len(groups) > MOST_GROUPS:
         return
     for first in range(len(groups)):
@@ -239,7 +239,7 @@ def pairs_of(run: str) -> Iterator[str]:
 
 
 def joined_chain(text: str) -> str:
-    """Return "email" of "e-mail", and "" for a chain whose parts are found without being joined."""
+    """Return "email" for "e-mail", and "" if the parts of the chain are found without being joined."""
     joined = "".join(WORD.findall(text))[:MAX_WORD]
     return joined if joined.isalpha() or is_code(joined) else ""
 

@@ -1,4 +1,4 @@
-"""Hashing of passwords: few at a time, in threads that leave the processors to the webhook."""
+"""Hashing of passwords: few at a time, in threads of low priority, because the webhook goes first."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ from realmate.postgresql.base import not_counted
 
 HASHES_AT_ONCE = 2
 WAIT_SECONDS = 1
-# Of a busy processor such a thread gets a tenth of what others get. Of an idle one it gets all.
+# On a busy processor such a thread gets a tenth of another's time. On an idle processor it gets all.
 NICENESS = 10
 
 _turns = Turns(HASHES_AT_ONCE, TooManyLogins)
@@ -28,7 +28,7 @@ _has_turn: ContextVar[bool] = ContextVar("_has_turn", default=False)
 def turn_to_hash() -> Iterator[None]:
     """Hold one of HASHES_AT_ONCE turns of this process. A block inside another shares its turn.
 
-    A hash takes a third of a second of a processor, which the webhook needs too.
+    A hash takes a third of a second of processor time from the webhook.
     Raises TooManyLogins after WAIT_SECONDS.
     """
     if _has_turn.get():
@@ -45,7 +45,7 @@ def turn_to_hash() -> Iterator[None]:
 def give_way() -> None:
     """Lower the priority of this thread for good. Only Linux has priorities of threads."""
     if sys.platform == "linux":
-        with suppress(OSError):  # a sandbox may forbid it, and a failed thread would end all logins
+        with suppress(OSError):  # a sandbox may forbid this; a failed thread would end all logins
             os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
 
 
@@ -54,7 +54,7 @@ _threads = ThreadPoolExecutor(HASHES_AT_ONCE, "hash", initializer=give_way)
 
 
 class PBKDF2(hashers.PBKDF2PasswordHasher):
-    """Django's default hasher, whose hashes it makes and reads, in threads of low priority."""
+    """Django's default hasher, with the same hashes, in threads of low priority."""
 
     def encode(self, *args: Any) -> str:
         """Hash a password. A slow hash takes nothing from the database's deadline."""

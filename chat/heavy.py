@@ -13,7 +13,7 @@ from chat.turns import Turns
 
 READS_AT_ONCE = 2
 WAIT_SECONDS = 1
-# A conversation with fewer messages is read at any time: it takes some 10 ms.
+# A conversation with fewer messages needs no turn, because reading takes some 10 ms.
 MANY_MESSAGES = 1_000
 
 _turns = Turns(READS_AT_ONCE, TooManyReads)
@@ -38,7 +38,7 @@ def streamed(
     conversation: Conversation | None = None,
     content_type: str | None = None,
 ) -> StreamingHttpResponse:
-    """Answer with pieces that are read one by one. A turn is held until the answer is closed.
+    """Answer with pieces read one by one. Holds a turn until the answer is closed.
 
     A conversation with few messages needs no turn. Without a conversation there is always one.
     Two pieces are read before the answer begins: a failing database gives a 503, not a torn file.
@@ -57,7 +57,7 @@ def streamed(
 def holding(
     turn: AbstractContextManager[None], pieces: Iterator[AnyStr]
 ) -> Iterator[AnyStr | None]:
-    """Take the turn with the first None, which is no piece. Give it back at the end, or when closed."""
+    """Take the turn, and yield None, which is no piece. Give the turn back at the end, or if closed."""
     with turn:
         yield None
         yield from pieces

@@ -32,7 +32,7 @@ def declared_length(request: HttpRequest) -> int:
 def read_up_to(most: int, stream: Any) -> bytes:
     """Read the stream to its end, or `most` bytes of it.
 
-    In pieces, because granian keeps the memory of the largest piece for each of its threads.
+    Reads pieces, because granian keeps the memory of the largest read for each of its threads.
     """
     read = BytesIO()
     while (left := most - read.tell()) > 0 and (piece := stream.read(min(left, PIECE))):

@@ -77,11 +77,11 @@ def clear_the_cache(response: HttpResponseBase) -> None:
 
 
 def attempt(verify: Callable[[], Found], *, name: str, address: str) -> Found:
-    """Return what `verify` returns, which is true if a password is right.
+    """Return the result of `verify`, true exactly for a right password.
 
     The attempt is on disk before the hash begins, or parallel guesses would pass the limit. The turn
-    comes first: whoever gets none is not counted, and only a few logins at a time write.
-    An attempt whose password could not be judged is taken back.
+    comes first, so a login without a turn is not counted, and only a few logins at a time write.
+    If `verify` raises, its attempt is taken back.
     Raises TooManyLogins, and LockedOut from the last wrong attempt on.
     """
     with turn_to_hash():
@@ -102,7 +102,7 @@ def attempt(verify: Callable[[], Found], *, name: str, address: str) -> Found:
 def client_address(request: HttpRequest | None) -> str:
     """Return the client's address, or its /64: the owner of an IPv6 network has 2^64 addresses.
 
-    Clients whose proxy gave no address are counted together, under "".
+    Clients without an address from their proxy are counted together, under "".
     """
     try:
         address = ip_address(request.META.get("REMOTE_ADDR", "") if request else "")
@@ -121,7 +121,7 @@ NOT_OF_WORDS = re.compile(r"[\W_]+")
 
 
 class NoNames:
-    """Refuses passwords with the name of the service or of the user, whatever stands between the letters."""
+    """Refuses passwords with the name of the service or of the user, also with signs between the letters."""
 
     def validate(self, password: str, user: Any = None) -> None:
         """Raises ValidationError."""

@@ -19,13 +19,13 @@ PRINTABLE = re.compile(r"[ -~]{1,64}")
 
 
 def request_id(request: HttpRequest) -> UUID:
-    """Return the id that EdgeMiddleware gave this request."""
+    """Return the id given to this request by EdgeMiddleware."""
     id: UUID = request.META[REQUEST_ID]
     return id
 
 
 def caller_request_id(request: HttpRequest) -> str | None:
-    """Return the caller's own X-Request-Id, or None if there is none that the log takes."""
+    """Return the caller's own X-Request-Id, or None if it is missing or unfit for the log."""
     given: str = request.META.get("HTTP_X_REQUEST_ID", "")
     return given if PRINTABLE.fullmatch(given) else None
 

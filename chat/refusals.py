@@ -38,7 +38,7 @@ class Subject:
 
     @property
     def id(self) -> UUID | None:
-        """Return the id of the message or conversation that the event creates or changes."""
+        """Return the id of the message or conversation created or changed by the event."""
         return self.message_id or self.conversation_id
 
 
@@ -99,7 +99,7 @@ class IdConflict(Refusal):
 
 
 class ReplayCannotHelp(Refusal):
-    """The delivery was not refused, is settled, or is refused for a reason that stays."""
+    """The delivery was not refused, is settled, or would be refused again for the same reason."""
 
     code = "replay_cannot_help"
     status = HTTPStatus.CONFLICT
@@ -118,7 +118,7 @@ class ConversationNotFound(Refusal):
 
 
 class EventTooEarly(ConversationNotFound):
-    """An event for a conversation that was not opened yet. Kept, and applied when it is opened."""
+    """An event for a conversation not opened yet. Kept, and applied after the opening."""
 
     detail = (
         "No conversation has this id yet. The event is kept, and applied if its NEW_CONVERSATION "
@@ -127,7 +127,7 @@ class EventTooEarly(ConversationNotFound):
 
 
 class EarlierEventsWait(ConversationNotFound):
-    """An event for a conversation whose early events are not all applied yet. Kept, and applied next."""
+    """An event behind early events of its conversation still to be applied. Kept, and applied next."""
 
     detail = (
         "Earlier events of this conversation are still being applied. The event is kept, and "
@@ -253,7 +253,7 @@ class MethodNotAllowed(Refusal):
 
 
 class LengthRequired(Refusal):
-    """A chunked body, on a server that does not say where the body ends (RFC 9112, section 6.3)."""
+    """A chunked body, on a server without a sign of the body's end (RFC 9112, section 6.3)."""
 
     code = "length_required"
     status = HTTPStatus.LENGTH_REQUIRED
@@ -429,7 +429,7 @@ class NotReady(TryAgain):
         self.errors = errors
 
 
-# The refusals that the delivery log records.
+# The refusals recorded in the delivery log.
 OF_EVENTS: tuple[type[Refusal], ...] = (
     InvalidJSON,
     InvalidEvent,
@@ -463,7 +463,7 @@ ALL: tuple[type[Refusal], ...] = (
     TryAgain,
 )
 REFUSALS = {refusal.code: refusal for refusal in ALL}
-# Answers that Django or a library made carry a status only.
+# For answers made by Django or a library, because these carry only a status.
 OF_STATUS: dict[int, type[Refusal]] = {
     400: BadRequest,
     401: NotAuthenticated,
@@ -482,10 +482,10 @@ OF_STATUS: dict[int, type[Refusal]] = {
 
 
 def refusal_for(status: int) -> type[Refusal]:
-    """Return the refusal for an answer that has only a status."""
+    """Return the refusal for an answer with only a status."""
     return OF_STATUS.get(status) or (TryAgain if status >= 500 else BadRequest)
 
 
 def reason_of(code: str) -> str:
-    """Return the words for a person, or the code itself if only an older version knew it."""
+    """Return the words for a person, or the code itself if only an older version had this code."""
     return str(REFUSALS[code].reason) if code in REFUSALS else code

@@ -1,4 +1,4 @@
-"""The two schemes by which senders sign deliveries. Knows bytes and headers, not requests."""
+"""The two schemes for signing deliveries. Knows bytes and headers, not requests."""
 
 import hmac
 import re
@@ -21,7 +21,7 @@ FAULTS = (NO_HEADERS, MALFORMED, TIME_OFF, WRONG)
 
 
 class Fault(NamedTuple):
-    """Why a signature is refused: for the operator only, because it would help whoever guesses."""
+    """The reason to refuse a signature. Only for the operator, because the reason would help an attacker."""
 
     why: str
     seconds_off: int | None = None  # above 0: the sender's clock is ahead
@@ -47,7 +47,7 @@ class Scheme(ABC):
     @staticmethod
     @abstractmethod
     def complaint(secret: str) -> str:
-        """Say what is wrong with a secret, without quoting it; an empty string when it is good."""
+        """Return the fault of a secret, without quoting the secret; an empty string for a good one."""
 
     @abstractmethod
     def fault_of_headers(self, headers: Headers) -> "Fault | None":
@@ -67,7 +67,7 @@ class Standard(Scheme):
 
     ENTRY = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
     NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
-    # Neither has a full stop, which separates the signed parts.
+    # Neither has a full stop, because full stops separate the signed parts.
     ID = re.compile(r"[!-\-/-~]{1,255}")
     TIMESTAMP = re.compile(r"[0-9]{1,12}")
     TOLERANCE = timedelta(minutes=5)
@@ -144,7 +144,7 @@ class Hub(Scheme):
         return None if self.SIGNATURE.fullmatch(headers[self.NAME]) else Fault(MALFORMED)
 
     def accepts(self, body: bytes, headers: Headers) -> bool:
-        # As bytes: compare_digest raises for text that is not ASCII.
+        # As bytes: compare_digest raises for text beyond ASCII.
         given = headers.get(self.NAME, "").encode(errors="replace")
         return any(hmac.compare_digest(hub_signature(key, body), given) for key in self.keys)
 

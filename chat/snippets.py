@@ -12,7 +12,7 @@ fold_one = lru_cache(maxsize=4_096)(fold)
 
 BEFORE_A_HIT = 40
 SNIPPET_LENGTH = 160
-# The most parts of a snippet whose words stand far apart, and the length of each part.
+# The most parts of a snippet with words far apart, and the length of each part.
 MOST_PARTS = 3
 PART_LENGTH = 80
 MAX_CLUSTER = 32
@@ -41,7 +41,7 @@ class Hit:
 def snippet(text: str, terms: Iterable[Term]) -> list[Piece]:
     """Return one line around the hits, cut between characters as readers see them.
 
-    All its hits are marked. Words that stand far apart are shown in parts of their own.
+    Marks all hits in this line. Words far apart are shown in separate parts.
     """
     text = text[:MAX_LOOKED_THROUGH]
     hits = list(hits_in(text, terms))
@@ -57,7 +57,7 @@ def snippet(text: str, terms: Iterable[Term]) -> list[Piece]:
 
 
 def parts_of(text: str, hits: list[Hit]) -> list[Span]:
-    """Return the parts of the text to show: one, or the parts around words that stand far apart."""
+    """Return the parts of the text to show: one, or several around words far apart."""
     firsts: dict[Term, int] = {}
     for hit in hits:
         firsts.setdefault(hit.term, hit.start)
@@ -85,7 +85,7 @@ def pieces_of(text: str, hits: Iterable[Span], start: int, end: int) -> Iterator
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
-    """Return the spans in order, those that touch as one."""
+    """Return the spans in order, touching spans as one."""
     found: list[Span] = []
     for start, end in sorted(spans):
         if found and start <= found[-1][1]:
@@ -122,12 +122,12 @@ def fold_with_positions(text: str) -> tuple[str, list[int]]:
 
 
 def inwards(text: str, place: int) -> int:
-    """Return the last place up to this one that lies between two grapheme clusters."""
+    """Return the last place between two grapheme clusters up to this place."""
     return outwards(text, place, -1)
 
 
 def outwards(text: str, place: int, step: int) -> int:
-    """Return the next place in this direction that lies between two grapheme clusters."""
+    """Return the next place between two grapheme clusters in this direction."""
     place = min(place, len(text))
     for moved in range(MAX_CLUSTER):
         if is_boundary(text, place + moved * step):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PERIODS = (7, 30, 90)
 DEFAULT_PERIOD = 30
 KEPT_SECONDS = 60
-# Less than the deadline of a request, which would end as a 503 without a word of advice.
+# Less than the deadline of a request: past the deadline the answer is a 503 without advice.
 MOST_SECONDS = 3.5
 TOO_LONG = "too long"
 
@@ -115,7 +115,7 @@ def statistics_of(days: int) -> Statistics:
 
 
 def read_in_time(days: int) -> Statistics | str:
-    """Read the statistics. Return TOO_LONG if that takes longer than MOST_SECONDS."""
+    """Read the statistics. Return TOO_LONG if reading takes longer than MOST_SECONDS."""
     try:
         with at_most(MOST_SECONDS) as check_time:
             return read_statistics(days, now=timezone.now(), check_time=check_time)
@@ -199,7 +199,7 @@ class Period:
 
     @property
     def instants(self) -> tuple[datetime, datetime]:
-        """The first midnight, and the midnight after the last day, which is excluded."""
+        """The first midnight, and the midnight after the last day (excluded)."""
         midnights = self.first, self.last + timedelta(days=1)
         start, end = (datetime.combine(day, time(), self.zone).astimezone(UTC) for day in midnights)
         return start, end
@@ -317,8 +317,8 @@ def closings_within(period: Period, check_time: Callable[[], None]) -> Timed:
     return timed
 
 
-# Keeps the messages that change the direction of a thread. They alternate, so before each SENT
-# stands the first RECEIVED of its question. The first reply is the third of them at most.
+# Keeps only messages in another direction than the message before. These alternate, so before each
+# SENT stands the first RECEIVED of its question. The first reply is the third of these at most.
 REPLIES = """
     WITH turns AS (
         SELECT direction, at, LAG(at) OVER thread AS asked_at, ROW_NUMBER() OVER thread AS number
@@ -347,7 +347,7 @@ def replies_within(period: Period, check_time: Callable[[], None]) -> tuple[Time
 
 
 def replies(period: Period) -> Iterator[tuple[int, int, bool]]:
-    """Yield each reply: time, microseconds since its question, and whether it is the first.
+    """Yield each reply: time, microseconds since its question, and whether this is the first reply.
 
     Conversations are read from their beginning, because a question may be older than the period.
     """

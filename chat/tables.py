@@ -1,4 +1,4 @@
-"""CSV for spreadsheets, of which no cell runs as a formula."""
+"""CSV for spreadsheets. No cell runs as a formula."""
 
 import csv
 import re
@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from io import StringIO
 
 CSV = "text/csv; charset=utf-8"
-BYTE_ORDER_MARK = "\ufeff"  # Excel reads UTF-8 only where it finds one
+BYTE_ORDER_MARK = "\ufeff"  # Excel reads UTF-8 only after this mark
 
-# A spreadsheet runs a cell that begins with such a sign as a formula; full-width signs too (OWASP,
-# CSV injection). It may split cells at other signs than commas: Brazilian ones split at semicolons.
+# A spreadsheet runs a cell as a formula if such a sign comes first; full-width signs too (OWASP, CSV
+# injection). Not all spreadsheets split cells at commas: Brazilian ones split at semicolons.
 FORMULA = re.compile('^[\t\r\n]|(?:^|(?<=[,;|\t\r\n]))(?="*[=+\\-@＝＋－＠])')
 
 
@@ -28,7 +28,7 @@ def rows(cells: Iterable[tuple[str, ...]]) -> str:
 
 
 def harmless(text: str) -> str:
-    """Put an apostrophe before everything that a spreadsheet may take for the start of a formula."""
+    """Put an apostrophe before every possible start of a formula."""
     return FORMULA.sub(lambda found: f"'{found[0]}", text)
 
 

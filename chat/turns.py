@@ -8,7 +8,7 @@ from realmate.postgresql.base import not_counted
 
 
 class Turns:
-    """A number of turns. A thread that gets none in time gets the refusal."""
+    """A number of turns. A thread without a turn in time gets the refusal."""
 
     def __init__(self, number: int, refusal: type[Exception]) -> None:
         self._turns = BoundedSemaphore(number)

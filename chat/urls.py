@@ -42,7 +42,7 @@ def both(route: str, view: View, name: str | None = None) -> list[URLPattern]:
 
 
 def api(route: str, view: View, name: str | None = None) -> list[URLPattern]:
-    """Serve a REST framework view, which checks methods, readers and CSRF by itself."""
+    """Serve a REST framework view. The view itself checks methods, readers and CSRF."""
     return both(route, view, name)
 
 
@@ -59,7 +59,7 @@ def ui(
 
 
 def declared(view: View, methods: tuple[str, ...], is_open: bool) -> View:
-    """Tell CsrfForAllowedMethods and LoginForPages what the map says about a view."""
+    """Declare a view's methods for CsrfForAllowedMethods, and its need of a login for LoginForPages."""
     view.methods = methods  # type: ignore[attr-defined]
     view.login_required = not is_open  # type: ignore[attr-defined]
     return view

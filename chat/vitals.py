@@ -1,4 +1,4 @@
-"""What the database says of the service's health, read rarely and within a second.
+"""The service's health in figures from the database, read rarely and within a second.
 
 `/metrics`, `/ui/status/` and `manage.py doctor` show the same figures.
 """
@@ -30,7 +30,7 @@ from realmate.sqlite.base import identity_of
 ANSWER = "vitals"
 SECONDS_KEPT = 15
 MOST_SECONDS = 1
-# Rows are counted up to here, so that the time of a count has a bound.
+# Rows are counted up to here, so the time of a count has a bound.
 COUNTED_TO = 100_000
 
 Figures = dict[str, float]
@@ -39,7 +39,7 @@ _one_at_a_time = Lock()
 
 
 class Vital(NamedTuple):
-    """One figure. `read` returns None if the engine has no such figure, or no row says it."""
+    """One figure. `read` returns None if the engine has no such figure, or no row has it yet."""
 
     help: str
     read: Read
@@ -68,7 +68,7 @@ def read_all(now: datetime) -> Figures | None:
 
 
 def be_there() -> None:
-    """Raise OperationalError if there is no database. A connection to a missing file would create it."""
+    """Raise OperationalError if there is no database. A connection would create a missing file."""
     if connection.vendor == "postgresql":
         connection.wait_for_a_session(seconds=MOST_SECONDS)  # type: ignore[attr-defined]
     elif not connection.is_in_memory_db() and identity_of(file()) is None:  # type: ignore[attr-defined]
@@ -98,7 +98,7 @@ def last_event(now: datetime) -> float | None:
 
 
 def waiting_early_events(now: datetime) -> models.QuerySet[Delivery]:
-    """Return the events that wait for their NEW_CONVERSATION. Looks at the newest COUNTED_TO of them."""
+    """Return the events waiting for their NEW_CONVERSATION, among the newest COUNTED_TO early events."""
     of_the_code = Delivery.objects.filter(code=EARLY, replays=None).exclude(code="")
     newest = of_the_code.order_by("-id").values("pk")[:COUNTED_TO]
     since = now - timedelta(hours=settings.EARLY_EVENTS_HOURS)
@@ -142,20 +142,20 @@ def lockouts(now: datetime) -> float:
 
 
 def overdue_deliveries(now: datetime) -> float:
-    """Look at applied ones only: of refused ones some are kept for longer, with reason."""
+    """Return for how many seconds the oldest delivery is overdue. Refused ones may be kept for longer."""
     kept = Delivery.objects.exclude(outcome=Delivery.Outcome.REFUSED).order_by("received_at")
     oldest = kept.values_list("received_at", flat=True).first()
     return beyond(oldest, days=settings.DELIVERY_RETENTION_DAYS, now=now)
 
 
 def last_backup(now: datetime) -> float:
-    """Without any backup it is 0, so that an alarm on its age rings."""
+    """Return the Unix time of the last backup; 0 without a backup, so an alarm on its age rings."""
     at = Backup.objects.last_at()
     return at.timestamp() if at else 0
 
 
 def overdue_changes(now: datetime) -> float:
-    """The newest change is always kept, so it is never overdue."""
+    """Return for how many seconds the oldest change is overdue. The newest one is always kept, so never overdue."""
     first = Change.objects.order_by("id")[:2]
     oldest = first[0].at if len(first) > 1 else None
     return beyond(oldest, days=settings.CHANGE_RETENTION_DAYS, now=now)
@@ -182,7 +182,7 @@ def reusable_bytes(now: datetime) -> float | None:
 
 
 def number(on_sqlite: str, on_postgresql: str = "") -> float | None:
-    """Return the number that a statement gives, or None if this engine has no statement."""
+    """Return the number read by a statement, or None if this engine has no statement."""
     statement = on_sqlite if connection.vendor == "sqlite" else on_postgresql
     row = execute(statement) if statement else None
     return float(row[0]) if row else None

@@ -1,4 +1,4 @@
 """The Django project: settings, servers, database engines."""
 
-# The same as in pyproject.toml; a checkout is not installed, so it has no metadata to ask.
+# The same as in pyproject.toml. A checkout has no metadata to ask, because it is not installed.
 __version__ = "0.2.0"

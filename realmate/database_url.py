@@ -1,8 +1,8 @@
 """DATABASE_URL as Django's settings of a database. No option of the URL is dropped.
 
-libpq parses the URL of PostgreSQL, as it does for psql: several hosts, sockets, services. PG* variables
-fill in what the URL does not say. Errors name options, and quote nothing else: a part of a malformed
-URL may be a part of the password.
+libpq parses the URL of PostgreSQL, as for psql: several hosts, sockets, services. PG* variables give
+the parameters missing from the URL. Errors name options, and quote nothing else, because a part of a
+malformed URL may be a part of the password.
 """
 
 import os
@@ -32,7 +32,7 @@ NUMBERS = (
     "keepalives_interval",
     "keepalives_count",
 )
-# Defaults of ours, which a PG* variable or a service file may override as the URL may.
+# Our defaults. The URL, a PG* variable or a service file may override them.
 OVERRIDABLE = ("connect_timeout", "tcp_user_timeout", "options")
 
 
@@ -91,7 +91,7 @@ def seconds(text: str) -> float:
 def parse_postgresql(rest: str) -> dict[str, Any]:
     parameters = {option.keyword.decode() for option in Conninfo.get_defaults()}
     for name, value in options_of(query_of(rest), known={*parameters, "ssl"}):
-        if name == "ssl" and value != "true":  # JDBC's, of which libpq knows this value only
+        if name == "ssl" and value != "true":  # JDBC's option; libpq knows this value only
             raise ValidationError("ssl must be true. Use sslmode for anything else.")
     try:
         stated: dict[str, Any] = dict(conninfo_to_dict(f"postgresql://{rest}"))
@@ -111,7 +111,7 @@ def parse_postgresql(rest: str) -> dict[str, Any]:
 
 
 def query_of(rest: str) -> str:
-    """Return the part after `?`. Like libpq, look for it after the password.
+    """Return the part after `?`. Like libpq, look for the `?` after the password.
 
     Raises ValidationError if a `/` in the password ended the host.
     """
@@ -136,7 +136,7 @@ def options_of(query: str, *, known: set[str]) -> list[tuple[str, str]]:
 
 
 def judge(stated: dict[str, Any]) -> None:
-    """Refuse what would fail at the first connection, and quote a part of a password there."""
+    """Refuse values that would fail at the first connection, with a part of a password in the error."""
     ports = stated.get("port", "").split(",")
     if "@" in stated.get("host", "") or not all(map(is_port, ports)):
         raise ValidationError(f"Must have a host, and a port from 1 to 65535. {ENCODE}")
@@ -162,7 +162,7 @@ def is_port(text: str) -> bool:
 
 
 def elsewhere(service: str | None) -> dict[str, str]:
-    """Return the parameters that PG* variables and the service's file give."""
+    """Return the parameters in PG* variables and in the service's file."""
     with environ_of(service):
         defaults = Conninfo.get_defaults()
     return {option.keyword.decode(): option.val.decode() for option in defaults if option.val}
@@ -184,7 +184,7 @@ def environ_of(service: str | None) -> Iterator[None]:
 
 
 def judge_session(options: str) -> None:
-    """Refuse session settings that would take back a promise of the service."""
+    """Refuse session settings that would break a promise of the service."""
     given, ours = session_settings(options), session_settings(SESSION)
     if given.get("synchronous_commit", "on").lower() not in DURABLE:
         raise ValidationError(f"synchronous_commit must be one of {', '.join(DURABLE)}.")

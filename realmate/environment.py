@@ -1,4 +1,4 @@
-"""The variables of the service: those of the environment, and below them those of one env file."""
+"""The service's variables, from the environment and from one env file. The environment wins."""
 
 import os
 import re
@@ -19,13 +19,13 @@ LINE = re.compile(
     (?: '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" | [^'"\s].* )? \s* (?:\#.*)? )?""",
     re.VERBOSE,
 )
-# Each may also be in a file of its own, which NAME_FILE names.
+# Each may also be the text of a file. The variable NAME_FILE is the path of this file.
 SECRETS = ("SECRET_KEY", "WEBHOOK_SECRETS", "DATABASE_URL", "METRICS_TOKEN")
-# One of these means that somebody has configured a service.
+# One of these is enough for a configured service.
 OF_A_SERVICE = {"DATABASE_URL", "SECRET_KEY", "DEBUG", "DATABASE_URL_FILE", "SECRET_KEY_FILE"}
-# The command that writes the env file, and so must run before there is one.
+# This command writes the env file, so it must run before there is a file.
 INITIAL = "init_env"
-# Commands that a fresh clone runs with DEBUG on. All others act on data that somebody may need.
+# Commands that run with DEBUG on in a fresh clone. All other commands act on data of a service.
 OF_DEVELOPMENT = {
     *("migrate", "makemigrations", "showmigrations", "sqlmigrate", "optimizemigration"),
     *("runserver", "test", "check", "shell", "diffsettings", "help", "version"),
@@ -34,15 +34,15 @@ OF_DEVELOPMENT = {
     INITIAL,
 }
 HELP = {"-h", "--help", "--version"}
-# The folder of the counters that the server's processes share, and the mark of these processes.
+# The folder of the counters shared by the server's processes, and the mark of these processes.
 COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
 SERVES = "REALMATE_SERVES"
-# The path of the file that set_the_file_aside found.
+# The path of the env file found by set_the_file_aside.
 set_aside: Path | None = None
 
 
 def load() -> Path | None:
-    """Add the variables of the env file to the environment, which wins, and then the secrets of files.
+    """Add the variables of the env file to the environment, which wins. Then add the secrets of files.
 
     Return the path of the env file. Raises ImproperlyConfigured if a file cannot be read.
     """
@@ -56,16 +56,17 @@ def load() -> Path | None:
     for name in SECRETS:
         read_secret(name, given)
     if SERVES not in os.environ:
-        # A command would leave counters of its own in the server's folder, or fail where it may not write.
+        # A command would leave its counters in the server's folder, or fail without the right to write.
         os.environ.pop(COUNTERS, None)
     return path
 
 
 def read_secret(name: str, given: set[str]) -> None:
-    """Set a variable to the text of the file that NAME_FILE names, without the line end.
+    """Set a variable to the text of the file at the path NAME_FILE, without the line end.
 
-    NAME_FILE is taken away, so that a second reading finds only the variable. Of the two, one that
-    was `given` wins over one of the env file. Raises ImproperlyConfigured for both in one place.
+    Deletes NAME_FILE, so that a second call finds only the variable. If only one of NAME and NAME_FILE
+    was `given`, the other is of the env file and does not count. Raises ImproperlyConfigured if both
+    were given, or both are of the env file.
     """
     named = f"{name}_FILE"
     path = os.environ.pop(named, "")
@@ -81,9 +82,9 @@ def read_secret(name: str, given: set[str]) -> None:
 
 
 def find_file() -> Path | None:
-    """Return the file that REALMATE_ENV_FILE names, or else .env beside manage.py.
+    """Return REALMATE_ENV_FILE, or else .env beside manage.py.
 
-    With an empty name no file is read.
+    Return None if REALMATE_ENV_FILE is empty, or is not set and there is no .env.
     """
     named = os.environ.get(VARIABLE)
     if named is not None:
@@ -92,7 +93,7 @@ def find_file() -> Path | None:
 
 
 def names_in(path: Path) -> Iterator[str]:
-    """Yield the name of each variable. Raises ImproperlyConfigured for a line that has no meaning."""
+    """Yield the name of each variable. Raises ImproperlyConfigured for a line without a meaning."""
     for number, line in enumerate(text_of(path).splitlines(), start=1):
         match = LINE.fullmatch(line)
         if match is None:
@@ -134,14 +135,14 @@ def set_up_commands(arguments: list[str]) -> None:
 
 
 def set_the_file_aside() -> None:
-    """Let the settings load without the env file, which may not exist yet, and remember its path."""
+    """Let the settings load without the env file, because it may not exist yet. Remember its path."""
     global set_aside
     set_aside = find_file()
     os.environ |= {VARIABLE: "", "DEBUG": "true"}
 
 
 def place_of_a_new_file() -> Path:
-    """Return the path that REALMATE_ENV_FILE names, or else .env beside manage.py."""
+    """Return REALMATE_ENV_FILE, or else the path of .env beside manage.py."""
     return set_aside or find_file() or BESIDE_MANAGE
 
 

@@ -1,4 +1,4 @@
-"""What a trusted proxy says of a request: the client's address, and whether it came by https."""
+"""A request as a trusted proxy reports it: the client's address, and http or https."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 FOR, PROTO = "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO"
 UNKNOWN = "unknown"
-# The name of a peer on a Unix socket, which has no address. The socket's permissions decide who connects.
+# The name of a peer on a Unix socket, because it has no address. The socket's permissions protect it.
 UNIX = "unix"
 WITH_PORT = re.compile(r"\[([^]]*)\](?::[0-9]*)?|([0-9.]+):[0-9]*")
 
@@ -48,7 +48,7 @@ def behind_proxies(application: Application, trusted: list[str]) -> Application:
 
 
 def networks_of(trusted: list[str]) -> list[IPv4Network | IPv6Network]:
-    """Return the networks of TRUSTED_PROXIES. Raises ValueError for what is neither one nor `unix`."""
+    """Return the networks of TRUSTED_PROXIES without `unix`. Raises ValueError for anything else."""
     return [ip_network(each) for each in trusted if each != UNIX]
 
 
@@ -57,7 +57,7 @@ def is_in(network: IPv4Network | IPv6Network, peer: str) -> bool:
 
 
 def with_plain_address(application: Application) -> Application:
-    """Return the application with "" instead of a REMOTE_ADDR that is no address."""
+    """Return the application with "" for a REMOTE_ADDR that is not an address."""
 
     def wrapped(environ: dict[str, Any], start_response: Any) -> Any:
         environ["REMOTE_ADDR"] = plain(environ["REMOTE_ADDR"])
@@ -69,13 +69,13 @@ def with_plain_address(application: Application) -> Application:
 def normalize(environ: dict[str, Any]) -> None:
     """Write the two headers as granian reads them: plain addresses, and one scheme in lower case.
 
-    An entry that is no address stays in its place as "unknown". Without it, the entry on its left
-    would count, and that entry is only the client's claim.
+    An entry without an address becomes "unknown" and keeps its place. If it were dropped, the entry
+    to the left would count, although this is only the client's claim.
     """
     if FOR in environ:
         environ[FOR] = ", ".join(plain(entry) or UNKNOWN for entry in environ[FOR].split(","))
     if PROTO in environ:
-        # The last word is that of the nearest proxy.
+        # The nearest proxy has written the last word.
         environ[PROTO] = environ[PROTO].rpartition(",")[2].strip().lower()
 
 

@@ -36,7 +36,7 @@ class JSONLines(JsonFormatter):
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802 - logging's name
         """Return the traceback as Python writes it, without messages that may quote data.
 
-        PostgreSQL quotes the row that violates a constraint; int() quotes its argument.
+        PostgreSQL quotes a row in violation of a constraint; int() quotes its argument.
         """
         chain = reversed(list(causes(ei[1])))
         return "\nthen\n".join(without_data(exception) for exception in chain)
@@ -60,10 +60,10 @@ def without_data(exception: BaseException) -> str:
 
 
 class OneASecond(logging.Filter):
-    """Lets one line a second through of each kind, with the number that it stands for as `lines`.
+    """Lets one line of each kind through a second. Its `lines` counts the held lines and itself.
 
     A kind is the logger, the level, and the code, the exception or the text. A flood of 3.7 KB
-    tracebacks would fill the disk that the database needs.
+    tracebacks would fill the disk of the database.
     """
 
     MOST_KINDS = 1_000

@@ -1,4 +1,4 @@
-"""A new env file: .env.example with the values of one service, and secrets that nobody has seen."""
+"""A new env file: .env.example with the values of one service, and with new secrets."""
 
 import os
 import re
@@ -12,14 +12,14 @@ EXAMPLE = Path(__file__).resolve().parent.parent / ".env.example"
 PLAIN = re.compile(r"[\w./:@%,?=&+~;\[\]-]*", re.ASCII)
 # And these in single quotes. A backslash, a quote or ${ means something else to one of them.
 QUOTABLE = re.compile(r"(?:(?!\$\{)[^'\\\x00-\x1f\x7f])*")
-# Its owner writes the file; the group of the service only reads it.
+# The owner writes the file; the group of the service only reads it.
 MODE = 0o640
 
 
 def write(file: Path, given: Mapping[str, str]) -> None:
     """Write a new file with new secrets and the given variables.
 
-    Raises FileExistsError, another OSError, or ValueError for a name or a value that cannot stand in it.
+    Raises FileExistsError, another OSError, or ValueError for an unknown name or an impossible value.
     """
     text = filled(EXAMPLE.read_text(encoding="utf-8"), new_secrets() | dict(given))
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -41,7 +41,7 @@ def new_secrets() -> dict[str, str]:
 
 
 def filled(example: str, values: Mapping[str, str]) -> str:
-    """Return the example with these variables set. Raises ValueError for one that it does not have."""
+    """Return the example with these variables set. Raises ValueError for an unknown variable."""
     for name, value in values.items():
         example = with_variable(example, name, value)
     return example
@@ -57,7 +57,7 @@ def with_variable(text: str, name: str, value: str) -> str:
 
 
 def quoted(name: str, value: str) -> str:
-    """Return the value as every reader of the file understands it. Errors do not quote the value."""
+    """Return the value, quoted for every reader of the file. Raises ValueError without the value."""
     if not value:
         raise ValueError(f"{name} must not be empty")
     if PLAIN.fullmatch(value):

@@ -34,28 +34,28 @@ SETTINGS = {
     "GRANIAN_PORT": "8000",
     # A Unix socket instead of the address and the port: the path of the socket, in an existing folder.
     "GRANIAN_UDS": "",
-    # Who may connect to the Unix socket, in octal with its leading zero. 0660: the server's user and the
-    # group of the socket, which must be a group of the proxy's user.
+    # Users allowed to connect to the Unix socket, in octal with its leading zero. 0660: the server's
+    # user and the group of the socket. The proxy's user must be in this group.
     "GRANIAN_UDS_PERMISSIONS": "0660",
     # Processes. Each has its own memory, and its own room for large bodies.
     "GRANIAN_WORKERS": "2",
-    # Threads of a process, made when they are needed, and the requests that it takes at one time.
+    # Threads of a process, made when they are needed, and requests served by a process at one time.
     # A slow client holds one of each. Keep the two equal, and more than the proxy's connections.
     "GRANIAN_BLOCKING_THREADS": "128",
     "GRANIAN_BACKPRESSURE": "128",
 }
-# What an operator has no reason to change.
+# An operator has no reason to change these.
 FIXED = {
     "GRANIAN_INTERFACE": "wsgi",
     # A killed worker is replaced. A worker that does not stop is killed after these seconds.
     "GRANIAN_RESPAWN_FAILED_WORKERS": "true",
     "GRANIAN_WORKERS_KILL_TIMEOUT": "30",
-    # Lines of the server look like those of the application.
+    # The server writes log lines in the format of the application.
     "GRANIAN_LOG_CONFIG": str(Path(__file__).with_name("server_log.json")),
 }
-# In memory, where there is such a place. The counters are mapped files, and whoever writes to one on
-# a full disk is killed: instead of a 503, no answer at all.
-MEMORY = Path("/dev/shm")  # noqa: S108 - the folder in it is ours alone
+# In memory, if the machine has this folder. The counters are mapped files. The kernel kills a process
+# that writes to a mapped file on a full disk: the client gets no answer instead of a 503.
+MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made here is private
 HERE = Path(__file__).resolve().parent.parent / ".metrics"
 METRICS = MEMORY / f"realmate-{os.getuid()}" if MEMORY.is_dir() else HERE
 
@@ -78,8 +78,8 @@ def main(application: str = "realmate.wsgi:application") -> None:
 def check(application: str = "realmate.wsgi:application") -> None:
     """Say in one line whether workers of this code could serve, and exit with 1 if not.
 
-    Loads the application as a worker does, and judges what /readyz judges. Writes nothing: the
-    counters of this process go into a folder that vanishes.
+    Loads the application as a worker does, and makes the checks of /readyz. Writes nothing: the
+    counters of this process go into a temporary folder.
     """
     read_the_env_file()
     with TemporaryDirectory() as counters:
@@ -102,7 +102,7 @@ def faults_of(application: str) -> "list[Fault]":
 
 
 def read_the_env_file() -> None:
-    """Read it before the workers do, because it may have GRANIAN_* variables. Exit if it is unreadable."""
+    """Load the env file before granian reads its GRANIAN_* variables. Exit if the file is unreadable."""
     os.environ[environment.SERVES] = "true"
     try:
         environment.load()
@@ -113,7 +113,8 @@ def read_the_env_file() -> None:
 def refuse_wrong_settings() -> None:
     """Exit with one line if the settings are wrong. Otherwise each worker would leave a traceback.
 
-    A child process reads them: a module that the server has loaded is not read anew at a reload.
+    A child process reads the settings. A module loaded here would stay as old as the server: a
+    reload forks new workers, and does not read the module again.
     """
     child = os.fork()
     if child == 0:
@@ -129,7 +130,7 @@ def refuse_wrong_settings() -> None:
 
 
 def make_folder_of_our_own(folder: Path) -> None:
-    """Make the folder, or refuse one that somebody else made or may write to."""
+    """Make the folder. Exit unless an existing one belongs to this user alone, with no rights for others."""
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
@@ -160,7 +161,7 @@ def locks_of(host: str, port: str) -> Iterator[tuple[str, int]]:
     """Yield the names and the kinds of the locks for an address.
 
     0.0.0.0 and :: are all addresses, so they exclude every server on the port: :: listens on IPv4 too.
-    Single addresses share the port, and exclude only themselves.
+    A single address excludes only a server on the same address.
     """
     try:
         address = ip_address(host)
@@ -173,7 +174,7 @@ def locks_of(host: str, port: str) -> Iterator[tuple[str, int]]:
 
 
 def lock(name: str, kind: int, locks: ExitStack, *, place: str) -> None:
-    """Lock a file of this name. Two servers that start at the same time meet here."""
+    """Lock a file of this name. Exit if another server has the lock, even one that has just started."""
     file = locks.enter_context((METRICS / f"{file_name(name)}.lock").open("a"))
     try:
         flock(file, kind | LOCK_NB)
@@ -186,7 +187,7 @@ def file_name(place: str) -> str:
 
 
 def refuse_a_taken_port(host: str, port: str) -> None:
-    """Exit if another program listens there. granian would share the port with it: SO_REUSEPORT."""
+    """Exit if another program listens on the port. granian would share the port: SO_REUSEPORT."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, int(port)), family=family, dualstack_ipv6=host == "::").close()
@@ -206,7 +207,7 @@ def refuse_unclear_permissions(permissions: str) -> None:
 
 
 def refuse_a_taken_socket(path: str) -> None:
-    """Exit if a server listens on the socket, or none can. Delete the socket of a server that died."""
+    """Exit if a server listens on the socket, or none can. Delete the socket of a dead server."""
     try:
         if Path(path).is_socket():
             if somebody_listens_on(path):
@@ -233,9 +234,9 @@ def somebody_listens_on(path: str) -> bool:
 
 
 def counters_for(environ: dict[str, str], place: str) -> Path:
-    """Return the folder where the workers sum what they count.
+    """Return the folder of the workers' counters. Exit if the folder cannot be written to.
 
-    Other servers may use a folder that the operator names, so only files of dead processes go.
+    Other servers may use a folder named by the operator, so only files of dead processes are deleted.
     """
     if not (named := environ.get("PROMETHEUS_MULTIPROC_DIR")):
         return counters_of(place)
@@ -250,7 +251,7 @@ def counters_for(environ: dict[str, str], place: str) -> Path:
 
 
 def delete_if_stale(file: Path) -> None:
-    """Delete the counters of a process that has ended: `counter_123.db`."""
+    """Delete the counters of an ended process: `counter_123.db`."""
     pid = file.stem.rpartition("_")[2]
     if not pid.isdecimal():
         return
@@ -263,7 +264,7 @@ def delete_if_stale(file: Path) -> None:
 
 
 def counters_of(place: str) -> Path:
-    """Empty the folder of a place that nobody else has, as Prometheus expects at each start."""
+    """Return the folder of a locked place, emptied: Prometheus expects an empty one at each start."""
     folder = METRICS / file_name(place)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -271,14 +272,14 @@ def counters_of(place: str) -> Path:
 
 
 def let_workers_stop() -> None:
-    """Let a stop signal end every worker at once, also one that has not loaded the application yet.
+    """Let a stop signal end every worker at once, even before the worker has loaded the application.
 
-    A worker is forked with the signal handlers of its parent, and has its own only once it has
-    loaded the application. The parent's handler does nothing in the worker, so granian would wait for
-    GRANIAN_WORKERS_KILL_TIMEOUT. A worker that dies while it loads loses no request: it listens later.
+    A worker is forked with its parent's signal handlers, and sets its own after loading the
+    application. The parent's handler does nothing in the worker, so granian would wait for
+    GRANIAN_WORKERS_KILL_TIMEOUT. A loading worker loses no request, because it does not listen yet.
 
     Ctrl-C reaches the workers too, and their parent then sends SIGTERM. granian's handler hangs
-    when a second signal interrupts it, so SIGINT stays blocked in the workers.
+    when a second signal interrupts the first, so SIGINT stays blocked in the workers.
     """
     stops = [signal.SIGINT, signal.SIGTERM]
 
@@ -287,7 +288,7 @@ def let_workers_stop() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
     os.register_at_fork(
-        # A signal that comes between the fork and die_of_a_stop() waits for it.
+        # A signal between the fork and die_of_a_stop() stays pending until then.
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, stops),
         after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, stops),
         after_in_child=die_of_a_stop,

@@ -21,7 +21,7 @@ from realmate.postgresql.base import Connection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# The env file whose variables were added to the environment, if there is one.
+# The path of the env file, if there is one. Its variables are now in the environment.
 ENV_FILE = environment.load()
 env = Env(eager=False)
 SHORTEST_TOKEN = 32
@@ -91,7 +91,7 @@ def networks(values: list[str]) -> None:
 
 
 def origins(values: list[str]) -> None:
-    """Refuse whatever no browser sends as an Origin: paths, wildcards, upper case."""
+    """Refuse texts that no browser sends as an Origin: paths, wildcards, upper case."""
     if not all(ORIGIN.fullmatch(value) for value in values):
         raise ValidationError("Must be origins: https://app.example, http://localhost:3000.")
 
@@ -102,7 +102,7 @@ def origins_or_patterns(values: list[str]) -> None:
 
 
 def link_to_a_conversation(value: str) -> None:
-    """Refuse what is no https URL, or would put the id elsewhere than behind the host."""
+    """Raise ValidationError unless the text is an https URL with one {id}, behind the host."""
     if value and not LINK_TO_A_CONVERSATION.fullmatch(value):
         raise ValidationError("Must be like https://desk.example/conversations/{id}.")
 
@@ -120,7 +120,7 @@ SECRET_KEY = env.str(
     "SECRET_KEY", validate=hard_to_guess, **required_unless(DEBUG, "only for development")
 )
 
-# Older SECRET_KEYs, separated by commas, whose sessions stay valid while the key is replaced.
+# Older SECRET_KEYs, separated by commas. Their sessions stay valid while the key is replaced.
 SECRET_KEY_FALLBACKS: list[str] = env.list(
     "SECRET_KEY_FALLBACKS", [], subcast=str.strip, validate=each_hard_to_guess
 )
@@ -135,18 +135,18 @@ ALLOWED_HOSTS = env.list(
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", not DEBUG)
 
 # Addresses or networks of trusted proxies, separated by commas. Only their X-Forwarded headers count.
-# The word `unix` trusts whoever may connect to the Unix socket of GRANIAN_UDS.
+# The word `unix` trusts all users allowed to connect to the Unix socket of GRANIAN_UDS.
 TRUSTED_PROXIES: list[str] = env.list(
     "TRUSTED_PROXIES", [], subcast=str.strip, validate=addresses_or_networks
 )
 
-# Origins of pages whose forms are accepted, beside this service's own: https://other.example.
+# Origins of pages allowed to send forms, beside this service's own: https://other.example.
 CSRF_TRUSTED_ORIGINS: list[str] = env.list(
     "CSRF_TRUSTED_ORIGINS", [], subcast=str.strip, validate=origins_or_patterns
 )
 
-# Origins of this site whose pages may show ours in a frame. By default no page may. In the pages of
-# another site a frame has no session.
+# Origins of pages on this site allowed to show ours in a frame. By default no page may. In a page of
+# another site the frame has no session.
 FRAME_ANCESTORS: list[str] = env.list(
     "FRAME_ANCESTORS", [], subcast=str.strip, validate=origins_or_patterns
 )
@@ -160,7 +160,7 @@ LOGIN_LOCKOUT_MINUTES: int = env.int(
     "LOGIN_LOCKOUT_MINUTES", 15, validate=validate.Range(min=1, max=60 * 24 * 7)
 )
 
-# The origins of web pages that may read JSON from a browser, with a token, separated by commas.
+# Origins of web pages allowed to read JSON with a token, in a browser, separated by commas.
 CORS_ALLOWED_ORIGINS: list[str] = env.list(
     "CORS_ALLOWED_ORIGINS", [], subcast=str.strip, validate=origins
 )
@@ -188,8 +188,8 @@ WEBHOOK_SECRETS = env.list(
     **required_unless(WEBHOOK_ALLOW_UNSIGNED, []),
 )
 
-# Addresses or networks from which events are accepted, separated by commas. By default all are. Others
-# get 403, unread.
+# Addresses or networks allowed to send events, separated by commas. By default all are. Others get 403,
+# and their body stays unread.
 WEBHOOK_ALLOWED_NETWORKS: list[str] = env.list(
     "WEBHOOK_ALLOWED_NETWORKS", [], subcast=str.strip, validate=networks
 )
@@ -209,7 +209,7 @@ DATABASE = env.database_url(
     is_pooled=POOLED,
 )
 
-# A token for /metrics that needs no database: 32 or more random characters. Others read with a login
+# A token for /metrics that needs no database: 32 or more random characters. Other readers need a login
 # or a token of `manage.py createtoken`.
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", "", validate=long_enough)
 
@@ -227,18 +227,18 @@ EVENT_TIME_ZONE = env.str("EVENT_TIME_ZONE", "UTC", validate=known_zone)
 # The time zone of statistics, and of pages without JavaScript.
 DISPLAY_TIME_ZONE = env.str("DISPLAY_TIME_ZONE", "America/Sao_Paulo", validate=known_zone)
 
-# Where agents answer a conversation: an https URL with {id}, which its button "Reply" opens.
+# The place where agents answer a conversation: an https URL with {id}, opened by the button "Reply".
 REPLY_URL: str = env.str("REPLY_URL", "", validate=link_to_a_conversation)
 
-# Hours during which an event may wait for its NEW_CONVERSATION. 0 turns this off.
+# Hours that an event may wait for its NEW_CONVERSATION. 0 turns this off.
 EARLY_EVENTS_HOURS = env.int("EARLY_EVENTS_HOURS", 24, validate=validate.Range(min=0, max=24 * 365))
 
-# Days that `manage.py upkeep` keeps in the delivery log.
+# Days of deliveries kept in the log by `manage.py upkeep`.
 DELIVERY_RETENTION_DAYS = env.int(
     "DELIVERY_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=36_500)
 )
 
-# Days of changes that `manage.py upkeep` keeps. A reader of changes may be away for so long.
+# Days of changes kept by `manage.py upkeep`. A reader of changes may be away for so long.
 CHANGE_RETENTION_DAYS = env.int(
     "CHANGE_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=36_500)
 )
@@ -248,7 +248,7 @@ CHANGE_RETENTION_DAYS = env.int(
 # Relative to the folder of manage.py too.
 ERASURES_FILE: str = env.str("ERASURES_FILE", "")
 
-# The folder where `collectstatic` puts the files of the pages, and from which the server reads them.
+# The folder of the pages' files: written by `collectstatic`, read by the server.
 # Relative to the folder of manage.py too.
 STATIC_ROOT: str = env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles"))
 
@@ -269,7 +269,7 @@ if ERASURES_FILE:
 STATIC_ROOT = str(BASE_DIR / STATIC_ROOT)
 
 
-# Development needs no login, so that a clone works at once.
+# No login in development, so a clone works at once.
 LOGIN_REQUIRED = not DEBUG
 CSRF_FAILURE_VIEW = "chat.views.account.refuse_form"
 LOGIN_URL = LOGOUT_REDIRECT_URL = "login"
@@ -277,9 +277,9 @@ LOGIN_REDIRECT_URL = "inbox"
 
 # Larger events are refused unread.
 MAX_BODY_BYTES = 4 * 1024 * 1024
-# The larger bodies that a process receives at one time. More are refused unread.
+# Bytes of larger bodies received by a process at one time. More are refused unread.
 MAX_BODIES_BYTES = 4 * MAX_BODY_BYTES
-# The seconds that a large body has to arrive, and again for each MiB. Then others get its room.
+# Seconds for a large body to arrive, and again for each MiB. A late body loses its room to another.
 SECONDS_FOR_A_MIB = 10
 # Larger forms are refused unread, and no form takes a file.
 MAX_FORM_BYTES = 64 * 1024
@@ -353,13 +353,13 @@ SQLITE: dict[str, Any] = {
     "OPTIONS": {
         # Seconds to wait for other writers.
         "timeout": 5,
-        # IMMEDIATE: a transaction that reads first and then writes fails at once, whatever the timeout.
+        # IMMEDIATE: otherwise a write after a read may fail at once, before the timeout.
         "transaction_mode": "IMMEDIATE",
         # FULL, not NORMAL: NORMAL acknowledges commits that a power cut forgets.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON",
     },
 }
-# A sender gets an answer within six seconds of its last byte, whatever the database does. Five are
+# A sender gets an answer within six seconds of its last byte, even from a hanging database. Five are
 # for the database; a busy machine needs the sixth for everything else.
 DATABASE_SECONDS = 5
 POSTGRESQL: dict[str, Any] = {
@@ -377,7 +377,7 @@ POSTGRESQL: dict[str, Any] = {
             "max_size": 16,
             "timeout": 5,
             "connection_class": Connection,
-            # Seconds in which the pool reconnects by itself. After that each request tries.
+            # Seconds in which the pool reconnects by itself. Then each request tries.
             "reconnect_timeout": 3,
         },
         "connect_timeout": 3,

@@ -1,6 +1,6 @@
 """Whether this process of the production server has been told to stop.
 
-A request that waits for news must not keep a stopping server waiting. Only the main thread runs
+A request waiting for news must not keep a stopping server waiting. Only the main thread runs
 signal handlers, and granian installs its own. The wake-up file descriptor works beside any handler.
 """
 

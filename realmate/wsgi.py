@@ -25,16 +25,16 @@ from realmate.postgresql.base import a_request
 from realmate.sqlite import base as sqlite
 
 PIECE = 64 * 1024
-# From malloc.h; and its default, which is fixed once it is set.
+# M_MMAP_THRESHOLD of malloc.h, and its default. glibc adapts the threshold unless a program sets it.
 M_MMAP_THRESHOLD = -3
 LARGE = 128 * 1024
 
 
 class Request(WSGIRequest):
-    """A request that no Content-Type header can break.
+    """A request safe from any Content-Type header, because it ignores the header's parameters.
 
-    Django parses the header before any middleware runs: a hostile parameter raises there, and
-    `charset` chooses the codec of the query string. Here no parameter means anything.
+    Django parses the header before any middleware runs. A hostile parameter raises there, and
+    `charset` chooses the codec of the query string.
     """
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
@@ -43,7 +43,7 @@ class Request(WSGIRequest):
 
 
 class Application(WSGIHandler):
-    """Django's, with a time limit for PostgreSQL, and refusals that leave the connection usable."""
+    """Django's handler, with a time limit for PostgreSQL. A refusal leaves the connection usable."""
 
     request_class = Request
 
@@ -60,10 +60,10 @@ class Application(WSGIHandler):
 
 
 def read_to_the_end(environ: dict[str, Any]) -> None:
-    """Read the rest of a body that was refused unread, if it is at most MAX_BODY_BYTES.
+    """Read the rest of a body refused unread, if the body has at most MAX_BODY_BYTES.
 
-    granian closes a connection whose request was not read to the end, mostly without a word in the
-    answer. The client's next request on that connection would meet a broken pipe.
+    granian closes the connection of a request not read to the end, mostly without a notice in
+    the answer. The client's next request on this connection would meet a broken pipe.
     Django's runserver reads to the end by itself, and does not set wsgi.input_terminated.
     """
     declared = environ.get("CONTENT_LENGTH") or "0"
@@ -76,7 +76,7 @@ def read_to_the_end(environ: dict[str, Any]) -> None:
 
 
 class Stream:
-    """The body of a streamed answer: each piece of it is waited for as long as a whole answer."""
+    """The body of a streamed answer. Each piece has the time limit of a whole answer."""
 
     def __init__(self, response: Any) -> None:
         self.close = response.close
@@ -89,7 +89,7 @@ class Stream:
         while True:
             with a_request(seconds=settings.DATABASE_SECONDS):
                 piece = next(self._pieces)
-            if piece:  # an empty one is a sign of progress, and would end a chunked body
+            if piece:  # an empty piece is a sign of progress, and would end a chunked body
                 return piece
 
 
@@ -100,9 +100,9 @@ application = behind_proxies(Application(), settings.TRUSTED_PROXIES)
 
 
 def load_all_for_good() -> None:
-    """Python looks for garbage among all that it holds, now and then, and nobody has an answer meanwhile.
+    """Load what every request needs, and freeze it for the garbage collector.
 
-    What is loaded by now stays until the end. Looked through with the rest, it takes some 60 ms each time.
+    Each full collection would scan these objects, and stall every request for some 60 ms.
     """
     get_resolver().url_patterns  # noqa: B018 - Django would load them with the first request
     migrations_of_the_code()
@@ -111,23 +111,23 @@ def load_all_for_good() -> None:
 
 
 def count_waits() -> None:
-    """Count what only the service counts: the counters of a command would belong to its user."""
+    """Turn on the counters of the service only: a command's counters would belong to its user."""
     sqlite.note_wait = metrics.WRITER_WAIT.observe
     postgresql.note_wait = metrics.POOL_WAIT.observe
     group_commit.note_size = metrics.GROUP_SIZE.observe
 
 
 def hold_the_database() -> None:
-    """Keep one connection to SQLite's file open, so that `manage.py restore` sees that a server runs."""
+    """Keep one connection to SQLite's file open: `manage.py restore` recognizes a running server by it."""
     if connection.vendor == "sqlite" and Path(str(connection.settings_dict["NAME"])).exists():
         with suppress(Error), connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
 
 
 def map_large_bodies_apart() -> None:
-    """Let glibc map each large body apart. Otherwise it raises this threshold with each freed block.
+    """Let glibc map each large body apart. Otherwise each freed block would raise this threshold.
 
-    Most of what a worker keeps after a flood is kept elsewhere: docs/decisions.md has the figures.
+    After a flood a worker keeps most of its memory elsewhere: docs/decisions.md has the figures.
     """
     with suppress(AttributeError, OSError):  # another C library
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)

@@ -1,4 +1,4 @@
-"""What the tests share: events as a sender writes them, and the doors they go in by."""
+"""Fixtures for all tests: events as senders write them, their delivery, databases and browsers."""
 
 import json
 import os
@@ -30,12 +30,12 @@ NOW = datetime(2025, 2, 21, 12, 0, tzinfo=UTC)
 
 
 def id_of(n: int) -> str:
-    """The n-th id: in the order of the numbers, each with eight first characters of its own."""
+    """Return the n-th id. Ids sort by n, and differ in their first eight characters."""
     return f"{n:08}-0000-4000-8000-{n:012}"
 
 
 def make_event(type: str, *, at: str = "2025-02-21T10:20:41.349308", **data: Any) -> dict[str, Any]:
-    """An event; a message without further words is RECEIVED and says Olá."""
+    """Return an event. By default a message is RECEIVED and says Olá."""
     if type == "NEW_MESSAGE":
         data = {"direction": "RECEIVED", "content": "Olá, tudo bem?", "conversation_id": C} | data
     return {"type": type, "timestamp": at, "data": data}
@@ -48,7 +48,7 @@ def event() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def deliver(db) -> Callable[..., Result]:
-    """Straight into `ingest`, at NOW or `after` it."""
+    """Deliver an event straight to `ingest`, with the arrival time NOW, or so much `after` NOW."""
 
     def deliver(event: Any, *, after: timedelta = timedelta()) -> Result:
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
@@ -59,7 +59,7 @@ def deliver(db) -> Callable[..., Result]:
 
 @pytest.fixture
 def post(db) -> Callable[..., Any]:
-    """Through the webhook, as JSON unless told otherwise. Like a server, it answers exceptions."""
+    """Post to the webhook, by default as JSON. An exception becomes an answer, as on a server."""
     client = Client(raise_request_exception=False)
 
     def post(event: Any, *, path: str = "/webhook/", **extra: Any) -> Any:
@@ -71,7 +71,7 @@ def post(db) -> Callable[..., Any]:
 
 @pytest.fixture
 def generation(db) -> str:
-    """The migration begins it, and the end of a test that needs real transactions deletes it."""
+    """The current generation: begun by the migration, or here after a test with real transactions."""
     return current_generation()
 
 
@@ -79,8 +79,8 @@ def generation(db) -> str:
 def _a_quick_flush():
     """Empty the tables by DELETE after each test with real transactions.
 
-    On PostgreSQL Django would TRUNCATE, which gives each table and each index a new file. With few
-    rows that takes ten times as long.
+    On PostgreSQL Django would TRUNCATE, and so give each table and each index a new file. With few
+    rows a TRUNCATE takes ten times as long.
     """
 
     def deletions(style, tables, **options):
@@ -100,13 +100,13 @@ def nothing_cached():
 
 @pytest.fixture(autouse=True)
 def erasures_file(settings, tmp_path):
-    """Each test has a list of erasures of its own."""
+    """A new list of erasures for each test."""
     settings.ERASURES_FILE = str(tmp_path / "erasures")
     return tmp_path / "erasures"
 
 
 def polled(html: str) -> dict[str, str]:
-    """What the poll of a page sends, as the browser collects it."""
+    """Return the parameters of a page's poll, collected as in the browser."""
     inputs = re.findall(r"<input [^>]*data-poll[^>]*>", html)
     values = {
         re.search(r'name="(.*?)"', tag)[1]: re.search(r'value="(.*?)"', tag)[1]
@@ -118,11 +118,11 @@ def polled(html: str) -> dict[str, str]:
 
 @pytest.fixture
 def held(client):
-    """What a page at an address holds, which its poll sends."""
+    """Return the parameters of the poll of the page at an address."""
     return lambda address: polled(client.get(address).content.decode())
 
 
-# How long proofs go on: shortly when a person runs the tests, as CI does it, or for the figures of
+# The length of proofs: quick for a person, longer in CI, and long for the figures of
 # docs/reliability.md.
 
 LENGTHS = ("quick", "ci", "long")
@@ -133,13 +133,13 @@ def pytest_addoption(parser):
     parser.addoption("--proofs", choices=LENGTHS, default=usual, help="how long proofs go on")
 
 
-# For whoever only asks whether there is a failure, and not for the smallest example of it.
+# For a quick answer: a failure shows its first example, not the smallest one.
 hypothesis.settings.register_profile("unshrunk", phases=[hypothesis.Phase.generate])
 
 
 @pytest.fixture(scope="session")
 def rounds(request):
-    """`rounds(quick=…, ci=…, long=…)` is the one that was asked for."""
+    """`rounds(quick=…, ci=…, long=…)` returns the number for the option --proofs."""
     return lambda **numbers: numbers[request.config.getoption("--proofs")]
 
 
@@ -147,7 +147,7 @@ def rounds(request):
 
 
 def runs_here(item) -> bool:
-    """SQLite runs everything; PostgreSQL what `both_engines` or `postgresql` asks for."""
+    """Whether the engine runs a test. SQLite: all but `postgresql`. PostgreSQL: only marked tests."""
     if item.get_closest_marker("by_hand") and item.config.getoption("--proofs") != "long":
         return False
     if connection.vendor == "sqlite":
@@ -180,7 +180,7 @@ def pytest_collection_modifyitems(config, items):
     items[:] = sorted(staying, key=is_short)
 
 
-# A test of these files starts pytest once more. Each goes to the next process that is free.
+# Tests of these files start pytest themselves. Each test goes to the next free process.
 ONE_BY_ONE = ("tests/test_seeded_bugs.py",)
 # The longest files, by the durations of pytest. Alphabetically, half of them would come last.
 LONG = (
@@ -200,7 +200,7 @@ def is_short(item) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With `loadscope`, which keeps the tests of a file in one process, except those of ONE_BY_ONE."""
+    """Keep the tests of a file in one process by `loadscope`, but not the tests of ONE_BY_ONE."""
     if config.getoption("dist") != "loadscope":
         return None
     from xdist.scheduler import LoadScopeScheduling
@@ -218,7 +218,7 @@ def pytest_configure(config):
 
 
 def remove_databases_of_killed_runs() -> None:
-    """Django removes a test database at the end of its run, unless the run was killed."""
+    """Remove test databases of killed runs. Django removes a database only at the end of its run."""
     for file in ROOT.glob("test-*.sqlite3*"):
         run = re.match(r"test-(\d+)", file.name)
         if run and not Path(f"/proc/{run[1]}").exists():
@@ -242,7 +242,7 @@ def _as_root():
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A PostgreSQL server of the module's own, which its tests may stop, freeze and fill."""
+    """A PostgreSQL server for one module. Its tests may stop, freeze and fill the server."""
     with a_cluster() as cluster:
         yield cluster
 
@@ -253,14 +253,14 @@ CHROMIUMS = ("chromium-headless-shell", "chromium", "chromium-browser")
 
 @pytest.fixture(scope="session")
 def chromium():
-    """The system's Chromium; Playwright's own cannot be downloaded everywhere."""
+    """The system's Chromium, because Playwright's own cannot be downloaded everywhere."""
     executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if executable is None:
         missing("no Chromium on this machine (Debian: apt-get install chromium-headless-shell)")
-    # Playwright's loop runs in this thread, where Django then takes every query for an async one.
+    # Playwright's loop runs in this thread, so Django would refuse every query as an async one.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     flags = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
-    expect.set_options(timeout=20_000)  # where all is well nothing waits for so long
+    expect.set_options(timeout=20_000)  # only a failing test waits for so long
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=flags)
         yield browser
@@ -269,7 +269,7 @@ def chromium():
 
 @pytest.fixture
 def errors() -> list[str]:
-    """What the console of `page` has complained of: nothing, or the test fails."""
+    """The errors in the console of `page`. The test fails if there are any at its end."""
     return []
 
 
@@ -286,7 +286,7 @@ def page(chromium, live_server, errors):
 
 @pytest.fixture
 def failures(page, errors):
-    """For a test in which answers fail on purpose: the browser complains, and htmx of those that do not come."""
+    """Remove the expected errors of failed answers, because the browser and htmx log each of them."""
     yield
     expected = re.compile(
         "Failed to load resource|htmx:(sendError|afterRequest)|Response Status Error Code"

@@ -1,4 +1,4 @@
-"""The inbox in a real Chromium whose clock the tests move on: what its tests share, fixtures too."""
+"""Fixtures and steps for tests of the inbox in a real Chromium. The tests move its clock on."""
 
 import re
 from datetime import datetime, timedelta
@@ -42,7 +42,7 @@ def page(page):
 
 @pytest.fixture
 def start(deliver):
-    """Conversations, numbered from 0: the last one was opened last."""
+    """Open so many conversations, numbered from 0 in the order of their opening."""
 
     def start(conversations):
         for n in range(conversations):
@@ -53,7 +53,7 @@ def start(deliver):
 
 @pytest.fixture
 def say(deliver):
-    """A message in the n-th conversation, each later than the one before."""
+    """Add a message to the n-th conversation. Each message is later than the one before."""
     ticks = count(1)
 
     def say(n, content="Olá", direction="RECEIVED"):
@@ -73,7 +73,7 @@ def close(deliver):
 
 @pytest.fixture
 def polls(page):
-    """The polls that the page has asked for."""
+    """The requests of the page's polls so far."""
     asked = []
     page.on("request", lambda request: POLL.search(request.url) and asked.append(request))
     return asked
@@ -89,19 +89,19 @@ def stop_time(page):
 
 
 def poll(page, seconds=3):
-    """The answer to the next poll, of which the page knows by now."""
+    """Let the page poll. Return the answer once htmx has dealt with it."""
     answer = soon(page, "response", seconds)
     page.wait_for_function("() => !document.querySelector('#poller.htmx-request')")
     return answer
 
 
 def miss(page, seconds):
-    """The next poll, which has no answer."""
+    """Let the page poll without an answer. Return the failed request."""
     return soon(page, "requestfailed", seconds)
 
 
 def soon(page, event, seconds):
-    """What the page does when so much time has passed; again where it was still at the poll before."""
+    """Move the clock on, and return the event of the next poll. Retry if the last poll was still open."""
     for _ in range(10):
         try:
             with page.expect_event(event, lambda it: POLL.search(it.url), timeout=5_000) as seen:
@@ -121,7 +121,7 @@ def hide(page, hidden=True):
 
 
 def freeze(page):
-    """As a reader does who has the focus in the list."""
+    """Put the focus into the list, so the list keeps its order."""
     page.locator(".row").first.focus()
 
 
@@ -137,7 +137,7 @@ def fail_polls(page, status=503):
 
 
 def hold_first_poll(page, then=lambda route: route.continue_()):
-    """The route of a poll that is under way, and has no answer until the test lets it."""
+    """Let the page poll, and hold the answer back. The test ends the wait with the returned route."""
     held = []
     page.route(POLL, lambda route: then(route) if held else held.append(route))
     with page.expect_request(POLL):

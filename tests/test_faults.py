@@ -1,4 +1,4 @@
-"""Faults of the database under the production server: 503 in time, and over when they are over."""
+"""Faults of the database under the production server: 503 in time, and 201 again after the fault."""
 
 import fcntl
 import json
@@ -27,19 +27,19 @@ pytestmark = [
 ]
 
 SENDERS = 8
-SECONDS = 6  # the promise for an answer, on a machine that has time for nothing else
-PATIENCE = 60  # for the way back to work, where all is well much less
+SECONDS = 6  # the promise for an answer, on an otherwise idle machine
+PATIENCE = 60  # for the return to normal, usually much faster
 
 
 def bodies(count=SENDERS):
-    """Large enough to need new pages, and not to be compressed into old ones."""
+    """Return new events, large and random: the database needs new pages, even with compression."""
     padding = [secrets.token_hex(10_000) for _ in range(count)]
     openings = [make_event("NEW_CONVERSATION", id=str(uuid4()), padding=some) for some in padding]
     return [json.dumps(opening).encode() for opening in openings]
 
 
 def at_once(server, sent):
-    """The answers, and how long the slowest took."""
+    """Post all bodies at once. Return the answers, and the seconds of the slowest one."""
 
     def timed(body):
         began = time.monotonic()
@@ -52,7 +52,7 @@ def at_once(server, sent):
 
 
 def retried(server, sent):
-    """Each body's first answer that is not a 503, sent again and again for PATIENCE."""
+    """Retry each body after a 503, for PATIENCE at most. Return the last answers."""
     until = time.monotonic() + PATIENCE
 
     def retry(body):
@@ -65,9 +65,9 @@ def retried(server, sent):
 
 
 def seconds_allowed(server):
-    """The promise, and twice what as many good requests take here and now: the machine may be busy.
+    """Return the seconds of the promise, plus twice the time of as many good requests on this machine.
 
-    A connection that met the fault of an earlier test may fail once more, so the control is repeated.
+    A connection may still fail after the fault of an earlier test, so the control is repeated.
     """
     until = time.monotonic() + PATIENCE
     while True:
@@ -78,7 +78,7 @@ def seconds_allowed(server):
 
 
 def assert_refused_in_time(server, sent, *, allowed):
-    """All of them refused, within what is allowed, and within what a busy machine adds meanwhile."""
+    """Assert a 503 for each body, within the allowed seconds plus the delays of a busy machine."""
     with pinged(server) as pings:
         answers, seconds = at_once(server, sent)
     for answer in answers:
@@ -89,7 +89,7 @@ def assert_refused_in_time(server, sent, *, allowed):
 
 @contextmanager
 def pinged(server):
-    """The seconds of requests that need no database, one after the other: the control of the moment."""
+    """Yield a list of the seconds of requests without the database: a control during the block."""
     seconds, over = [], Event()
 
     def ping():
@@ -108,13 +108,13 @@ def pinged(server):
 
 
 def assert_a_passing_fault(server, fault):
-    """In time, and nothing of it stored; by itself back to work, and nothing is lost or doubled."""
+    """Assert a 503 in time with nothing stored. After the fault nothing is lost or doubled."""
     before, sent = bodies(), bodies()
     assert {answer.status_code for answer in retried(server, before)} == {201}
     allowed = seconds_allowed(server)
     with fault:
         assert_refused_in_time(server, sent, allowed=allowed)
-        # On a connection that has met the fault.
+        # Once more, on a connection already hit by the fault.
         assert_refused_in_time(server, sent[:1], allowed=allowed)
     assert {answer.status_code for answer in retried(server, sent)} == {201}
     assert {answer.status_code for answer in retried(server, before + sent)} == {200}
@@ -122,7 +122,7 @@ def assert_a_passing_fault(server, fault):
 
 
 def is_ready_again(server):
-    """Whether it says so after as many questions as old sessions may be left, each of which is asked once."""
+    """Whether /readyz answers 200 in time. Each old session of the pool may fail one more probe."""
     for _ in range(40):
         if server.ask("GET", "/readyz").status_code == 200:
             return True
@@ -135,7 +135,7 @@ def is_ready_again(server):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A small disk of its own, so that it can be full."""
+    """A small disk, so a test can fill it."""
     folder = tmp_path_factory.mktemp("disk")
     with a_small_disk(folder):
         yield folder
@@ -229,14 +229,14 @@ def test_a_table_that_is_missing(on_sqlite, path, table):
 @pytest.mark.sqlite
 def test_a_disk_that_is_full(on_sqlite, path, folder):
     with a_session(path) as session:
-        session.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # it would be overwritten in place
+        session.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else a write reuses the WAL's pages
     assert_a_passing_fault(on_sqlite, full(folder))
 
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize("fault", ["pwrite64:EROFS", "pwrite64:EIO", "fdatasync:EIO"])
 def test_a_disk_that_fails(on_sqlite, path, tmp_path, fault):
-    """What the kernel says when it has made the disk read-only, or cannot reach it."""
+    """The kernel's errors for a disk made read-only, and for an unreachable disk."""
     call, error = fault.split(":")
     files = [option for suffix in ("", "-wal") for option in ("-P", f"{path}{suffix}")]
     failing = f"--inject={call}:error={error}"
@@ -296,7 +296,7 @@ def frozen(cluster):
 
 @contextmanager
 def read_only(cluster):
-    """As a provider does when the disk is nearly full."""
+    """Make the server read-only, as providers do when a disk is nearly full."""
     cluster.execute(
         "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"
     )
@@ -314,7 +314,7 @@ def read_only(cluster):
 
 @contextmanager
 def read_only_sessions(cluster):
-    """A session keeps what its database said when it began; when that is over, it still does."""
+    """Begin read-only sessions. A session keeps this setting, even after the database's has changed."""
     cluster.execute(
         "ALTER DATABASE postgres SET default_transaction_read_only = on", END_OTHER_SESSIONS
     )
@@ -346,7 +346,7 @@ def test_a_table_that_is_missing_there(on_postgresql, cluster, table):
 
 @contextmanager
 def full_to_the_last_page(cluster, folder):
-    """Where many add rows at once, PostgreSQL adds pages for those to come, and these need no disk."""
+    """Fill the disk and the table's last page: spare pages of earlier rows would need no disk."""
     cluster.execute("VACUUM FULL chat_delivery")
     with full(folder):
         yield

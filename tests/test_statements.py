@@ -1,4 +1,4 @@
-"""chat/database/statements.py: each helper beside the queryset or the save() that it replaces."""
+"""chat/database/statements.py: each helper compared with its queryset or save()."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -32,18 +32,18 @@ pytestmark = [
 
 AT = datetime(2025, 2, 21, 10, 20, 41, 349308, UTC)
 IN_ANOTHER_ZONE = datetime(2025, 2, 20, 22, 20, 41, tzinfo=timezone(timedelta(hours=-3)))
-# Control characters, signs of SQL and of its parameters, two scripts, and what is four bytes long.
+# Control characters, signs of SQL and of its parameters, two scripts, and a character of four bytes.
 HARD = "Olá \U0001f600 é ünï 'x' \"y\" `z` 100 % %s %(a)s %% ? $1 \\ ; -- \t\r\n\x01\x1f\x7f \u202e שלום"
 LARGE = 2**63 - 1
 
 
 def scattered(n: int) -> UUID:
-    """Not in the order of the numbers."""
+    """Return the n-th id. Ids do not sort by n."""
     return UUID(f"{(n * 40_503) % 65_536:08x}-0000-4000-8000-{n:012x}")
 
 
 def conversation(n, **values):
-    """Every second one is closed, and has none of what may be null."""
+    """Return the n-th conversation. With an odd n it is closed, and null wherever a closed one may be."""
     given = {
         "id": scattered(n),
         "opened_at": AT + timedelta(days=n),
@@ -102,7 +102,7 @@ def token(n, **values):
     return Token(**given | {"revoked_at": AT if n % 2 else None} | values)
 
 
-# Each with a field that is unique and known beforehand.
+# Each model with its maker, and with a unique field known before the insert.
 MAKERS = {
     Conversation: (conversation, "id"),
     Message: (message, "id"),
@@ -115,7 +115,7 @@ every_model = pytest.mark.parametrize("model", MAKERS, ids=lambda model: model._
 
 
 def made(model, numbers, *, using=DEFAULT_DB_ALIAS):
-    """Rows that are not stored yet. What they refer to is."""
+    """Return rows not stored yet. Stores the rows behind their foreign keys."""
     if model is Message:
         conversation(0).save(using=using)
     make, _ = MAKERS[model]
@@ -130,7 +130,7 @@ def saved(model, numbers, *, using=DEFAULT_DB_ALIAS):
 
 
 def stored(model, *, using=DEFAULT_DB_ALIAS):
-    """All columns, but not the numbers that a database gives: no rollback takes those back."""
+    """Return all columns but generated numbers, because no rollback takes these back."""
     names = [field.attname for field in model._meta.concrete_fields if not is_counted(field)]
     _, unique = MAKERS[model]
     return list(model.objects.using(using).order_by(unique).values(*names))
@@ -141,7 +141,7 @@ def is_counted(field):
 
 
 def after_each(model, *acts):
-    """What is stored after each act, from one and the same beginning."""
+    """Run each act in a transaction, and roll it back. Return the stored rows after each act."""
     outcomes = []
     for act in acts:
         with transaction.atomic():
@@ -152,7 +152,7 @@ def after_each(model, *acts):
 
 
 def parts_of(row):
-    """What is in a row, its types too, and where it says that it comes from."""
+    """Return the types and values of a row, its class, and its database."""
     if row is None:
         return None
     values = [getattr(row, field.attname) for field in row._meta.concrete_fields]
@@ -263,7 +263,7 @@ def test_inserted_rows_are_stored_as_saved_ones_are(model, rows, monkeypatch):
 
     def save_all():
         for row in made(model, range(1, 1 + len(rows))):
-            row.save_base(raw=True, force_insert=True)  # without what save() and signals add
+            row.save_base(raw=True, force_insert=True)  # without overridden save() and signals
 
     by_save, by_insert = after_each(model, save_all, lambda: insert(*rows))
     assert by_insert == by_save
@@ -367,7 +367,7 @@ def test_updated_rows_are_stored_as_saved_ones_are(model, change, unnamed):
     _, unique = MAKERS[model]
 
     def several():
-        """The 2nd, 4th and 6th; a unique value goes to one row only."""
+        """Return the 2nd, 4th and 6th row, changed but not saved. Only one row for a unique value."""
         found = list(model.objects.order_by(unique).filter(pk__in=even_ones(model)))
         found = found[:1] if change.keys() & {unique, "name"} else found[:3]
         for row in found:
@@ -484,7 +484,7 @@ def test_a_statement_is_one_query():
     params=[pytest.param("sqlite"), pytest.param("postgresql", marks=pytest.mark.postgresql)]
 )
 def other(request, tmp_path, monkeypatch):
-    """Another database, of either engine: its alias."""
+    """The alias of another database, once for each engine."""
     monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)  # the only other one that a test may use
     if request.param == "sqlite":
         with copying.target(f"sqlite:///{tmp_path / 'other.sqlite3'}") as alias:
@@ -541,7 +541,7 @@ def test_updates_and_statements_go_to_the_database_that_they_name(other):
 
 @pytest.mark.django_db(transaction=True)
 def test_threads_share_a_lookup_and_each_reads_by_its_own_connection():
-    """The thread that compiled it, and its connection, are gone."""
+    """The thread of the first call, with its connection, is gone."""
     find = Lookup(Message.objects.all(), by="id")
     messages = saved(Message, range(1, 9))
     in_thread(lambda: find(scattered(1)))
@@ -559,7 +559,7 @@ def test_threads_share_a_lookup_and_each_reads_by_its_own_connection():
 
 
 def in_thread(*functions):
-    """Each in a thread of its own, all at once; raises what one of them raised."""
+    """Run each function in its own thread, all at once. Raise the error of one, if any."""
 
     def closing(function):
         try:

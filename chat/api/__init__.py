@@ -1,1 +1,1 @@
-"""JSON for machines: REST framework views, what they take, and what they answer."""
+"""JSON for machines: REST framework views, with their parameters, bodies and answers."""

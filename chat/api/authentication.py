@@ -1,4 +1,4 @@
-"""Who may send and who may read: signatures, tokens and sessions as authentication classes."""
+"""Signatures, tokens and sessions as authentication classes, and the permissions to send and read."""
 
 from hmac import compare_digest
 from ipaddress import ip_address
@@ -21,14 +21,14 @@ from realmate.postgresql.base import a_request
 
 
 def body_of(request: Request) -> bytes:
-    """The body that the parser RawBody has read, or reads now."""
+    """Return the body. The parser RawBody reads it at the first call."""
     return cast(bytes, request.data)
 
 
 class SenderSignature(BaseAuthentication):
-    """The signature of a delivery. `request.auth` is the scheme that accepted it.
+    """The signature of a delivery. `request.auth` is the scheme of a valid signature.
 
-    The headers are judged first: a body that cannot have a valid signature is not read.
+    The headers are judged first. If they rule out a valid signature, the body is not read.
     """
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Any] | None:
@@ -86,7 +86,7 @@ class BearerToken(BaseAuthentication):
 class ScrapeToken(BearerToken):
     """A token of `manage.py createtoken`, or METRICS_TOKEN, which needs no database.
 
-    While the database fails, a token counts for SECONDS_REMEMBERED after it was last found there.
+    While the database fails, a token counts for SECONDS_REMEMBERED after its last successful look-up.
     """
 
     def find(self, text: str) -> Any:
@@ -120,12 +120,12 @@ def is_this_machine(request: Request) -> bool:
 
 
 def is_staff(request: Request) -> bool:
-    """Whether this is the session of staff. A token has no user, so it is never staff."""
+    """Whether this is the session of staff. A token has no user, so a token is never staff."""
     return bool(request.user and request.user.is_staff)
 
 
 class IsReader(BasePermission):
-    """Whoever has a token with the view's `scope`, or a login. In development everyone is a reader."""
+    """Allow a token with the view's `scope`, and any login. In development everyone is a reader."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Raises InsufficientScope."""

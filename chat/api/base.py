@@ -10,13 +10,13 @@ from chat.api.parameters import NoParameters
 
 
 class JSONView(APIView):
-    """Answers in JSON whatever Accept says, and judges the method before the credentials.
+    """Answers in JSON, ignores Accept, and judges the method before the credentials.
 
     A view without `parameters` in its description refuses all of them.
     """
 
     described: ClassVar[Described]
-    # Where a refusal would do harm: it could cost an event, or a healthy process its requests.
+    # True where a refusal could lose an event, or take a healthy process out of service.
     ignores_parameters: ClassVar[bool] = False
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""The memory of bodies: how much of it the webhook takes in one process, and for how long."""
+"""The memory for bodies in one process: how much the webhook takes, and for how long."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +12,14 @@ from django.conf import settings
 from chat.lengths import PIECE
 from chat.refusals import BodyTooSlow, TooManyBodies
 
-# A smaller body needs no room: the threads of a process are few, and events are small. So nobody
-# keeps events out with large bodies that come slowly.
+# A smaller body needs no room, because the threads of a process are few. So slow large bodies never
+# keep usual events out: these are small.
 SMALL = 64 * 1024
 MIB = 1024 * 1024
 
 
 class Place:
-    """The room of one larger body, and what has been read of the body."""
+    """The room of one larger body, and the part of the body read so far."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -31,8 +31,8 @@ class Place:
     def read(self, most: int, stream: Any) -> bytes:
         """Read the stream to its end, or `most` bytes of it. Raises BodyTooSlow after the deadline.
 
-        In pieces, like `read_up_to`. A read cannot be interrupted, so a slow body is refused after
-        the piece that it has begun.
+        Reads pieces, like `read_up_to`. A read cannot be interrupted, so a slow body is refused at the
+        end of a piece.
         """
         left = most
         while left > 0 and (piece := stream.read(min(left, PIECE))):
@@ -41,7 +41,7 @@ class Place:
         return self._finish()
 
     def take_if_late(self) -> bool:
-        """Drop what has been read of a body that is late. Return whether it was late."""
+        """Drop the part read so far if the body is late. Return whether the body was late."""
         with self._lock:
             if self._read is None or monotonic() < self.deadline:
                 return False
@@ -75,7 +75,7 @@ class Room:
 
     @contextmanager
     def reserved(self, size: int) -> Iterator[Place]:
-        """Give a body of so many bytes its place, if need be that of a body that is late.
+        """Give a body of so many bytes its place, if need be the place of a late body.
 
         Raises TooManyBodies if there is no room.
         """

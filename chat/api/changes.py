@@ -1,4 +1,4 @@
-"""`GET /changes`: what happened to conversations, for programs that follow."""
+"""`GET /changes`: the changes of conversations, for programs that follow them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ waiting = BoundedSemaphore(MOST_WAITING)
 
 
 class Changes(Read):
-    """The changes after a cursor, in the one order that all readers see."""
+    """The changes after a cursor, in the same order for all readers."""
 
     described = read(
         "listChanges",
@@ -76,7 +76,7 @@ def start_of(after: str, generation: str) -> int:
 
 
 def refuse_if_missed(start: int) -> None:
-    """Raise CursorExpired if changes from this place on were pruned, BadParameters if it is made up.
+    """Raise CursorExpired if changes from this place on were pruned, BadParameters if none was ever here.
 
     Called after the read, because a prune may come in between.
     """

@@ -1,4 +1,4 @@
-"""The schemas of bodies, made from the pydantic models that do the work."""
+"""The schemas of bodies, made from the pydantic models of the requests and answers."""
 
 import json
 import re

@@ -71,7 +71,7 @@ class MayReplay(BasePermission):
 class Replay(JSONView):
     """Apply a refused delivery again, with its original time of arrival. Answers as the webhook does.
 
-    It takes a token with the scope replay, or the session of staff with its X-CSRFToken.
+    Needs a token with the scope replay, or the session of staff with its X-CSRFToken.
     """
 
     scope = Scope.REPLAY

@@ -1,4 +1,4 @@
-"""What a JSON view says about its address. schema.py makes the OpenAPI document of it."""
+"""The descriptions of the JSON addresses. schema.py makes the OpenAPI document from them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -38,10 +38,10 @@ class Answer:
 class Described:
     """The description of an address. Its summary and text are the docstring of the view.
 
-    `codes` names the refusals of this address. schema.py adds those that every address has.
+    `codes` names the refusals of this address. schema.py adds the refusals common to all addresses.
     """
 
-    id: str  # the operationId: a name in programs that are generated, so it never changes
+    id: str  # the operationId. It never changes, because generated programs have it as a name
     tag: Tag
     answers: dict[int, Answer]
     codes: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ def read(
     media_type: str = "application/json",
     headers: tuple[str, ...] = (),
 ) -> Described:
-    """Describe an address that is read. One with an ETag also answers 304 and 412."""
+    """Describe an address for GET. An address with an ETag also answers 304 and 412."""
     if has_etag:
         codes = (*codes, "precondition_failed")
         headers = (*headers, "ETag")

@@ -1,4 +1,4 @@
-"""An example of each answer and of each event. The models check those of answers as they are made."""
+"""An example of each answer and of each event. Each answer is made, and so checked, by its model."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

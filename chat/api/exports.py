@@ -28,7 +28,7 @@ LEVEL = 1
 
 
 class MessageExport(Read):
-    """Messages as JSON lines, streamed. The last line has only the cursor that goes on after all of them."""
+    """Messages as JSON lines, streamed. The last line has only the cursor of the next export."""
 
     described = read(
         "exportMessages",
@@ -66,7 +66,7 @@ def export(request: HttpRequest, parameters: ExportParameters) -> StreamingHttpR
 
 
 def start_of(after: str, generation: str) -> int:
-    """Return the arrival that a cursor stands for; 0 without one.
+    """Return the arrival in a cursor; 0 without a cursor.
 
     Raises BadParameters, and CursorExpired for a cursor of another generation.
     """

@@ -25,7 +25,7 @@ class LinkedMessageOut(BaseModel):
 
 
 class MessageDetailOut(LinkedMessageOut):
-    """A message. The content is empty exactly when it was erased. `url` is the page that shows it."""
+    """A message. The content is empty exactly if it was erased. `url` is the page of the message."""
 
     content: str
 
@@ -39,7 +39,7 @@ class MarkOut(BaseModel):
 
 class HitOut(LinkedMessageOut):
     """A message in a list. `snippet` is the part of its text around the found words, or its beginning.
-    "…" stands for what is left out, and `marks` are the words. `url` is the page that shows the message.
+    "…" stands for omitted text, and `marks` are the words. `url` is the page of the message.
     """
 
     snippet: str
@@ -59,7 +59,7 @@ def message_detail_out(message: Message, absolute: Absolute) -> MessageDetailOut
 
 
 def hits_out(page: Page[Message], terms: Iterable[Term], absolute: Absolute) -> HitsOut:
-    """Return messages that were read `in_brief`, with these terms marked."""
+    """Return messages with these terms marked. They must have been read `in_brief`."""
     hits = [hit_out(message, snippet(message.beginning, terms), absolute) for message in page.rows]
     return HitsOut(messages=hits, next=page.next or None)
 

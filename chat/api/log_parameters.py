@@ -14,7 +14,7 @@ from chat.models import LOOKED_AT, REQUEST_COLUMNS, Delivery, LogFilters
 from chat.refusals import OF_EVENTS
 
 CODES_OF_EVENTS = [refusal.code for refusal in OF_EVENTS]
-# The columns that each of these parameters looks in.
+# The columns searched by each of these parameters.
 COLUMNS = {
     "request_id": REQUEST_COLUMNS,
     "webhook_id": ("webhook_id",),

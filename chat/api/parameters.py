@@ -73,7 +73,7 @@ class Parameters(BaseModel):
 
 
 class NoParameters(Parameters):
-    """The parameters of an address that takes none."""
+    """No parameters."""
 
 
 # Values
@@ -98,7 +98,7 @@ def wait_parameter(value: str) -> int:
 
 
 def cursor_parameter(value: str) -> str:
-    """Refuse an empty cursor, which would mean the beginning again and again."""
+    """Refuse an empty cursor, because a loop over pages would begin again and again."""
     if not value:
         raise PydanticCustomError("invalid_cursor", "Must not be empty.")
     return value

@@ -1,4 +1,4 @@
-"""Addresses for monitoring: alive, ready, and what Prometheus scrapes."""
+"""Addresses for monitoring: alive, ready, and the metrics for Prometheus."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -63,7 +63,7 @@ class Readyz(Probe):
 
 
 def faults_of_the_static_files() -> Iterator[readiness.Fault]:
-    """Pages need the names of `collectstatic`, which a process reads once."""
+    """Yield a fault without the names of `collectstatic`: pages need them, and a process reads them once."""
     storage = storages["staticfiles"]
     if not isinstance(storage, ManifestFilesMixin):
         return

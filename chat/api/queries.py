@@ -1,4 +1,4 @@
-"""The query parameters of each address that takes parameters."""
+"""The query parameters of each address with parameters."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -43,7 +43,7 @@ class PageParameters(Parameters):
 
 
 ENDS = ("from", "to")
-# The column of each time that may have bounds, and the orders whose index is by this column.
+# The times that may have bounds: the column of each, and the orders with an index by this column.
 BOUNDED: dict[str, tuple[Any, tuple[Sort, ...]]] = {
     "opened": ("opened_at", (Sort.OLDEST, Sort.NEWEST)),
     "closed": ("closed_at", (Sort.OLDEST,)),
@@ -244,7 +244,7 @@ class WrittenParameters(Parameters):
 
 
 class ExportParameters(WrittenParameters):
-    """The messages of an export, and where it goes on."""
+    """The messages of an export, and the cursor to continue from."""
 
     after: Cursor = Field(
         "",
@@ -254,8 +254,8 @@ class ExportParameters(WrittenParameters):
 
 
 class FindParameters(WrittenParameters, PageParameters):
-    """Without `q`: all messages that fit. A page looks at 1,000 messages at most, so it may be short or
-    empty and still have a `next`.
+    """Without `q`: all messages that match the filters. A page looks at 1,000 messages at most, so a
+    short or empty page may still have a `next`.
     """
 
     q: Search = Field(

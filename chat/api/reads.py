@@ -55,7 +55,7 @@ from chat.refusals import (
 )
 from chat.statistics import statistics_of
 
-# Part of a conversation's ETag: raise it whenever the JSON of an unchanged conversation changes.
+# Part of a conversation's ETag. Raise the number if the JSON of unchanged conversations changes.
 FORMAT = 2
 
 # A longer conversation is streamed, in bounded memory.
@@ -68,7 +68,7 @@ Row = TypeVar("Row", bound=Model)
 class Read(JSONView):
     """GET and HEAD for readers. Only a program's own cache may keep the answer, and must revalidate.
 
-    A browser keeps nothing: a text that is erased later would survive in its cache.
+    A browser keeps nothing, because a later erased text would survive in its cache.
     """
 
     http_method_names = ["get", "head"]
@@ -76,7 +76,7 @@ class Read(JSONView):
     throttle_classes = [ByToken, ByAddress]
 
     def perform_authentication(self, request: Request) -> None:
-        """Count the read before its reader is judged, so that reads without credentials count too."""
+        """Count the read before judging its reader, so reads without credentials count too."""
         super().perform_authentication(request)
         super().check_throttles(request)
 
@@ -172,7 +172,7 @@ def etag_of(conversation: Conversation) -> str:
 def streamed_whole(conversation: Conversation) -> StreamingHttpResponse:
     """Answer with the state of one moment, however long the answer takes.
 
-    An event after that moment is left out: its message has a later arrival. Only an erasure shows.
+    A later event is left out, because its message has a later arrival. Only a later erasure shows.
     """
     now: Any = Conversation.objects.with_last_arrival().get(pk=conversation.pk)
     pieces = conversation_pieces(now, last_arrival=now.last_arrival)
@@ -233,7 +233,7 @@ def transcript(id: str, example: str | None, media_type: str) -> Described:
 
 
 class Transcript(Read):
-    """A conversation as a text file, streamed while it is read."""
+    """A conversation as a text file, streamed while the messages are read."""
 
     write: Callable[[Conversation], Iterator[Any]] = staticmethod(text_of)
     content_type = "text/plain; charset=utf-8"
@@ -280,7 +280,7 @@ def find_conversation(id: str) -> Conversation:
 def page_of_generation(cursor: str, read: Callable[[str], Page[Row]]) -> Page[Row]:
     """Read a page whose cursors belong to this generation of the database.
 
-    After a restore the same numbers are given to other rows, so an older cursor would skip some.
+    After a restore other rows get the same numbers, so an older cursor would skip rows.
     Raises CursorExpired and BadParameters.
     """
     generation = current_generation()
@@ -295,7 +295,7 @@ def page_of_generation(cursor: str, read: Callable[[str], Page[Row]]) -> Page[Ro
 
 
 def with_etag(request: Request, out: BaseModel) -> HttpResponse:
-    """Answer with an ETag of the content, or with 304 if the reader has it already."""
+    """Answer with an ETag of the content, or with 304 if the reader has the same content."""
     content = out.model_dump_json(exclude_unset=True).encode()
     # Weak, like every ETag of JSON: the bytes differ by Content-Encoding.
     etag = f'W/"{blake2b(content, digest_size=16).hexdigest()}"'

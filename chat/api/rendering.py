@@ -1,4 +1,4 @@
-"""One representation, JSON, whatever the Accept header says. The settings name these classes."""
+"""JSON as the only representation: Accept is ignored. The settings name these classes."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class AlwaysJSON(BaseContentNegotiation):
 
 
 class PydanticRenderer(JSONRenderer):
-    """Renders pydantic models, JSON that is already encoded, and everything that JSONRenderer does."""
+    """Renders pydantic models and encoded JSON, and everything else as JSONRenderer does."""
 
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None

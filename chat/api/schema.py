@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the URL map, what each view says of itself, and the models."""
+"""The OpenAPI 3.1 document, made from the URL map, the views' descriptions, and the models."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ View = type[JSONView]
 
 @cache
 def schema() -> Schema:
-    """Return the whole document. Only a change of the code changes it."""
+    """Return the whole document. The same code always makes the same document."""
     views = dict(addresses())
     document = {
         "openapi": "3.1.0",
@@ -94,7 +94,7 @@ def patterns(found: Iterable[Any]) -> Iterator[URLPattern]:
 
 
 def path_item(path: str, view: View) -> Schema:
-    """Describe every method that the view takes."""
+    """Describe every method of the view."""
     id = parameter("id", dict(IDS[view.described.tag]), place="path") if "{id}" in path else None
     common: Schema = {"parameters": [id]} if id else {}
     return common | {method: operation(view, method) for method in view.http_method_names}
@@ -160,7 +160,7 @@ SECURITY_SCHEMES: Schema = {
     },
 }
 
-# What an address takes
+# Parameters and bodies
 
 
 def body_of(by_type: dict[str, type[BaseModel]]) -> Schema:
@@ -213,7 +213,7 @@ def in_header(name: str) -> Schema:
 
 
 def parameter(name: str, field: Schema, *, place: str = "query") -> Schema:
-    """Describe one parameter. Its default of None or "" only means that it was left out."""
+    """Describe one parameter. A default of None or "" only stands for its absence."""
     description = field.pop("description", None)
     if field.get("default") in (None, ""):
         field.pop("default", None)
@@ -222,7 +222,7 @@ def parameter(name: str, field: Schema, *, place: str = "query") -> Schema:
     return {"name": name, "in": place, "required": place == "path", "schema": field} | described
 
 
-# What an address answers
+# Answers
 
 
 def answers_of(view: View) -> Schema:
@@ -262,7 +262,7 @@ def content_of(answer: Answer) -> Schema:
 
 
 def codes_of(view: View) -> list[str]:
-    """Return the codes of an address, with those of every address like it."""
+    """Return the codes of an address, with the codes of every address like it."""
     of_readers = OF_READERS if is_for_readers(view) else ()
     of_reads = OF_READS if issubclass(view, Read) else ()
     codes = [*view.described.codes, *of_readers, *of_reads, *OF_ALL]
@@ -315,7 +315,7 @@ def example_of(code: str, described: Described) -> str:
 
 
 def problem_examples(views: Iterable[View]) -> Schema:
-    """Return an example of each problem that some address has."""
+    """Return an example of each problem of any address."""
     named = {example_of(code, view.described) for view in views for code in codes_of(view)}
     return {
         name: {"value": members_of(refusal, examples.REQUEST_ID)}

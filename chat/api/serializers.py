@@ -20,7 +20,7 @@ PIECE = 64 * 1024
 
 
 class OutcomeOut(BaseModel):
-    """A delivery that was taken: applied, or equal to a stored conversation or message."""
+    """An accepted delivery: applied, or equal to a stored conversation or message."""
 
     outcome: Literal["applied", "duplicate"]
     type: Literal["NEW_CONVERSATION", "NEW_MESSAGE", "CLOSE_CONVERSATION"]
@@ -36,7 +36,7 @@ def outcome_out(result: Result) -> OutcomeOut:
 
 # A dict, because `message_out` makes one: a thread may have thousands.
 class MessageOut(TypedDict):
-    """A message. The timestamp is RFC 3339 in UTC, with six digits after the second. The content is empty exactly when it was erased."""
+    """A message. The timestamp is RFC 3339 in UTC, with six digits after the second. The content is empty exactly if it was erased."""
 
     id: UUID
     direction: Literal["SENT", "RECEIVED"]
@@ -55,13 +55,13 @@ class ConversationOut(BaseModel):
 
 
 def conversation_json(conversation: Conversation) -> bytes:
-    """Return the JSON of ConversationOut. The database has made every text that it needs."""
+    """Return the JSON of ConversationOut, made of texts that the database has formatted."""
     rows = conversation.messages.in_order().as_text()
     return to_json(head_of(conversation) | {"messages": [message_out(row) for row in rows]})
 
 
 def conversation_pieces(conversation: Conversation, *, last_arrival: int) -> Iterator[bytes]:
-    """Yield the same JSON in pieces, with the messages up to that arrival."""
+    """Yield the same JSON in pieces, with the messages up to an arrival."""
     piece = bytearray(to_json(head_of(conversation))[:-1] + b',"messages":[')
     separator = b""
     for row in conversation.messages.filter(arrival__lte=last_arrival).each_as_text():
@@ -110,7 +110,8 @@ class DeliveryDetailOut(DeliveryOut):
     """A delivery. `errors` has the wrong members of an invalid event, by the rules of now, unless its
     body was cut or erased.
 
-    Staff get `body`, or `body_base64` if it is not UTF-8. For others, and if it was erased, both are null.
+    Staff get `body`, or `body_base64` for a body that is not UTF-8. Both are null for others, and for
+    an erased body.
     """
 
     errors: list[FieldError]
@@ -161,7 +162,7 @@ def delivery_detail_out(delivery: Delivery, *, with_body: bool) -> DeliveryDetai
 
 
 def errors_in(body: bytes) -> list[FieldError]:
-    """Return what is wrong with the body of an invalid event. The log does not keep it."""
+    """Return the errors in the body of an invalid event. The log keeps the body, and no errors."""
     try:
         parse(body)
     except InvalidEvent as refusal:
@@ -193,7 +194,7 @@ class ChangeOut(BaseModel):
 
 
 class ChangesOut(BaseModel):
-    """Changes in their order. Store `next` with what you made of them: it is never null."""
+    """Changes in their order. Store `next` together with your results: it is never null."""
 
     changes: list[ChangeOut]
     next: str
@@ -227,8 +228,8 @@ class ConversationRowOut(BaseModel):
     """A conversation in a list. `waiting_since` is null when no reply is needed, `erased_at` unless its
     text was erased. `updated_at` is the time of its last change, by the service's clock.
 
-    `wrote_after_closing_at` is null unless the customer's messages were refused because it is closed;
-    `dealt_with_at` is null unless somebody has dealt with all of them.
+    `wrote_after_closing_at` is null unless messages of the customer were refused because the conversation
+    is closed. `dealt_with_at` is null unless somebody has dealt with all these messages.
     """
 
     id: UUID
@@ -259,7 +260,7 @@ class ConversationListOut(BaseModel):
 
 
 class ThreadMessageOut(MessageOut):
-    """A message in a page. `late` is true when it stands above a message that arrived earlier."""
+    """A message in a page. `late` is true if the message stands above a message with an earlier arrival."""
 
     received_at: Instant
     late: bool

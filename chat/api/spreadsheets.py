@@ -1,4 +1,4 @@
-"""A conversation as an XLSX file, in which a text is a text, whatever it begins with."""
+"""A conversation as an XLSX file. No text is a formula, even if its first sign is `=`."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from chat.models import Conversation, Message
 from chat.tables import utc
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-# Excel's limits. It counts a sign outside the Basic Multilingual Plane as two characters.
+# Excel's limits. A sign outside the Basic Multilingual Plane counts as two characters.
 ROWS_OF_A_SHEET = 1_048_576
 CHARACTERS_OF_A_CELL = 32_767
 # XML has no other, and would read each of them as one line feed.
@@ -25,8 +25,8 @@ PIECE = 64 * 1024
 def xlsx_of(conversation: Conversation) -> Iterator[bytes]:
     """Yield the file in pieces. Before them, yield an empty piece after each query.
 
-    The file is made on disk in constant memory. A text that is too long for a cell goes on in the
-    cells to its right, after the last column. Messages that are too many for a sheet go on in the next one.
+    The file is made on disk in constant memory. A text too long for a cell continues in the cells to
+    its right, after the last column. Messages too many for a sheet continue in the next sheet.
     """
     with TemporaryFile() as file:
         with Workbook(file, {"constant_memory": True}) as book:
@@ -61,7 +61,7 @@ def cells_of(message: Message) -> list[str]:
 
 
 def parts_of(text: str) -> list[str]:
-    """Return the parts of a text that fit into a cell each; at least one."""
+    """Cut a text into parts, each short enough for a cell. Return at least one part."""
     most = CHARACTERS_OF_A_CELL if max(text, default="") <= "\uffff" else CHARACTERS_OF_A_CELL // 2
     return [text[start : start + most] for start in range(0, len(text), most)] or [""]
 

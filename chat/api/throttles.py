@@ -1,6 +1,6 @@
-"""How many reads a minute: by token, and by address for whoever has neither a token nor a login.
+"""Limits on reads a minute: by token, or by address for readers with neither a token nor a login.
 
-REST framework counts in Django's cache, which is each process's own memory. So a service of four
+REST framework counts in Django's cache, and each process has its own in memory. So a service of four
 processes lets through up to four times the number.
 """
 
@@ -16,7 +16,7 @@ from chat.models import Token
 
 
 class ReadsAMinute(ABC, SimpleRateThrottle):
-    """The throttle of a setting. 0 turns it off."""
+    """The throttle of a setting. 0 turns the throttle off."""
 
     setting: str
 

@@ -12,14 +12,14 @@ CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def text_of(conversation: Conversation) -> Iterator[str]:
-    """Yield the text in chunks. Further lines of a message are indented, so that none looks like another message."""
+    """Yield the text in chunks. Further lines of a message are indented, so none looks like a new message."""
     yield header_of(conversation)
     for messages in conversation.messages.in_chunks():
         yield "".join(map(paragraph, messages))
 
 
 def csv_of(conversation: Conversation) -> Iterator[str]:
-    """Yield RFC 4180 rows in chunks. Text that a spreadsheet would run as a formula gets an apostrophe."""
+    """Yield RFC 4180 rows in chunks. An apostrophe keeps a spreadsheet from running a text as a formula."""
     return table(COLUMNS, (map(row_of, messages) for messages in conversation.messages.in_chunks()))
 
 

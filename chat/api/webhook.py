@@ -40,7 +40,7 @@ from chat.signatures import FAULTS, NO_HEADERS, Hub, Standard, kept_id
 
 
 class RawBody(BaseParser):
-    """The body as bytes: signatures and the log need it exactly as it came."""
+    """The body as bytes: signatures and the log need the exact bytes received."""
 
     media_type = "application/json"
 
@@ -92,7 +92,7 @@ OUTCOMES = {
 class Webhook(JSONView):
     """Deliver one event. Deliver at least once, in any order. A 2xx follows a durable commit.
 
-    The code of a problem says what is wrong. The answer does not depend on Accept, Authorization or
+    The code of a problem names the reason. The answer does not depend on Accept, Authorization or
     cookies.
     """
 
@@ -139,7 +139,7 @@ class Webhook(JSONView):
         )
 
     def perform_authentication(self, request: Request) -> None:
-        """Judge the address and the headers first: the signature is computed over a body that was read."""
+        """Judge the address and the headers before the body is read for its signature."""
         refuse_strangers(address_of(request))
         refuse_unreadable(request._request)
         super().perform_authentication(request)
@@ -182,7 +182,7 @@ def count(result: Result, received_at: datetime) -> None:
 
 
 def code_of(exception: Exception) -> str:
-    """Return the code of the answer that the exception becomes."""
+    """Return the code of the exception's answer."""
     if isinstance(exception, Refusal):
         return exception.code
     is_answered = isinstance(exception, APIException)
@@ -190,7 +190,7 @@ def code_of(exception: Exception) -> str:
 
 
 def refuse_strangers(address: str) -> None:
-    """Raises SenderNotAllowed outside WEBHOOK_ALLOWED_NETWORKS, and for an address that no proxy knows."""
+    """Raise SenderNotAllowed for an unknown address, or one outside WEBHOOK_ALLOWED_NETWORKS."""
     allowed = settings.WEBHOOK_ALLOWED_NETWORKS
     if allowed and not (
         address and any(ip_address(address) in ip_network(network) for network in allowed)
@@ -199,7 +199,7 @@ def refuse_strangers(address: str) -> None:
 
 
 def refuse_unreadable(request: HttpRequest) -> None:
-    """Raise the refusals that need only the headers of the body."""
+    """Raise a refusal if the headers of the body are enough to decide on one."""
     if request.content_type != "application/json" or "HTTP_CONTENT_ENCODING" in request.META:
         raise UnsupportedMediaType
     if declared_length(request) > settings.MAX_BODY_BYTES:

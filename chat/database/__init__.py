@@ -2,8 +2,8 @@
 
 from django.db import InterfaceError, OperationalError
 
-# The errors of a database that is locked, full or gone. A closed connection gives either of them.
+# The errors of a locked, full or lost database. A closed connection gives either of them.
 UNAVAILABLE = (OperationalError, InterfaceError)
 
-# The years of every stored instant, in UTC. No time zone can move one past what a datetime holds.
+# The years of every stored instant, in UTC. In any time zone these fit the range of datetime.
 YEARS = range(1970, 3000)

@@ -1,4 +1,4 @@
-"""Batches of bounded memory, made from any number of items, and transactions that leave others room."""
+"""Batches in bounded memory, of any number of items, and transactions with pauses for other writers."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ def batches(
 def key_batches(
     rows: QuerySet[Any], most: int = KEYS_A_BATCH, *, last_first: bool = False
 ) -> Iterator[list[Any]]:
-    """Yield all keys in order, some at a time, so that no read transaction stays open."""
+    """Yield all keys in order, some at a time, so no read transaction stays open."""
     order, beyond = ("-pk", "pk__lt") if last_first else ("pk", "pk__gt")
     found = rows.order_by(order).values_list("pk", flat=True)
     part = list(found[:most])
@@ -59,10 +59,10 @@ def taking_turns(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
 def delete_in_batches(rows: QuerySet[Any]) -> Iterator[int]:
     """Delete rows in their order. Yield the size of each batch; other writers get in between.
 
-    On PostgreSQL another transaction may change a row, or refer to it, while its key is read.
-    Therefore the keys are locked first, and each row is judged once more under its lock.
+    On PostgreSQL another transaction may change or refer to a row while its key is read. Therefore
+    the keys are locked first, and each row is judged once more under its lock.
     """
-    # Without the columns that a delete does not need.
+    # Only the key: a delete needs no other column.
     found = rows.only("pk")
     while True:
         with taking_turns():

@@ -1,4 +1,4 @@
-"""The last digits of an id, as SQL that an index can hold."""
+"""The last digits of an id, as an SQL expression for an index."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ DIGITS = 8
 class LastDigits(models.Func):
     """The last eight digits of a UUID column, in lower case.
 
-    The number stands in the SQL itself: SQLite compares an index of an expression with the text of
-    a statement, and knows no parameter in it.
+    The number stands in the SQL, not in a parameter: SQLite uses the index only if the statement
+    repeats its expression literally.
     """
 
     template = f"substr(CAST(%(expressions)s AS text), -{DIGITS})"

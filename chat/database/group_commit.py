@@ -1,4 +1,4 @@
-"""Group commit: threads that wait for the database share one transaction."""
+"""Group commit: threads waiting for the database share one transaction."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from chat.database import UNAVAILABLE
 
 logger = logging.getLogger(__name__)
 
-# Gets the size of each group. realmate/wsgi.py puts a histogram here; commands count nothing.
+# Called with the size of each group. realmate/wsgi.py puts a histogram here; commands count nothing.
 note_size: Callable[[int], object] = lambda size: None  # noqa: E731
 
 Item = TypeVar("Item")
@@ -32,8 +32,8 @@ class Call(Generic[Item, Output]):
 class GroupCommit(Generic[Item, Output]):
     """Returns what `alone(item)` would return, but runs all waiting threads' items in one transaction.
 
-    One thread at a time is the leader. It calls `together(take_batch)`; `take_batch()` returns the
-    items of all threads that wait by then. No thread returns before `together` has committed.
+    One thread at a time is the leader, and calls `together(take_batch)`. `take_batch()` returns the
+    items of all threads waiting at this moment. No thread returns before `together` has committed.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class GroupCommit(Generic[Item, Output]):
         with self._mutex:
             next_leader = self._waiting[0] if self._waiting else None
             self._has_leader = next_leader is not None
-        if next_leader is not None:  # first, because it has work to do
+        if next_leader is not None:  # first, because the leader has work to do
             next_leader.leads = True
             next_leader.woken.set()
         for call in served:

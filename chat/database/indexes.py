@@ -1,7 +1,7 @@
-"""Migrations that build or drop an index of a large table while the service writes to it.
+"""Migrations to build or drop an index of a large table while the service writes.
 
-PostgreSQL does it concurrently. SQLite locks its file for one index at a time. The migration is not
-atomic: if it is interrupted, it runs again from its first index.
+PostgreSQL works concurrently. SQLite locks its file for one index at a time. The migration is not
+atomic: after an interruption it runs again from its first index.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from django.db.migrations import AddIndex, RemoveIndex
 
 class AddIndexBesideWriters(AddIndexConcurrently):
     def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        """First drop the index of an interrupted build: PostgreSQL keeps such an index, and never uses it."""
+        """First drop the index of an interrupted build: PostgreSQL keeps such an index without using it."""
         drop(self.index.name, schema_editor)
         operation = AddIndexConcurrently if is_postgresql(schema_editor) else AddIndex
         operation.database_forwards(self, app_label, schema_editor, *states)

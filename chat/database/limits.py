@@ -19,7 +19,7 @@ class TooSlow(Exception):
 def at_most(seconds: float, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[Callable[[], None]]:
     """Stop the queries inside the block when so many seconds are over. Raises TooSlow.
 
-    Yield a function to call between rows: it raises TooSlow too. PostgreSQL reads in one transaction.
+    Yield a function to call between rows. It raises TooSlow too. PostgreSQL reads in one transaction.
     """
     until = monotonic() + seconds
 
@@ -53,7 +53,7 @@ def limited_in_sqlite(until: float, using: str) -> Iterator[None]:
 
 @contextmanager
 def limited_in_postgresql(until: float, using: str) -> Iterator[None]:
-    """Give each statement what is left of the time. The old limit is back afterwards."""
+    """Give each statement the rest of the time. The old limit is back afterwards."""
     connection: Any = connections[using]
 
     def limit(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:

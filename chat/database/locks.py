@@ -1,4 +1,4 @@
-"""Locks on ids, whether a row with that id exists or not; and transactions that wait for no lock."""
+"""Locks on ids, with or without a row of the id; and transactions that wait for no lock."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,9 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from chat.database.statements import execute
 
 # PostgreSQL has room for some 6,400 locks, and a conversation may have any number of early messages.
-# Message ids share these locks; two ids that share one only wait for each other.
+# Message ids share these locks. Two ids with the same lock only wait for each other.
 MESSAGE_LOCKS = 1_024
-# The shortest limit that PostgreSQL has; and a commit that waits for no disk and no standby.
+# PostgreSQL's shortest limit; and a commit without waiting for the disk or a standby.
 WAIT_FOR_NOTHING = (
     "SELECT set_config('lock_timeout', '1ms', true), set_config('synchronous_commit', 'off', true)"
 )
@@ -21,7 +21,7 @@ WAIT_FOR_NOTHING = (
 
 @contextmanager
 def without_waiting(*, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """Run a transaction that fails at once where it would wait for another writer.
+    """Run a transaction. It fails at once instead of waiting for another writer.
 
     A power cut may take the transaction back on PostgreSQL. Raises OperationalError.
     """
@@ -38,9 +38,9 @@ def without_waiting(*, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
 def lock_ids(
     ids: list[UUID], *, of: Literal["conversation", "message"], using: str = DEFAULT_DB_ALIAS
 ) -> bool:
-    """Lock ids until the transaction ends, always in one order, so that no deadlock arises.
+    """Lock ids until the transaction ends, always in one order, so no deadlock arises.
 
-    Return whether another writer may have been waited for. On SQLite the answer is always False,
+    Return whether this may have waited for another writer. On SQLite the answer is always False,
     because a write transaction already excludes all other writers.
     """
     if connections[using].vendor != "postgresql" or not ids:

@@ -1,4 +1,4 @@
-"""Whether a database has the schema that this code knows, by the names of the migrations."""
+"""Whether a database has the schema of this code, by the names of the migrations."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +23,9 @@ class WrongSchema(OperationalError):
 
 @contextmanager
 def writing(*, using: str = DEFAULT_DB_ALIAS, durable: bool = True) -> Iterator[None]:
-    """Run a transaction that may write, because the schema is the one that this code knows.
+    """Run a transaction that may write. Raises WrongSchema unless the schema is the one of this code.
 
-    Raises WrongSchema. Code of another version would leave derived rows out, or write them wrongly.
+    Code of another version would leave derived rows out, or write them wrongly.
     """
     with transaction.atomic(using=using, durable=durable):
         refuse_wrong_schema(using=using)
@@ -46,7 +46,7 @@ def refuse_wrong_schema(*, using: str = DEFAULT_DB_ALIAS) -> None:
 
 
 def wrong_schema(*, using: str = DEFAULT_DB_ALIAS) -> str:
-    """Return what is wrong with the schema, the migrations of all apps included, or an empty string."""
+    """Return the fault of the schema, judged by the migrations of all apps, or an empty string."""
     has_table = MIGRATIONS_TABLE in connections[using].introspection.table_names()
     applied = read(APPLIED, using=using) if has_table else set()
     return complaint(missing_from(applied), unknown_among(applied))
@@ -65,7 +65,7 @@ def read(query: str, *, using: str) -> Keys:
 
 
 def missing_from(applied: Keys) -> list[str]:
-    """A squashed migration is not missing where all migrations that it replaces were applied."""
+    """Return the missing migrations. A squashed one counts as applied if all its originals were applied."""
     return [
         ".".join(key)
         for key, migration in migrations_of_the_code().items()
@@ -75,7 +75,7 @@ def missing_from(applied: Keys) -> list[str]:
 
 
 def unknown_among(applied: Keys) -> list[str]:
-    """Other apps do not count: one may have been removed."""
+    """Return the unknown migrations. Other apps do not count: one may have been removed."""
     replaced = {tuple(key) for each in migrations_of_the_code().values() for key in each.replaces}
     known = migrations_of_the_code().keys() | replaced
     return sorted(".".join(key) for key in applied if key[0] == APP and key not in known)
@@ -83,7 +83,7 @@ def unknown_among(applied: Keys) -> list[str]:
 
 @cache
 def migrations_of_the_code() -> dict[tuple[str, str], Migration]:
-    """Return the migrations by app and name. Reading the files takes a while, so a server does it first."""
+    """Return the migrations by app and name. A server calls this first, because reading the files is slow."""
     migrations: dict[tuple[str, str], Migration] = MigrationLoader(None).disk_migrations
     return dict(sorted(migrations.items()))
 

@@ -17,11 +17,11 @@ from chat.database.statements import execute
 from realmate.postgresql.base import a_request
 from realmate.sqlite.base import identity_of, opened_file
 
-# One answer serves everybody who asks meanwhile, so that many probes cost no more than one.
+# One answer serves all probes of this time, so many probes cost no more than one.
 SECONDS_KEPT = 0.5
-# A server that hangs is not waited for as long as an event waits.
+# A probe waits for a hung server for a shorter time than an event does.
 SECONDS_FOR_POSTGRESQL = 1
-# A balancer sends no events to a process that is not ready. Later it must try again.
+# A balancer sends no events to an unready process. After this time the process gets events again.
 SECONDS_AFTER_A_FAILURE = 10
 
 ANSWER, FAILURE = "readiness", "failed_write"
@@ -54,14 +54,14 @@ def faults() -> list[Fault]:
 
 
 def note_write() -> None:
-    """Note that a write of this process succeeded."""
+    """Note a successful write of this process."""
     if _failed.is_set():  # the cache costs ten times as much
         _failed.clear()
         cache.delete(FAILURE)
 
 
 def note_failure() -> None:
-    """Note that the database failed a write of this process."""
+    """Note a write of this process that failed in the database."""
     _failed.set()
     cache.set(FAILURE, True, SECONDS_AFTER_A_FAILURE)
 
@@ -78,7 +78,7 @@ def faults_of_the_database() -> list[Fault]:
     try:
         with a_request(seconds=SECONDS_FOR_POSTGRESQL):
             for fault in judge():
-                found.append(fault)  # noqa: PERF402 - those found before an error count too
+                found.append(fault)  # noqa: PERF402 - faults found before an error count too
     except (Error, OSError):
         found.append(unreachable("The database does not answer."))
     return found
@@ -90,7 +90,7 @@ def faults_of_the_schema() -> Iterator[Fault]:
 
 
 def faults_of_sqlite() -> Iterator[Fault]:
-    """Look at the file first: a connection to a missing file would create it."""
+    """Look at the file first: a connection would create a missing file."""
     path = Path(connection.settings_dict["NAME"])
     if not connection.is_in_memory_db():  # type: ignore[attr-defined]
         found, opened = identity_of(path), opened_file.get(path)
@@ -105,7 +105,7 @@ def faults_of_sqlite() -> Iterator[Fault]:
 
 
 def forget_the_file(path: Path) -> None:
-    """The next question is about the file that is there then, because writes go there too."""
+    """Let the next probe judge the new file at the path, because writes go there too."""
     opened_file.pop(path, None)
     if not connection.in_atomic_block:
         connection.close()
@@ -135,7 +135,7 @@ def faults_of_postgresql() -> Iterator[Fault]:
 
 
 def leave_the_session() -> None:
-    """A session keeps the setting with which it began, so the next question needs another one."""
+    """Close the session: it keeps its read-only setting to the end, so the next probe needs another."""
     if not connection.in_atomic_block:
         with suppress(Error):
             connection.connection.close()

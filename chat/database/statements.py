@@ -1,7 +1,7 @@
 """Cached SQL for hot paths, per engine: compiling a query takes several times as long as running it.
 
-Each helper promises what the queryset or the `save()` in its docstring does, without signals. It
-stands on private parts of the ORM; tests/test_statements.py compares each helper with its original.
+Each helper has the effect of the queryset or the `save()` in its docstring, without signals. This
+module uses private parts of the ORM; tests/test_statements.py compares each helper with its original.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Lookup(Generic[Row]):
     def _reader_for(self, connection: BaseDatabaseWrapper) -> tuple[Any, Any]:
         """The compiler and the converters of the result columns.
 
-        All threads share them: a compiler keeps the connection of the thread that created it.
+        All threads share both, so the compiler keeps the connection of the first thread.
         """
         if connection.vendor not in self._readers:
             compiler = self._compiler(1, connection)
@@ -158,7 +158,7 @@ def _update_of(
 def execute(
     statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_ALIAS
 ) -> tuple[Any, ...] | None:
-    """Run one statement. Return its first row, or None when it has no rows."""
+    """Run one statement. Return its first row, or None without rows."""
     with connections[using].cursor() as cursor:
         cursor.execute(statement, params)
         row: tuple[Any, ...] | None = cursor.fetchone() if cursor.description else None
@@ -193,7 +193,7 @@ def _naive_in_utc(aware: datetime) -> str:
     return str(aware.astimezone(UTC).replace(tzinfo=None))
 
 
-# What `get_db_prep_save` returns for the usual values, in half of its time.
+# Return the same as `get_db_prep_save` for the usual values, in half of its time.
 QUICK_ON_SQLITE: dict[tuple[type, type], Callable[[Any], Any]] = {
     (models.CharField, str): _as_it_is,
     (models.TextField, str): _as_it_is,

@@ -8,7 +8,7 @@ from pydantic import PlainSerializer, WithJsonSchema
 
 
 def instant_text(at: datetime) -> str:
-    """Return RFC 3339 in UTC with six digits after the second: the order of texts is that of time."""
+    """Return RFC 3339 in UTC with six digits after the second: the texts sort by time."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 

@@ -32,7 +32,7 @@ def ingest_many(
 
     Lazy: bodies are read as the results are consumed. Raises Django's `Error` as `ingest` does.
     Earlier batches stay stored, and loading everything again does no harm. Without `early_events`
-    a new conversation does not apply the events that came before it.
+    a new conversation does not apply its early events.
     """
     envelopes = (
         Envelope(body=body, received_at=received_at, request_id=uuid4())
@@ -77,7 +77,7 @@ def ingest_batch(batch: list[Parsed], *, using: str, early_events: bool) -> list
 def garbage_collection_paused() -> Iterator[None]:
     """Pause the garbage collection, because scanning costs a quarter of the time.
 
-    A batch holds all of its objects until it is written.
+    A batch keeps all its objects until its end, so a scan would free nothing.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -1,6 +1,6 @@
-"""Mark what a customer wrote after closing as dealt with, and take the mark back.
+"""Mark a customer's texts after closing as dealt with, and take the mark back.
 
-A mark is no event: it leaves `revision` and the log of deliveries alone.
+A mark is not an event, so `revision` and the log of deliveries do not change.
 """
 
 from datetime import datetime

@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """A body, its arrival time and its ids: everything that the log keeps of a delivery."""
+    """A body, its arrival time and its ids. The log keeps all of these."""
 
     body: bytes
     received_at: datetime
@@ -48,7 +48,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A parsed body, or the refusal that says why it is not an event, with its envelope."""
+    """An event with its envelope, or an envelope and the reason why its body is not an event."""
 
     event: Event | InvalidPayload
     envelope: Envelope
@@ -56,9 +56,9 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The outcome of a delivery. `refusal` is set exactly when the outcome is REFUSED.
+    """The outcome of a delivery. `refusal` is set exactly if the outcome is REFUSED.
 
-    `text_digest` is set when this is the first delivery of a text that was refused after closing.
+    `text_digest` is set only for the first delivery of a text refused after closing.
     """
 
     outcome: Outcome
@@ -152,10 +152,10 @@ def ingest_together(
     using: str = DEFAULT_DB_ALIAS,
     early_events: bool = True,
 ) -> list[Result]:
-    """Ingest a batch in one transaction, with the results that each event would have alone.
+    """Ingest a batch in one transaction, with the same results as one transaction for each event.
 
-    `take_batch` is called once the transaction holds the database: events that arrive while it
-    waits join the batch.
+    `take_batch` is called once the transaction holds the database, so events arriving during the wait
+    join the batch.
     """
     with writing(using=using):
         batch = take_batch()
@@ -166,7 +166,7 @@ def ingest_together(
     return results
 
 
-# SQLite has one writer. Events that wait for it share the next commit.
+# SQLite has one writer. Events waiting for their turn share the next commit.
 ingest_in_group = GroupCommit(ingest_together, alone=ingest_one)
 
 
@@ -203,14 +203,14 @@ def refused(refusal: Refusal, subject: Subject) -> Result:
 
 
 def find_early_events(conversation_id: UUID, envelope: Envelope, work: UnitOfWork) -> None:
-    """Let the events that came before this NEW_CONVERSATION wait to be applied."""
+    """Mark the events received before this NEW_CONVERSATION as waiting to be applied."""
     if settings.EARLY_EVENTS_HOURS:
         since = envelope.delivered_at - timedelta(hours=settings.EARLY_EVENTS_HOURS)
         work.let_early_events_wait(conversation_id, since=since)
 
 
 def apply_early_events(conversation_id: UUID | None, envelope: Envelope, work: UnitOfWork) -> int:
-    """Apply the next early events that wait, if any. Return their number, EARLY_AT_ONCE at most.
+    """Apply the next waiting early events, if any. Return their number, EARLY_AT_ONCE at most.
 
     The opening applies the first. Each later event of the conversation applies the next, and so
     does upkeep: a transaction for all of them could last longer than a request may.
@@ -242,8 +242,8 @@ def apply_waiting(conversation_id: UUID, *, at: datetime) -> int:
 
 
 def result_of_early(early: Delivery, work: UnitOfWork) -> Result:
-    """If today's rules reject a stored early event, record the refusal: its conversation opens all
-    the same.
+    """Apply an early event. If today's rules reject the event, return the refusal: its conversation
+    opens all the same.
     """
     try:
         event = parse(bytes(early.body))
@@ -256,7 +256,7 @@ def result_of_early(early: Delivery, work: UnitOfWork) -> Result:
 def record(result: Result, envelope: Envelope, work: UnitOfWork) -> Result:
     """Add the delivery's row to the log. A refused or repeated body of an erased text is not kept.
 
-    A replay that is refused for a reason that the log already has leaves no row.
+    A replay refused for the same reason as before leaves no row.
     """
     if envelope.replays and work.has_logged_refusal(envelope.replays, result.code):
         return result

@@ -109,8 +109,8 @@ def timestamp_member(value: object) -> datetime:
 def parse_timestamp(value: object) -> datetime:
     """Return the instant in UTC, cut to microseconds. Raises ValueError for any other form.
 
-    A timestamp without an offset is read in EVENT_TIME_ZONE. An hour that occurs twice, because
-    clocks were set back, means its first occurrence.
+    A timestamp without an offset is read in EVENT_TIME_ZONE. If clocks were set back, an hour occurs
+    twice, and the timestamp means the first occurrence.
     """
     match = TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     if match is None:
@@ -119,7 +119,7 @@ def parse_timestamp(value: object) -> datetime:
     zone = UTC if utc else offset(sign, int(hours), int(minutes)) if sign else event_time_zone()
     local = datetime(*map(int, fields), int((fraction or "0").ljust(6, "0")[:6]), tzinfo=zone)  # type: ignore[arg-type,misc]
     if local.year not in range(YEARS.start - 1, YEARS.stop + 1):
-        raise ValueError("out of range")  # before a zone moves it past the range of datetime
+        raise ValueError("out of range")  # else a zone may move the time past the range of datetime
     instant = local.astimezone(UTC)
     if instant.year not in YEARS:
         raise ValueError("out of range")
@@ -155,7 +155,7 @@ def content_member(value: object) -> str:
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
-# For the JSON schemas, whose patterns have no flags. That of timestamps lets 30 February pass.
+# Patterns for the JSON schemas, so without flags. The one of timestamps lets 30 February pass.
 TIMESTAMP_PATTERN = (
     "^(?:19[7-9][0-9]|2[0-9]{3})-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
     "T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}(?:\\.[0-9]{1,9})?"
@@ -205,7 +205,7 @@ Content = Annotated[
 
 
 class Payload(BaseModel):
-    """Unknown members are ignored, so that senders can add some."""
+    """A payload. Unknown members are ignored, so senders may add some."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 

@@ -1,4 +1,4 @@
-"""What each event does to conversations and messages."""
+"""The effect of each event on conversations and messages."""
 
 from datetime import datetime
 from hashlib import blake2b
@@ -18,7 +18,7 @@ Outcome = Delivery.Outcome
 
 
 def apply(event: Event, work: UnitOfWork, *, received_at: datetime) -> Outcome:
-    """Apply one event. Return APPLIED or DUPLICATE; raise the refusal that its rule names."""
+    """Apply one event. Return APPLIED or DUPLICATE, or raise the refusal of the broken rule."""
     match event:
         case NewConversation():
             return open_conversation(event, work, received_at=received_at)
@@ -86,8 +86,8 @@ def close_conversation(event: CloseConversation, work: UnitOfWork) -> Outcome:
 def compare(first: Message, event: NewMessage) -> Outcome:
     """Return DUPLICATE if every member equals the stored message; raise IdConflict if not.
 
-    The state of the conversation does not matter. The text of an erased message is unknown, so any
-    text equals it.
+    The state of the conversation does not matter. The text of an erased message is unknown, so
+    every text counts as equal.
     """
     content = event.data.content if first.is_erased else first.content
     if (first.conversation_id, first.direction, content, first.timestamp) != (
@@ -101,10 +101,10 @@ def compare(first: Message, event: NewMessage) -> Outcome:
 
 
 def note_writing_after_closing(event: Event, work: UnitOfWork, *, received_at: datetime) -> str:
-    """Note on a closed conversation that its customer wrote, so that the inbox shows it.
+    """Note on a closed conversation that its customer wrote, because the inbox shows this.
 
-    Return the digest of the text; or "" if nobody wrote, or it is a redelivery, which changes
-    nothing. The time is the message's timestamp, or its arrival if that is earlier.
+    Return the digest of the text. Return "" for any other event, and for a redelivery, because neither
+    changes anything. The noted time is the earlier of the message's timestamp and arrival.
     """
     if not isinstance(event, NewMessage) or event.data.direction != Direction.RECEIVED:
         return ""

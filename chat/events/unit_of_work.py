@@ -1,4 +1,4 @@
-"""The rows that a batch of events reads and changes: read together, written together."""
+"""The rows read and changed by a batch of events: read together, written together."""
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
@@ -28,8 +28,8 @@ find_message = Lookup(Message.objects.all())
 class UnitOfWork:
     """The conversations and messages of a batch of events, in the caller's transaction.
 
-    Rows are read once, at the start. Changes stay in memory until `write`, which needs one
-    statement for each table. Without `early_events`, a new conversation leaves them unapplied.
+    Rows are read once, at the start. Changes stay in memory until `write` stores them with one
+    statement for each table. Without `early_events`, a new conversation does not apply its early events.
     """
 
     def __init__(
@@ -41,18 +41,18 @@ class UnitOfWork:
     ) -> None:
         self.using = using
         self.early_events = early_events
-        self.now: datetime | None = None  # of the delivery whose effect is added
+        self.now: datetime | None = None  # the arrival of the delivery being added
         self.written_after_closing: set[tuple[UUID, UUID, str]] = set()
         self.conversations: dict[UUID, Conversation | None] = {}
         self.messages: dict[UUID, Message | None] = {}
         self.with_early_events: set[UUID] = set()  # unknown conversations
         self.is_applying_early = False
-        self.served: set[UUID] = set()  # conversations whose next early events were taken
+        self.served: set[UUID] = set()  # conversations with early events taken in this transaction
         self._forget_changes()
         self._read(list(subjects))
 
     def _read(self, subjects: list[Subject]) -> None:
-        """Read every row that the batch needs. Lock its conversations, absent ones too."""
+        """Read every row needed by the batch. Lock its conversations, absent ones too."""
         ids = {subject.conversation_id for subject in subjects if subject.conversation_id}
         self.conversations = dict.fromkeys(ids)
         self.conversations |= Conversation.objects.using(self.using).all_locked(ids)
@@ -71,7 +71,7 @@ class UnitOfWork:
         self.opened: dict[UUID, Conversation] = {}
         self.changed: dict[UUID, Conversation] = {}
         self.changed_fields: set[str] = set()
-        self.stale_waiting: set[UUID] = set()  # conversations whose waiting_since must be read
+        self.stale_waiting: set[UUID] = set()  # conversations with a waiting_since to be read
         self.added: list[Message] = []
         self.changes: list[Change] = []
         self.logged: list[Delivery] = []
@@ -83,7 +83,7 @@ class UnitOfWork:
         return self.messages[id]
 
     def has_erased(self, conversation_id: UUID | None, message_id: UUID | None) -> bool:
-        """Whether the text of either was erased. Then the log keeps no text of it either."""
+        """Whether the conversation or the message was erased. Then the log keeps no text either."""
         conversation = self.conversation(conversation_id) if conversation_id else None
         message = self.message(message_id) if message_id else None
         return any(found is not None and found.is_erased for found in (conversation, message))
@@ -100,7 +100,7 @@ class UnitOfWork:
         )
 
     def let_early_events_wait(self, conversation_id: UUID, *, since: datetime) -> None:
-        """Note on a conversation that is being opened that it has early events, if it has."""
+        """Set `early_since` on a newly opened conversation if it has early events."""
         conversation = self.conversation(conversation_id)
         if conversation and conversation_id in self.with_early_events:
             conversation.early_since = since
@@ -150,7 +150,7 @@ class UnitOfWork:
     def note_writing_after_closing(
         self, conversation: Conversation, message_id: UUID, text_digest: str, *, at: datetime
     ) -> bool:
-        """Note that the customer wrote this text. Return False for a redelivery, which changes nothing."""
+        """Note a text of the customer. Return False for a redelivery, because it changes nothing."""
         wrote = conversation.id, message_id, text_digest
         log = Delivery.objects.using(self.using)
         if wrote in self.written_after_closing or log.has_written_after_closing(*wrote):

@@ -19,7 +19,7 @@ from chat.refusals import BodyTooLarge, InvalidEvent, InvalidPayload, Subject
 GZIP = b"\x1f\x8b"
 PIECE = 64 * 1024
 STANDARD_INPUT = "-"
-# The beginning of each result, and what is said of a file without.
+# The beginning of each result, and the error for a file without results.
 RESULT = b'{"line": '
 NOT_RESULTS = "has other lines than results"
 
@@ -29,11 +29,11 @@ class Unreadable(Exception):
 
 
 class OtherResults(Exception):
-    """The results are not those of this input. The text says why."""
+    """The results are of another input. The text says why."""
 
 
 class Line(NamedTuple):
-    """A line that is not blank. The body is None if it is longer than MAX_BODY_BYTES."""
+    """A line with text. The body is None if the line is longer than MAX_BODY_BYTES."""
 
     number: int
     body: bytes | None
@@ -41,7 +41,7 @@ class Line(NamedTuple):
 
 @dataclass
 class Source:
-    """An open file of events, gzipped or not. `size` is None where only the end tells it."""
+    """An open file of events, gzipped or not. `size` is None if unknown before the end."""
 
     stream: IO[bytes]
     raw: BufferedReader
@@ -141,7 +141,7 @@ def result_in(line: bytes) -> dict[str, Any]:
 
 
 def after(last: dict[str, Any] | None, lines: Iterator[Line]) -> Iterator[Line]:
-    """Yield the lines after the one with this result. Raises OtherResults if that line differs."""
+    """Yield the lines after the line of this result. Raises OtherResults if the line differs."""
     if last:
         line = next((line for line in lines if line.number >= last["line"]), None)
         if line is None or named_in(line) != (last["line"], last.get("type"), last.get("id")):
@@ -162,7 +162,7 @@ def subject_of(body: bytes) -> Subject:
 
 
 def judged(line: Line) -> str:
-    """Return what an import would find before it looks into the database: a type or a code."""
+    """Return the type of the line's event, or the code of its refusal. Asks no database."""
     if line.body is None:
         return BodyTooLarge.code
     try:

@@ -1,4 +1,4 @@
-"""What all commands of the operator do before their work: they name the database, and never make it."""
+"""The base of the operator's commands: each names its database first, and creates none."""
 
 import os
 from contextlib import closing
@@ -15,14 +15,14 @@ from chat.management.rehearsal import database_errors_named
 
 
 class MaintenanceCommand(BaseCommand):
-    """A command that acts on a service's database, which it names on stderr. New files are private.
+    """A command on a service's database. It names the database on stderr. New files are private.
 
-    realmate/environment.py refuses it in a checkout without settings. Code of another version than the
-    schema's ends with one line.
+    realmate/environment.py refuses such a command in a checkout without settings. If the code is not of
+    the schema's version, the command ends with one line.
     """
 
     makes_the_file = False
-    # Off where the command itself judges the schema.
+    # False for a command with its own check of the schema.
     needs_the_schema = True
 
     def execute(self, *args: Any, **options: Any) -> Any:
@@ -39,9 +39,9 @@ class MaintenanceCommand(BaseCommand):
 
 
 def find_database(*, may_be_missing: bool = False) -> str:
-    """Return which database it is, and which env file names it. Raises CommandError if it is missing.
+    """Return the names of the database and of the env file. Raises CommandError without a database.
 
-    `may_be_missing`: SQLite's file. Anything that opens it would make an empty one.
+    `may_be_missing` allows SQLite's file to be missing. Otherwise a connection would create an empty file.
     """
     place = name_of(connection.settings_dict)
     if connection.vendor == "postgresql":
@@ -53,7 +53,7 @@ def find_database(*, may_be_missing: bool = False) -> str:
 
 
 def reached(place: str) -> str:
-    """Return which server and database of PostgreSQL were reached, of several hosts and PG* variables.
+    """Return the server and database reached, because several hosts or PG* variables may be given.
 
     Connects outside the pool, because the pool does not say why it cannot connect.
     """
@@ -67,7 +67,7 @@ def reached(place: str) -> str:
 
 
 def name_of(database: dict[str, Any]) -> str:
-    """Return the engine and the place of a database as its URL names it, without user and password."""
+    """Return the engine and the place of a database as in its URL, without user and password."""
     if "sqlite" in database["ENGINE"]:
         return f"SQLite, {Path(database['NAME']).absolute()}"
     host, port = database["HOST"] or "local socket", database["PORT"] or "5432"

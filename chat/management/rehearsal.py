@@ -1,4 +1,4 @@
-"""Shared parts of the operator's commands, which only announce their work without --yes."""
+"""Shared parts of the operator's commands. Without --yes these only announce their work."""
 
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def add_yes(parser: CommandParser, *, why: str = "") -> None:
     parser.add_argument(
         "--yes",
         action="store_true",
-        help=f"{why}do it; without --yes, only say what would be done",
+        help=f"{why}do the work; without --yes, only announce it",
     )
 
 

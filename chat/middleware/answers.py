@@ -16,7 +16,7 @@ PROBES = {"/healthz", "/readyz"}
 
 
 class SecurityPolicy:
-    """Content-Security-Policy and Cross-Origin-Resource-Policy on every answer that sets none."""
+    """Content-Security-Policy and Cross-Origin-Resource-Policy on every answer without its own."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -47,10 +47,10 @@ class HostsOfAllButProbes(CommonMiddleware):
 
 
 class CompressAnswers(GZipMiddleware):
-    """Compresses what programs read, and pages, which Django pads against BREACH.
+    """Compresses answers for programs, and pages. Django pads the pages against BREACH.
 
     A page with the token of a form is not compressed if the request has a query string or a body.
-    An attacker who chose the request and saw the sizes of many answers could guess the token.
+    From the sizes of many answers to chosen requests, an attacker could guess the token.
     """
 
     def process_response(

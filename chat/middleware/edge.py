@@ -41,8 +41,8 @@ OF_THE_BODY = {
 class EdgeMiddleware:
     """Gives each request an id, and each error answer its promised shape, with DEBUG on too.
 
-    It is the outermost middleware. Below it Django has turned every exception into an answer: a bad
-    Host, an unknown path, a bug of ours (logged there with its traceback).
+    This is the outermost middleware. Below, Django turns every exception into an answer: a bad Host,
+    an unknown path, a bug of ours (logged there with its traceback).
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -69,12 +69,12 @@ class EdgeMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer a refusal that a page raised. REST framework answers those of JSON itself."""
+        """Answer a refusal raised by a page. REST framework answers the refusals of JSON views."""
         return refused(exception) if isinstance(exception, Refusal) else None
 
 
 def refused(refusal: Refusal) -> HttpResponse:
-    """Return an answer that EdgeMiddleware gives its shape."""
+    """Return an answer with the refusal, for EdgeMiddleware to replace."""
     response = HttpResponse(status=refusal.status)
     response.refusal = refusal  # type: ignore[attr-defined]
     return response

@@ -1,4 +1,4 @@
-"""Forms of people: their size, their files, CSRF, and the schema that they write."""
+"""Forms of people: their size, their files, CSRF, and the schema for their writes."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -40,9 +40,9 @@ class WritesOfThisSchema:
 
 
 class SmallForms:
-    """Refuses a form of more than MAX_FORM_BYTES before anything reads it, its CSRF token included.
+    """Refuses a form of more than MAX_FORM_BYTES before it is read, even for its CSRF token.
 
-    Django's own DATA_UPLOAD_MAX_MEMORY_SIZE does not count what a file holds.
+    Django's own DATA_UPLOAD_MAX_MEMORY_SIZE does not count the bytes of files.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -81,7 +81,7 @@ class NoFiles(FileUploadHandler):
     """The handler of uploaded files: no form of ours has any, and none reaches the disk."""
 
     def new_file(self, *args: Any, **options: Any) -> None:
-        """Raises MultiPartParserError, which Django answers with 400."""
+        """Raises MultiPartParserError. Django answers with 400."""
         raise MultiPartParserError("No form takes a file.")
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
@@ -94,8 +94,8 @@ class NoFiles(FileUploadHandler):
 class CsrfForAllowedMethods(CsrfViewMiddleware):
     """Django's CSRF protection, after the check of the method.
 
-    A method that urls.py does not declare for a view changes nothing: its answer is 405 or 404, and
-    not a 403 about a missing token.
+    A method undeclared in urls.py changes nothing. So its answer is 405 or 404, not a 403 about a
+    missing token.
     """
 
     def process_view(

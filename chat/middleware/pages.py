@@ -20,7 +20,7 @@ FRAGMENTS = "/ui/fragments/"
 
 
 class Sessions(SessionMiddleware):
-    """Django's sessions. An answer that takes the cookie of a session also clears the browser's cache."""
+    """Django's sessions. An answer that deletes the session's cookie also clears the browser's cache."""
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         response = super().process_response(request, response)
@@ -67,12 +67,12 @@ class LoginForPages(LoginRequiredMiddleware):
         return super().handle_no_permission(request, view_func)
 
     def get_login_url(self, view_func: Callable[..., Any]) -> str:
-        """Return the login of all pages, so that the admin needs no login page of its own."""
+        """Return the login of all pages, so the admin needs no login page."""
         return settings.LOGIN_URL
 
 
 class PagesInTheReadersLanguage:
-    """Pages speak the language of ?lang, which is remembered, or the browser's. JSON is in English."""
+    """Pages are in the language of ?lang, now or earlier, or the browser's. JSON is in English."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -104,6 +104,6 @@ def remember_language(response: HttpResponse, language: str) -> None:
 
 
 def chosen_language(request: HttpRequest) -> str | None:
-    """The language of ?lang, or None if the service does not speak it."""
+    """Return the language of ?lang, or None if the service lacks this language."""
     wanted = request.GET.get("lang", "").lower()
     return wanted if wanted in dict(settings.LANGUAGES) else None

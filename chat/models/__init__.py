@@ -1,4 +1,4 @@
-"""The models, and the querysets that read them.
+"""The models, and the querysets to read them.
 
 Only chat/events writes conversations and messages. chat/upkeep/erasure.py empties them.
 """

@@ -16,7 +16,7 @@ class LoginAttemptsQuerySet(models.QuerySet["LoginAttempts"]):
         """Commit one more attempt, and return the pair's attempts with it.
 
         Raises LockedOut if there were LOGIN_ATTEMPTS already. Such an attempt is not counted, because
-        a script that goes on guessing would lock its victim out for ever.
+        a guessing script would otherwise lock its victim out for ever.
         """
         name = key_of(name)
         with transaction.atomic(durable=True):
@@ -31,7 +31,7 @@ class LoginAttemptsQuerySet(models.QuerySet["LoginAttempts"]):
         return tried
 
     def _locked(self, *, name: str, address: str, at: datetime) -> LoginAttempts:
-        """Return the row, made if it is missing. The update locks it (PostgreSQL)."""
+        """Return the row. Create a missing row. The update locks the row (PostgreSQL)."""
         self.bulk_create(
             [LoginAttempts(name=name, address=address, last_at=at)],
             update_conflicts=True,
@@ -68,7 +68,7 @@ class LoginAttempts(models.Model):
         return f"{self.count} for {self.name} from {self.address}"
 
     def take_back(self) -> None:
-        """Uncount an attempt whose password was never judged."""
+        """Uncount an attempt, because its password was never judged."""
         rows = LoginAttempts.objects.filter(pk=self.pk, count__gt=0)
         rows.update(count=models.F("count") - 1)
 
@@ -82,10 +82,10 @@ class LoginAttempts(models.Model):
 
 
 def key_of(name: str) -> str:
-    """Return what the attempts for a name are counted under: one key for each user, in any case.
+    """Return the key for counting the attempts for a name: one key for each user, in any case.
 
-    It is the folded name, cut, because no user has a longer one. An older user without a folded
-    name is found by the exact name only, and has a key in upper case, which is no folded name.
+    The key is the folded name, cut, because no user has a longer one. An older user without a folded
+    name logs in by the exact name only. The key of such a user is in upper case, like no folded name.
     """
     exact = User.objects.filter(username=User.normalize_username(name), folded_name=None)
     if older := exact.values_list("pk", flat=True).first():

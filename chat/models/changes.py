@@ -1,4 +1,4 @@
-"""What happened to conversations, in an order that never changes, and the generation of the database."""
+"""The changes of conversations in a permanent order, and the generation of the database."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from chat.database import UNAVAILABLE
 from chat.database.migrated import writing
 from chat.database.statements import execute
 
-# Rows that get their place in one transaction on PostgreSQL.
+# Rows placed by one transaction on PostgreSQL.
 PLACED_AT_ONCE = 10_000
-# Any number that no other advisory lock of this database has. Ids are locked by 64-bit hashes.
+# Any number unused by other advisory locks of this database. Ids are locked by 64-bit hashes.
 PLACING_LOCK = 0x706C6163
 
 
@@ -29,7 +29,7 @@ class ChangeQuerySet(models.QuerySet["Change"]):
     def placed(self) -> ChangeQuerySet:
         """Return the changes that have a place, in order. Places grow by one from row to row.
 
-        Whoever has seen a place misses nothing before it: no change is placed there any more.
+        A reader at one place has missed none before, because no change gets an earlier place later.
         """
         found = self.filter(position__isnull=False) if self._field == "position" else self
         return found.order_by(self._field)
@@ -57,7 +57,7 @@ class ChangeQuerySet(models.QuerySet["Change"]):
             return 0
         with writing(using=self.db, durable=False):
             execute("SELECT pg_advisory_xact_lock(%s)", [PLACING_LOCK], using=self.db)
-            # A statement of its own: its snapshot must see what the last holder committed.
+            # A separate statement: its snapshot must include the commit of the lock's last holder.
             [count] = execute(PLACE, [PLACED_AT_ONCE], using=self.db) or (0,)
             return int(count)
 
@@ -85,7 +85,7 @@ WITH placed AS (
 
 
 class Change(models.Model):
-    """One change of a conversation. Written in the transaction that makes the change. Holds no text."""
+    """One change of a conversation, written in the same transaction as the change. Holds no text."""
 
     class Type(models.TextChoices):
         OPENED = "opened"
@@ -175,7 +175,7 @@ class Cursor(NamedTuple):
 
 
 def place_new_changes() -> None:
-    """Place the changes committed by now. Whoever cannot write serves the changes that have a place."""
+    """Place the changes committed by now. If the database takes no writes, readers get the older changes."""
     with suppress(*UNAVAILABLE):
         while Change.objects.place():
             pass

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 PREVIEW_LENGTH = 200
-# Bytes of a refused body that a page reads. A body holds up to 4 MiB; a larger one is shown in the log only.
+# Bytes of a refused body read for a page. A body has up to 4 MiB. Only the log shows larger ones.
 MOST_OF_BODY = 64 * 1024
 SHORT_ID = re.compile("[0-9a-f]{8}", re.I | re.A)
 
@@ -33,9 +33,10 @@ class ConversationQuerySet(ListedQuerySet):
         return self.filter(pk=id).first() if id else None
 
     def find_short(self, short_id: str) -> Conversation | None:
-        """Return the only conversation that is shown by these eight digits, or None.
+        """Return the only conversation with this short id, or None.
 
-        If none is, return the only one whose id begins with them: all were shown by these once.
+        Older versions took the first eight digits. If no short id matches, return the only conversation
+        with an id that begins with these digits.
         """
         if not SHORT_ID.fullmatch(short_id):
             return None
@@ -47,17 +48,17 @@ class ConversationQuerySet(ListedQuerySet):
         return candidates[0] if len(candidates) == 1 else None
 
     def with_last_arrival(self) -> ConversationQuerySet:
-        """Add `last_arrival` of the messages, in the statement that reads the row: one snapshot."""
+        """Add `last_arrival` of the messages, in the statement for the row, so both are of one snapshot."""
         own = Message.objects.filter(conversation=models.OuterRef("pk")).order_by()
         last = own.values("conversation").annotate(last=models.Max("arrival")).values("last")
         found: ConversationQuerySet = self.annotate(last_arrival=models.Subquery(last))
         return found
 
     def with_refused_body(self) -> ConversationQuerySet:
-        """Add `refused_body`: of the customer's last text after closing, until it is dealt with.
+        """Add `refused_body` of the customer's last text after closing, until somebody has dealt with it.
 
-        One probe of an index for each such row, in the statement that reads the rows. A body over
-        MOST_OF_BODY is cut, so it cannot be parsed.
+        Costs one probe of an index for each such row, in the statement for the rows. A body over
+        MOST_OF_BODY is cut, so parsing it fails.
         """
         last = Delivery.objects.written_after_closing(models.OuterRef("pk")).reverse()
         start = Substr("body", 1, MOST_OF_BODY, output_field=models.BinaryField())
@@ -69,7 +70,7 @@ class ConversationQuerySet(ListedQuerySet):
         return found
 
     def with_early_events(self) -> ConversationQuerySet:
-        """Return the conversations whose early events wait to be applied."""
+        """Return the conversations with early events still to be applied."""
         return self.filter(early_since__isnull=False).order_by("pk")
 
     def locked(self, id: UUID) -> Conversation | None:
@@ -83,7 +84,7 @@ class ConversationQuerySet(ListedQuerySet):
         the same time without seeing each other. On SQLite the write transaction is this lock.
 
         Every transaction locks in one order: unknown ids, then rows. Otherwise two batches with the
-        same ids, one of which has just become known, could wait for each other.
+        same ids could wait for each other when one of the ids has just become known.
         """
         if len(ids) > 1:
             self._lock_unknown(ids)
@@ -233,7 +234,7 @@ class Conversation(models.Model):
 
     @property
     def was_opened(self) -> bool:
-        """Whether an event opened it. An erasure also creates a conversation, opened as it is erased."""
+        """Whether an event opened the conversation. An erasure also creates one, as if opened then."""
         return self.opened_at != self.erased_at
 
     @property
@@ -247,7 +248,7 @@ class Conversation(models.Model):
 
     @property
     def needs_dealing(self) -> bool:
-        """Whether the customer wrote after closing, and nobody has dealt with it."""
+        """Whether the customer wrote after closing, and nobody has dealt with the texts."""
         return self.wrote_after_closing_at is not None and self.dealt_with_at is None
 
     @property
@@ -292,7 +293,7 @@ class Conversation(models.Model):
             self._end_with(message)
 
     def count_in_after_closing(self, at: datetime) -> None:
-        """Raise the row, and list it again, because its customer wrote a refused text."""
+        """Note a refused text of the customer: the row moves up, and needs dealing again."""
         self.wrote_after_closing_at = max(at, self.wrote_after_closing_at or at)
         self.wrote_after_closing_count += 1
         self.activity_at = max(at, self.activity_at)
@@ -301,7 +302,7 @@ class Conversation(models.Model):
     def may_wait_otherwise(self, late: Message) -> bool:
         """Whether a late message can change `waiting_since`.
 
-        It cannot while nobody waits, because the last message is then SENT.
+        None can while nobody waits, because the last message is then SENT.
         """
         if self.waiting_since is None:
             return False
@@ -329,7 +330,7 @@ class Conversation(models.Model):
             self._wait_since(message.timestamp)
 
 
-# Only columns that may change: writing the others would touch their indexes for nothing.
+# Only the columns with possible changes: writing others would touch their indexes for nothing.
 CHANGED_BY_CLOSING = ("state", "closed_at", "waiting_since", "revision", "updated_at")
 CHANGED_BY_WRITING_AFTER_CLOSING = (
     "wrote_after_closing_at",
@@ -350,7 +351,7 @@ find_and_lock = Lookup(Conversation.objects.select_for_update().order_by("pk"))
 
 
 def short_id_of(id: UUID) -> str:
-    """Return the eight digits that an id is shown by, so that ids of one minute differ.
+    """Return the eight digits on display for an id. They differ for ids of one minute.
 
     UUIDv7 begins with the time. Version 1 begins with its fastest part, and ends with the machine.
     """

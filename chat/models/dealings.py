@@ -1,13 +1,13 @@
-"""Who dealt with what a customer wrote after closing."""
+"""The users who dealt with customers' texts after closing."""
 
 from django.db import models
 
 
 class Dealing(models.Model):
-    """Somebody dealt with what the customer wrote after closing, and may have taken that back.
+    """Somebody dealt with the customer's texts after closing, and may have undone this mark.
 
     Rows stay when the customer writes again. They hold no text. The users are null in a service
-    that is open to everybody, and after a user is deleted.
+    open to everybody, and after a user is deleted.
     """
 
     conversation = models.ForeignKey(

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 KEPT_OF_INVALID_BODY = 64 * 1024
 SHOWN_OF_BODY = 64 * 1024
 EARLY = ConversationNotFound.code
-# Early events of one conversation that one transaction applies. It must end long before the
-# deadline of a request.
+# Early events of one conversation applied by one transaction. The transaction must end long before
+# the deadline of a request.
 EARLY_AT_ONCE = 500
 INVALID = (InvalidEvent.code, InvalidJSON.code)
-# Reasons that may be gone at a replay: the conversation arrived, or the rules changed.
+# Reasons possibly gone at a replay: the conversation arrived, or the rules changed.
 MAY_CHANGE = (EARLY, *INVALID)
 WRITTEN_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 NUMBER = re.compile(r"[1-9][0-9]{0,17}")  # within any database's big integer
@@ -44,7 +44,7 @@ NUMBER = re.compile(r"[1-9][0-9]{0,17}")  # within any database's big integer
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def awaiting(self, conversation_ids: Collection[UUID]) -> set[UUID]:
-        """Return which of these unknown conversations have early events, however old."""
+        """Return the unknown conversations among these with early events of any age."""
         early = self.filter(conversation_id__in=conversation_ids, code=EARLY).values_list(
             "conversation_id", flat=True
         )
@@ -61,7 +61,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return refused.order_by("-id").defer("body")
 
     def written_after_closing(self, conversation_id: UUID | OuterRef) -> DeliveryQuerySet:
-        """Return the first delivery of each text that the customer wrote after closing, in order."""
+        """Return the first delivery of each text of the customer after closing, in order."""
         found = self.filter(conversation_id=conversation_id, text_digest__isnull=False)
         return found.order_by("id")
 
@@ -92,8 +92,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def next_early(self, conversation_id: UUID, *, since: datetime) -> tuple[list[Delivery], bool]:
         """Return the early events to apply next, and whether more follow.
 
-        They are at most EARLY_AT_ONCE, and end at BYTES_A_BATCH. Message ids are locked first,
-        because two conversations whose early messages share ids could deadlock.
+        The events are EARLY_AT_ONCE at most, and end at BYTES_A_BATCH. Message ids are locked first,
+        because two conversations could deadlock if their early messages shared ids.
         """
         found = self._early_in_order(conversation_id, since=since, most=EARLY_AT_ONCE + 1)
         first = next(batches(found, size_of=itemgetter(2), most=EARLY_AT_ONCE), [])
@@ -103,10 +103,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return [deliveries[pk] for pk, __, __ in first], len(found) > len(first)
 
     def _early_in_order(self, conversation_id: UUID, *, since: datetime, most: int) -> list[Any]:
-        """Return the number, message id and size of the first early events that wait.
+        """Return the number, message id and size of the first waiting early events.
 
-        Events from before the opening come by timestamp. Events that came while those waited
-        follow in the order of their arrival, as if none had waited.
+        Events from before the opening come in the order of their timestamps. Events from after the
+        opening follow in the order of their arrival, as if none had waited.
         """
         settled = Delivery.objects.using(self.db).filter(replays=OuterRef("pk"))
         # Refused replays are left out, because their originals are in.
@@ -127,7 +127,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return [*found, *later[: most - len(found)]] if len(found) < most else found
 
     def opening_of(self, conversation_id: UUID) -> int | None:
-        """Return the number of the delivery that opened a conversation, unless it was pruned."""
+        """Return the number of the delivery that opened a conversation. None if pruned."""
         # Hide the outcome: SQLite has no statistics, and would read all rows of one outcome.
         return (
             self.filter(conversation_id=conversation_id, type=Delivery.Type.NEW_CONVERSATION)
@@ -160,7 +160,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return with_id(self, ids)
 
     def about(self, conversation_id: UUID) -> DeliveryQuerySet:
-        """Return all deliveries that may hold text of the conversation."""
+        """Return all deliveries with possible text of the conversation."""
         unreadable = self.unreadable_about([conversation_id])
         return (self.naming(conversation_id) | self.filter(pk__in=unreadable)).order_by("id")
 
@@ -197,7 +197,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 def ids_in(body: bytes) -> set[UUID]:
-    """Return every id that occurs in an unreadable body."""
+    """Return every id in an unreadable body."""
     return {UUID(written.decode()) for written in WRITTEN_ID.findall(body)}
 
 
@@ -253,7 +253,7 @@ class Delivery(models.Model):
                 name="delivery_refused",
                 condition=Q(outcome="refused"),
             ),
-            # An erasure looks for refusals that name a message of another conversation.
+            # An erasure looks for refusals by the ids of the conversation's messages.
             models.Index(
                 fields=["message_id", "id"],
                 name="delivery_refused_message",
@@ -264,7 +264,7 @@ class Delivery(models.Model):
                 name="delivery_after_closing",
                 condition=Q(text_digest__isnull=False),
             ),
-            # A redelivery of a text that was refused is no news.
+            # A redelivery of a refused text is no news, so it is looked up here.
             models.Index(
                 fields=["message_id", "text_digest"],
                 name="delivery_refused_text",
@@ -273,7 +273,7 @@ class Delivery(models.Model):
             models.Index(fields=["code", "id"], name="delivery_by_code", condition=~Q(code="")),
             models.Index(fields=["outcome", "id"], name="delivery_by_outcome"),
             models.Index(fields=["received_at", "id"], name="delivery_by_arrival"),
-            # One event is followed by its ids. Replays have the request id of what caused them.
+            # One event is traced by its ids. A replay has the id of the request that caused the replay.
             models.Index(fields=["request_id", "id"], name="delivery_by_request"),
             models.Index(
                 fields=["caller_request_id", "id"],
@@ -311,7 +311,7 @@ class Delivery(models.Model):
         return Delivery.objects.worth_applying_again().filter(pk=self.pk).exists()
 
     def body_start(self) -> bytes:
-        """Read only the part of the body that a page shows."""
+        """Read only the beginning of the body, for a page."""
         start = Substr("body", 1, SHOWN_OF_BODY, output_field=models.BinaryField())
         found = Delivery.objects.filter(pk=self.pk).values_list(start, flat=True).first()
         return bytes(found or b"")

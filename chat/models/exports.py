@@ -12,7 +12,7 @@ from django.db import OperationalError, connection
 from chat.database.texts import IdText, InstantText
 from chat.models.messages import SHORT_CONTENT, Message, MessageQuerySet, content_of
 
-# Arrivals that one query looks at, so that each query is short, whatever the filter.
+# Arrivals read by one query, so each query is short with any filter.
 WINDOW = 1_000
 SECONDS_FOR_WRITERS = 3
 SECONDS_BETWEEN_LOOKS = 0.02
@@ -67,11 +67,10 @@ def whole(row: tuple[Any, ...]) -> MessageText:
 
 
 def settled_arrival() -> int:
-    """Return the last arrival, once no message will be stored before it any more.
+    """Return the last arrival, once no message with an earlier arrival can still be committed.
 
-    PostgreSQL gives arrivals out of the order of commits. Transactions that write messages now may
-    have taken earlier arrivals, so their end is waited for. Raises OperationalError after
-    SECONDS_FOR_WRITERS.
+    PostgreSQL gives arrivals out of the order of commits. Transactions now writing messages may have
+    earlier arrivals, so this waits for their end. Raises OperationalError after SECONDS_FOR_WRITERS.
     """
     last = Message.objects.order_by("-arrival").values_list("arrival", flat=True).first() or 0
     if connection.vendor == "postgresql":
@@ -90,7 +89,7 @@ def wait_for_writers() -> None:
 
 
 def writers() -> set[str]:
-    """Return the other transactions that write messages: they hold this lock before they take an arrival."""
+    """Return the other transactions with messages to write: each takes this lock before an arrival."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT virtualtransaction FROM pg_locks JOIN pg_database ON database = pg_database.oid "

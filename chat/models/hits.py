@@ -1,4 +1,4 @@
-"""The messages that a search finds, or all messages, filtered and by pages."""
+"""The messages found by a search, or all messages, filtered and by pages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-# Texts per query that looks for a phrase.
+# Texts per query in the search for a phrase.
 TEXTS_AT_ONCE = 50
 
 
@@ -40,7 +40,7 @@ class HitFilters:
     is_exact: bool = False
 
     def condition(self, prefix: str = "") -> Q:
-        """Return the condition for the message that this prefix of names leads to. It may be empty."""
+        """Return the condition, maybe empty, for the message reached by this prefix of field names."""
         given = {
             "timestamp__gte": self.since,
             "timestamp__lt": self.until,
@@ -57,13 +57,13 @@ NO_FILTERS = HitFilters()
 def find_messages(
     query: str | None, filters: HitFilters = NO_FILTERS, *, size: int, cursor: str = ""
 ) -> Page[Message]:
-    """Return a page of the messages that have the words and fit the filters. Raises BadCursor.
+    """Return a page of the messages that match the words and the filters. Raises BadCursor.
 
-    Without a query (None) they need no words. The latest arrival comes first; only a conversation
-    without a query is in the order of its thread, newest first. The messages are `in_brief`.
+    A query of None means any words. The latest arrival comes first; only a conversation without a
+    query is in the order of its thread, newest first. The messages are `in_brief`.
 
-    A page with filters looks at HITS_A_PAGE messages at most, so it may be short or empty and
-    still have a next page.
+    A page with filters looks at HITS_A_PAGE messages at most, so a short or empty page may still
+    have a next page.
     """
     messages = Message.objects.in_brief().select_related("conversation")
     if query is None and filters.conversation:

@@ -72,14 +72,14 @@ class Within:
 
     @property
     def condition(self) -> Q:
-        """Both bounds are on the field itself, so that the index of the order is read between them."""
+        """Return the condition. Both bounds are on the field itself, so only the index between them is read."""
         until = self.until or (NEVER if self.field == "waits_from" else None)
         given = {f"{self.field}__gte": self.since, f"{self.field}__lt": until}
         return Q(**{name: value for name, value in given.items() if value})
 
 
 class ListedQuerySet(models.QuerySet["Conversation"]):
-    """The part of ConversationQuerySet that lists."""
+    """The lists of ConversationQuerySet."""
 
     def filtered(self, filter: Filter, sort: Sort = Sort.LATEST) -> Self:
         """Return the filter's rows, with a WHERE clause that matches the index of the sort order.
@@ -103,7 +103,7 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
         return self.all()
 
     def needs_dealing(self) -> Self:
-        """Return the conversations whose customer wrote after closing, and with which nobody has dealt."""
+        """Return the conversations with texts after closing that nobody has dealt with."""
         return self.filter(wrote_after_closing_at__isnull=False, dealt_with_at=None)
 
     def filtered_by(
@@ -118,8 +118,8 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
     ) -> tuple[Self, Ordering]:
         """Return the matching rows and their order. The API combines the filters of the inbox.
 
-        With `updated_since`, the order is that of the updates, the oldest first; with `within` of
-        `closed_at`, that of the closings. Any other `within` must fit the sort order.
+        With `updated_since`, the order is by update, the oldest first. With `within` of `closed_at`,
+        the order is by closing. Any other `within` must match the sort order.
         """
         if within:
             rows = self.filter(within.condition)
@@ -158,7 +158,7 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
         return found
 
     def longest_waiting(self) -> Conversation | None:
-        """Return the open conversation whose customer has waited longest for a reply."""
+        """Return the open conversation with the customer waiting longest for a reply."""
         waiting = self.filtered(Filter.NEEDS_REPLY, Sort.WAITING)
         return waiting.order_by(*ordering_of(Filter.NEEDS_REPLY, Sort.WAITING)).first()
 
@@ -168,7 +168,7 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
         return min(found, most), found > most
 
     def counts(self) -> dict[Filter, int]:
-        """Count the rows of each filter, up to COUNTED_TO + 1, so that the time has a bound."""
+        """Count the rows of each filter, up to COUNTED_TO + 1, so the time has a bound."""
         counted = {
             filter.name: CountOf(self.filtered(filter)[: COUNTED_TO + 1]) for filter in Filter
         }

@@ -1,4 +1,4 @@
-"""The filters of the delivery log, and the one index that a page of it is read from."""
+"""The filters of the delivery log. A page is read from one index, the most selective."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 NEWEST_FIRST: Ordering = ("-id",)
 LATEST_FIRST: Ordering = ("-received_at", "-id")
-# The most deliveries that one page judges by filters without an index.
+# The most deliveries judged for one page by filters without an index.
 LOOKED_AT = 10_000
 REQUEST_COLUMNS = ("request_id", "caller_request_id")
-# Ids that a sender chose come last: a sender may use the id of a conversation for its requests too.
+# Ids chosen by senders come last, because a sender may give a conversation's id to its requests too.
 ID_COLUMNS = ("conversation_id", "message_id", *REQUEST_COLUMNS, "webhook_id")
 
 
@@ -33,8 +33,8 @@ ID_COLUMNS = ("conversation_id", "message_id", *REQUEST_COLUMNS, "webhook_id")
 class LogFilters:
     """The filters of a page of the log. `received_to` is excluded.
 
-    `ids` are the spellings of one id. Only the first spelling counts that some delivery has, and only
-    in the first column that has it.
+    `ids` are the spellings of one id. Only one pair of spelling and column counts: the first pair
+    found in the log.
     """
 
     outcome: str = ""
@@ -47,7 +47,7 @@ class LogFilters:
 
     @property
     def ordering(self) -> Ordering:
-        """The order of the index that the filters are read from."""
+        """The order of the index for these filters."""
         return LATEST_FIRST if self.has_bounds and not self.ids else NEWEST_FIRST
 
     @property
@@ -69,8 +69,8 @@ def page_of_log(
 ) -> Page[Delivery]:
     """Return a page of the deliveries that match every filter. Raises BadCursor.
 
-    If one index does not judge all filters, the page looks at LOOKED_AT deliveries at most. It may
-    then be short, or empty, and still have a next page.
+    If no index covers all filters, the page looks at LOOKED_AT deliveries at most. A short or empty
+    page may then still have a next page.
     """
     rows, others = narrowed(log, filters)
     if not others:
@@ -96,14 +96,14 @@ def narrowed(log: DeliveryQuerySet, filters: LogFilters) -> tuple[DeliveryQueryS
 
 
 def hidden(column: str, value: str) -> Q:
-    """Return a condition that no index serves. Empty without a value."""
+    """Return a condition hidden from every index. Empty without a value."""
     return Q(Exact(Coalesce(column, Value("")), value)) if value else Q()
 
 
 def with_id(
     log: DeliveryQuerySet, ids: tuple[str, ...], columns: tuple[str, ...] = ID_COLUMNS
 ) -> DeliveryQuerySet:
-    """Return the deliveries with the first id that some delivery has, in the first column that has it."""
+    """Return the deliveries with one id in one column: the first pair of both with a delivery."""
     candidates = [
         equal(log, column, value) for id in ids for column, value in values_of(log, id, columns)
     ]
@@ -115,7 +115,7 @@ def with_id(
 def values_of(
     log: DeliveryQuerySet, id: str, columns: tuple[str, ...]
 ) -> Iterator[tuple[str, Any]]:
-    """Yield the value of the id in each column that can have it."""
+    """Yield each column able to hold the id, and the id as a value of the column."""
     for column in columns:
         field: Any = log.model._meta.get_field(column)
         with suppress(ValidationError):

@@ -28,7 +28,7 @@ class Direction(models.TextChoices):
 
 # Messages per query of `in_chunks`. A text may have 4 MiB.
 CHUNK = 200
-# Rows per query of `each_as_text`, which reads a text of more than LONG_TEXT characters by itself.
+# Rows per query of `each_as_text`. Each text of more than LONG_TEXT characters has its own query.
 TEXT_CHUNK = 1_000
 LONG_TEXT = 8 * 1024
 SHORT_CONTENT = Case(When(LessThanOrEqual(Length("content"), LONG_TEXT), then=F("content")))
@@ -154,7 +154,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
 
 class Message(models.Model):
-    """A message of one side. Never changes once stored, except that erasure empties its content."""
+    """A message of one side. Only an erasure changes a stored message, and empties its content."""
 
     arrival = models.BigAutoField(
         primary_key=True, help_text="Orders what arrived within a conversation."
@@ -209,7 +209,7 @@ class Message(models.Model):
 
 
 def content_of(arrival: int, content: str | None) -> str:
-    """Read the text that SHORT_CONTENT left out."""
+    """Read a long text, because SHORT_CONTENT leaves long texts out."""
     if content is not None:
         return content
     return Message.objects.values_list("content", flat=True).get(arrival=arrival)

@@ -1,4 +1,4 @@
-"""What each user has seen of each conversation."""
+"""The number of messages seen by each user in each conversation."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 class SeenQuerySet(models.QuerySet["Seen"]):
     def counts(self, user: User, ids: Iterable[UUID]) -> dict[UUID, int]:
-        """Return what the user has seen of these conversations, by id. Others are left out."""
+        """Return the number seen by the user in these conversations, by id. Unseen ones are left out."""
         found = self.filter(user=user, conversation__in=list(ids))
         return dict(found.values_list("conversation_id", "count"))
 
     def noted_after(self, user: User, place: int) -> SeenQuerySet:
-        """Return what the user has seen, or marked as unread, after this place, in order."""
+        """Return the rows seen, or marked as unread, by the user after this place, in order."""
         return self.filter(user=user, place__gt=place).order_by("place")
 
 
@@ -86,7 +86,7 @@ NEWEST = "(SELECT MAX(place) FROM chat_seen WHERE user_id = %s)"
 
 @receiver(user_logged_in)
 def note_first_login(*, user: User, **_: Any) -> None:
-    """Keep the newest change of the user's first login. What was written before it is not unread."""
+    """Note the newest change at the user's first login. Messages before this change are not unread."""
     if user.first_place is None:
         user.first_place = latest_cursor().place
         User.objects.filter(pk=user.pk).update(first_place=user.first_place)

@@ -1,4 +1,4 @@
-"""The tokens of programs, which read the JSON."""
+"""The tokens of programs."""
 
 import re
 import secrets
@@ -22,7 +22,7 @@ DAYS = re.compile(r"([1-9][0-9]{0,4})d")
 
 
 class Scope(StrEnum):
-    """What a token opens."""
+    """The rights of a token."""
 
     READ = "read"
     DELIVERIES = "deliveries"
@@ -30,7 +30,7 @@ class Scope(StrEnum):
     METRICS = "metrics"
 
 
-# Of a token that names none, and of all tokens from before there were scopes. None of them writes.
+# For a token created without scopes, and for tokens older than scopes. None of these can write.
 SCOPES_BY_DEFAULT = (Scope.READ, Scope.DELIVERIES, Scope.METRICS)
 
 
@@ -119,7 +119,7 @@ def digest_of(text: str) -> str:
 def expiry_of(text: str, *, at: datetime) -> datetime:
     """Return the end of `90d` from `at`, or of the day of a date in DISPLAY_TIME_ZONE.
 
-    Raises ValueError for any other text, and for a day that is over.
+    Raises ValueError for any other text, and for a past day.
     """
     if days := DAYS.fullmatch(text):
         if int(days[1]) > MOST_DAYS:

@@ -19,7 +19,7 @@ LONGEST_FOLDED_NAME = 3 * 150
 
 
 def fold_name(name: str) -> str:
-    """Return the form in which login names are compared: without case, but with accents."""
+    """Return the form of a login name for comparisons: without case, but with accents."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
@@ -88,7 +88,7 @@ def may_have_folded_name(user: User) -> bool:
 
 @receiver([post_save, post_delete], sender=User)
 def give_free_names(*, raw: bool = False, **_: Any) -> None:
-    """Give each user without a folded name theirs, if nobody has it any more. The oldest goes first.
+    """Give each user without a folded name their own, if it is free now. The oldest user goes first.
 
     `raw`: a fixture is loaded, and may bring the owner of a name later.
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chat.models.conversations import Conversation, ConversationQuerySet
 
 NEWEST_FIRST: Ordering = ("-arrival",)
-# The most hits that a page reads.
+# The most hits read for a page.
 HITS_A_PAGE = 1_000
 
 
@@ -33,7 +33,7 @@ else:
 
 
 class WordsField(TextFieldOfWords):
-    """A list of words, cut and folded in Python so that both engines index the same words.
+    """A list of words, cut and folded in Python, so both engines index the same words.
 
     Written as one text for FTS5, and as a tsvector for PostgreSQL. Never read back.
     """
@@ -87,7 +87,7 @@ class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
         self.bulk_create([self.model.of(message) for message in messages])
 
     def by_this_rule(self) -> MessageWordsQuerySet:
-        """Return the rows whose terms the current RULE has made."""
+        """Return the rows written by the current RULE."""
         return self.filter(words__find=Term(RULE))
 
     def search(self, query: str) -> MessageWordsQuerySet:

@@ -53,7 +53,7 @@ def icon(name: str) -> SafeString:
 
 @register.simple_tag
 def seen_attribute(seen: dict[UUID, int], id: UUID) -> SafeString:
-    """Return ` data-seen="…"` with what the user has seen of the conversation, if that is known."""
+    """Return ` data-seen="…"` with the number seen by the user in the conversation, if known."""
     count = seen.get(id) if seen else None
     return mark_safe("" if count is None else f' data-seen="{count:d}"')  # noqa: S308 - a number
 
@@ -123,7 +123,7 @@ def age(since: datetime) -> str:
 
 
 def unit_of_age(since: datetime) -> str:
-    """Return the name of the largest unit of an age, which inbox.css gives its weight."""
+    """Return the name of the largest unit of an age. inbox.css has a weight for each."""
     minutes = minutes_since(since)
     if minutes < 1:
         return "now"
@@ -144,7 +144,7 @@ def hue(id: UUID) -> int:
 
 @register.filter
 def zone(name: str) -> str:
-    """Return the name by which Brazilians know their time, and the zone's own name for others."""
+    """Return "Brasília" for the zone of São Paulo in Portuguese, and the zone's own name otherwise."""
     is_ours = name == "America/Sao_Paulo" and get_language() == "pt-br"
     return "Brasília" if is_ours else name
 
@@ -156,7 +156,7 @@ def counted(count: int) -> str:
 
 @register.simple_tag
 def limits() -> SafeString:
-    """Return the limits that scripts share with the server, as data attributes."""
+    """Return the limits shared by scripts and the server, as data attributes."""
     return format_html(
         'data-most-rows="{}" data-near-seconds="{}" data-together-seconds="{}"',
         MOST_ROWS,
@@ -167,7 +167,7 @@ def limits() -> SafeString:
 
 @register.simple_tag
 def listing_query(listing: Listing | None, *, or_path: bool = False, **changes: Any) -> str:
-    """Return the listing's query string. With `or_path`, an empty one is "?", which clears the query."""
+    """Return the listing's query string. With `or_path`, an empty one is "?": this link clears the query."""
     query = (listing or Listing()).query(**{name: str(value) for name, value in changes.items()})
     return query or ("?" if or_path else "")
 

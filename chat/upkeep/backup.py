@@ -93,7 +93,7 @@ def copy(partial: Path, *, on_progress: Progress) -> Counts:
 
 
 def verify(partial: Path, counts: Counts) -> None:
-    """Check that the copy opens, is sound, has all rows, and is one file, without a WAL."""
+    """Check the copy: it opens, is sound, has all rows, and is one file, without a WAL."""
     try:
         with closing(sqlite3.connect(partial)) as copied:
             copied.execute("PRAGMA journal_mode = DELETE")
@@ -123,7 +123,7 @@ def counted(database: sqlite3.Connection) -> Counts:
 def dump(partial: Path) -> Counts:
     """Run PostgreSQL's programs: pg_dump writes a snapshot, pg_restore reads the whole dump.
 
-    The counts are those before the dump, which may have some more rows.
+    The counts are from before the dump, so the dump may have some more rows.
     """
     database, secrets = reach_the_database()
     counts = {model._meta.db_table: model._default_manager.count() for model in LARGEST}
@@ -136,7 +136,7 @@ LARGEST: list[type[models.Model]] = [Conversation, Message, Delivery]
 
 
 def reach_the_database() -> tuple[str, dict[str, str]]:
-    """Return `--dbname=…` with all parameters of DATABASE_URL but secrets, and variables with those.
+    """Return `--dbname=…` with all parameters of DATABASE_URL but secrets, and variables with the secrets.
 
     Raises BackupFailed, also behind a pooler: both programs set up their session, for themselves.
     """

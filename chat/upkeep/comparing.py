@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 
 from chat.models import Change, Conversation, Message
 
-# A delivery may take effect after one that arrived later, if it waits longer for the database. No
-# delivery waits so long.
+# A delivery may take effect after a later arrival, because waits for the database differ. No delivery
+# waits so long.
 DISORDER = timedelta(minutes=1)
 COMPARED_OF_CHANGES = ["type", "message_id", "at"]
 WROTE = Change.Type.WROTE_AFTER_CLOSING
@@ -73,9 +73,8 @@ def changes_of(
 ) -> dict[UUID, list[Values]]:
     """Return the changes by conversation, in the order of effect. `ids` are in order.
 
-    Changes that no event makes are left out, and those of writing after closing in the
-    conversations `apart_from`. Reads the whole table, which has no index by conversation: an index
-    would slow down each event.
+    Leaves out changes made by no event, and changes of writing after closing in the conversations
+    `apart_from`. Reads the whole table: an index by conversation would slow down each event.
     """
     found = Change.objects.using(using).exclude(type=Change.Type.DEALT_WITH).order_by("id")
     found = found.filter(conversation_id__gte=ids[0], conversation_id__lte=ids[-1])
@@ -87,7 +86,7 @@ def changes_of(
 
 
 def unlike_changes(stored: list[Values], rebuilt: list[Values], since: datetime | None) -> str:
-    """Return how the stored changes of a conversation differ from those by the log, or "".
+    """Return the difference between a conversation's stored changes and its changes by the log, or "".
 
     The oldest may be missing, if they are older than `since`: the time of the oldest stored change.
     """

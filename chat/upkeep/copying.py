@@ -89,7 +89,7 @@ def parse(url: str) -> dict[str, Any]:
 
 @contextmanager
 def attached(database: dict[str, Any]) -> Iterator[str]:
-    """Yield the alias of a database beside that of DATABASE_URL, and close it in the end."""
+    """Yield the alias of a second database beside DATABASE_URL's. Close its connection at the end."""
     configured = connections.configure_settings(
         {DEFAULT_DB_ALIAS: connections.settings[DEFAULT_DB_ALIAS], TARGET: database}
     )

@@ -24,7 +24,7 @@ from chat.models import Change, Conversation, Delivery, Message, MessageWords
 from chat.upkeep import erasure_list
 from chat.upkeep.erasure_list import Happened
 
-# Pages of the search index that one transaction rewrites while other writers wait: some 4 MB.
+# Pages of the search index rewritten by one transaction while other writers wait: some 4 MB.
 PAGES_AT_ONCE = 1_000
 # How often to check for transactions older than the erasure, and how long to wait in between.
 LOOKS = 60
@@ -41,7 +41,7 @@ class StillRead(Exception):
 
 
 class OutOfTime(Exception):
-    """The deadline is over. Another scrub goes on, because it is quick where this one has been."""
+    """The deadline is over. Another scrub gets further, because cleaned pages take hardly any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,10 @@ def stock_of(id: UUID) -> Stock:
 def erase(*ids: UUID, at: datetime, using: str = DEFAULT_DB_ALIAS) -> None:
     """Empty the conversations' messages, words and deliveries, and close the conversations.
 
-    An unknown conversation is created as closed, so that nothing can open it. `scrub()` then does
-    the slow part. Raises NoPlace and OSError if the list of erasures cannot be written; then nothing
-    is erased.
+    An unknown conversation is created as closed, so nothing can open it. `scrub()` then does the slow
+    part. Raises NoPlace and OSError if the list of erasures cannot be written; then nothing is erased.
     """
-    # Before the commits, so that no erasure is missing from the list.
+    # Before the commits, so no erasure is missing from the list.
     erasure_list.note(Happened.ERASED, *ids, at=at)
     for id in ids:
         with writing(using=using):
@@ -92,10 +91,10 @@ def empty(id: UUID, *, at: datetime, using: str) -> None:
 
 
 def erase_again(*, at: datetime, using: str = DEFAULT_DB_ALIAS) -> Iterator[UUID]:
-    """Erase what the list names and the database does not know as erased. Yield each id.
+    """Erase the listed conversations not erased in the database. Yield each id.
 
-    The database was restored from an older backup, or an erasure failed. A conversation that the
-    backup does not have is erased too, because its sender may send it again. Raises as `erase`.
+    There are some after a restore of an older backup, or a failed erasure. A conversation missing
+    from the backup is erased too, because its sender may send its events again. Raises as `erase`.
     """
     erased = Conversation.objects.using(using).exclude(erased_at=None)
     for part in in_parts(list(erasure_list.read())):
@@ -109,16 +108,16 @@ def erase_again(*, at: datetime, using: str = DEFAULT_DB_ALIAS) -> Iterator[UUID
 def scrub(
     *ids: UUID, rewrite: bool = False, deadline: float = inf, using: str = DEFAULT_DB_ALIAS
 ) -> Iterator[int]:
-    """Empty what was logged about the conversations meanwhile, and unreadable bodies with their ids.
+    """Empty bodies logged since the erasure, and unreadable bodies with the conversations' ids.
     Then remove old text from the files.
 
     Yields pages done; other writers go on meanwhile. PostgreSQL leaves bytes of deleted rows in free
-    space until they are overwritten. `rewrite` rewrites the files, and locks everyone out meanwhile.
+    space until new rows overwrite them. `rewrite` rewrites the files, and locks everyone out meanwhile.
 
     Raises OutOfTime at the `deadline` (time.monotonic), StillRead, and Django's `Error`. May be
     run again.
     """
-    # Because they may log text, blind to the erasure.
+    # These may log text, because they do not see the erasure.
     wait_for_older_transactions(deadline=deadline, using=using)
     for part in in_parts(list(ids)):
         empty_the_log(part, using=using)
@@ -138,7 +137,7 @@ def empty_the_log(ids: Collection[UUID], *, using: str) -> None:
 
 
 def wait_for_older_transactions(*, deadline: float, using: str) -> None:
-    """Wait, because VACUUM keeps rows that an older transaction, such as a pg_dump, can still see.
+    """Wait, because VACUUM keeps rows visible to an older transaction, such as a pg_dump.
 
     SQLite's writers run one after the other, and emptying the WAL waits for its readers.
     Raises StillRead and OutOfTime.
@@ -164,8 +163,8 @@ SELECT COUNT(*) FROM (
 def vacuum_all(*, rewrite: bool, deadline: float, using: str) -> Iterator[int]:
     """Vacuum the tables, then `pg_statistic`: samples of old column values may contain text.
 
-    ANALYZE replaces the samples. So transactions that began during the first VACUUM can still see
-    the old samples, and are waited for too. Yields after each table.
+    ANALYZE replaces the samples. Transactions begun during the first VACUUM can still see the old
+    samples, so this waits for these transactions too. Yields after each table.
     """
     how = "FULL, " if rewrite else ""
     models = (Conversation, Message, MessageWords, Delivery)
@@ -182,7 +181,7 @@ def cancelled_at(deadline: float, *, using: str) -> Iterator[None]:
     """Cancel PostgreSQL's statement of the block at the deadline. Raises OutOfTime.
 
     Not by `statement_timeout`: behind a pooler the next statement may get another session. A cancelled
-    VACUUM keeps the pages that it has cleaned, and the next VACUUM skips most of them.
+    VACUUM keeps its cleaned pages, and the next VACUUM skips most of them.
     """
     over = Event()
     watch = Thread(target=cancel, args=(connections[using].connection, deadline, over), daemon=True)
@@ -227,7 +226,7 @@ def merge_the_search_index(using: str) -> Iterator[int]:
 
 
 def empty_the_wal(*, deadline: float, using: str) -> None:
-    """Move the WAL into the database file and truncate it, because it holds old pages.
+    """Move the WAL into the database file, and truncate the WAL, because it holds old pages.
 
     Writers wait while this waits for readers, so each attempt is short. Raises StillRead and OutOfTime.
     """

@@ -1,6 +1,6 @@
-"""The list of erasures, in a file of its own: no backup contains it, and no restore undoes it.
+"""The list of erasures, in a separate file: no backup contains the list, and no restore undoes it.
 
-The file has a JSON line for each erasure and for each end of a scrub. It holds ids and no text.
+The file has a JSON line for each erasure and for each end of a scrub, with ids and no text.
 """
 
 import json
@@ -26,7 +26,7 @@ class Happened(StrEnum):
 
 
 class NoPlace(Exception):
-    """The list has no place: only SQLite's file has a folder for it, and ERASURES_FILE is empty."""
+    """The list has no place: ERASURES_FILE is empty, and only SQLite's file has a folder for the list."""
 
 
 def find_path() -> Path | None:
@@ -41,7 +41,7 @@ def find_path() -> Path | None:
 def read() -> dict[UUID, bool]:
     """Return each id of the list, the oldest first, with whether its scrub has ended.
 
-    Skips a line that a power cut has torn, because its erasure was never committed. Raises OSError.
+    Skips a line torn by a power cut, because its erasure was never committed. Raises OSError.
     """
     path = find_path()
     if path is None or not path.exists():
@@ -65,7 +65,7 @@ def note(what: Happened, *ids: UUID, at: datetime) -> None:
 
 
 def create() -> None:
-    """Create the file, unless it exists, with the erasures that the database knows.
+    """Create a missing file, with the erasures in the database.
 
     These are erasures by versions without the list. Raises NoPlace, and OSError.
     """
@@ -76,7 +76,7 @@ def create() -> None:
         return
     erased = Conversation.objects.exclude(erased_at=None).values_list("pk", "erased_at")
     with suppress(FileExistsError), new_file(path) as partial, partial.open("wb") as file:
-        own_as(partial, path.parent)  # `upkeep` of the service's user appends to it
+        own_as(partial, path.parent)  # `upkeep` of the service's user appends to the list
         file.writelines(both_lines_of(erased.order_by("erased_at").iterator()))
 
 

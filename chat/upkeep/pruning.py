@@ -14,9 +14,9 @@ MOST_DAYS = 36_500
 
 
 def outdated(*, now: datetime, days: int) -> models.QuerySet[Delivery]:
-    """Return old deliveries, except waiting early events and originals whose replay is kept.
+    """Return old deliveries, except waiting early events and originals of kept replays.
 
-    A text that a customer wrote after closing is kept until somebody has dealt with it.
+    A customer's text after closing is kept until somebody has dealt with it.
     """
     before = now - timedelta(days=days)
     old = Delivery.objects.filter(received_at__lt=before)
@@ -31,9 +31,9 @@ def outdated(*, now: datetime, days: int) -> models.QuerySet[Delivery]:
 
 
 def repetitions(*, now: datetime, days: int) -> models.QuerySet[Delivery]:
-    """Return replays that were refused like their old original, and so tell nothing new.
+    """Return replays refused for the same reason as their old original: they tell nothing new.
 
-    0.1.0 logged one each time that `replay --yes` ran.
+    Each `replay --yes` of 0.1.0 logged one.
     """
     alike = Delivery.objects.filter(code=F("replays__code"))
     old = alike.filter(replays__received_at__lt=now - timedelta(days=days))
@@ -41,12 +41,12 @@ def repetitions(*, now: datetime, days: int) -> models.QuerySet[Delivery]:
 
 
 def still_waiting_since(now: datetime) -> datetime:
-    """Return the arrival of the oldest early event that still waits for its conversation."""
+    """Return the earliest arrival of an early event that may still wait for its conversation."""
     return now - timedelta(hours=settings.EARLY_EVENTS_HOURS)
 
 
 def how_many(*, now: datetime, days: int) -> int:
-    """Return the number of rows that `prune` would delete."""
+    """Return the number of rows `prune` would delete."""
     newer = repetitions(now=now, days=days).filter(received_at__gte=now - timedelta(days=days))
     return outdated(now=now, days=days).count() + newer.count()
 

@@ -31,9 +31,9 @@ from chat.upkeep.comparing import DISORDER, Contents, changes_of, conversations_
 from chat.upkeep.reindexing import unsearchable
 
 OPENING = Delivery.Type.NEW_CONVERSATION
-# What a customer's writing after closing changes, besides `activity_at`.
+# The fields changed by a customer's text after closing, besides `activity_at`.
 WROTE_FIELDS = {"wrote_after_closing_at", "wrote_after_closing_count", "updated_at"}
-# In memory, so that a batch has some 50,000 changes.
+# The size of a change in memory, so a batch has some 50,000 changes.
 BYTES_A_CHANGE = 300
 
 
@@ -67,7 +67,7 @@ class Check:
     # The conversations not checked, by reason.
     left_out: Counter[str] = field(default_factory=Counter)
     _left_out: set[UUID | None] = field(default_factory=set)
-    # Conversations whose log does not tell when the customer wrote after closing.
+    # Conversations without a complete log of the texts after closing.
     _untold: set[UUID | None] = field(default_factory=set)
     _found: list[Difference] = field(default_factory=list)
 
@@ -86,7 +86,7 @@ class Check:
                 yield envelope_of(row)
 
         done = 0
-        # Early events that were applied later have log rows of their own.
+        # Early events applied later have their own log rows.
         with tuned_for_loading(using=self.scratch):
             for result in ingest_envelopes(envelopes(), using=self.scratch, early_events=False):
                 row = pending.popleft()
@@ -136,8 +136,8 @@ class Check:
     def _to_feed(self, rows: list[Delivery]) -> Iterator[Delivery]:
         """Leave out invalid bodies (maybe truncated), erased ones, and conversations left out.
 
-        Events that waited behind early events have rows of their own, too, if they were applied.
-        The body of a refusal is erased too if its message was stored in another conversation later.
+        Events that waited behind early events have their own rows too if applied. The body of a
+        refusal is erased too if its message was stored in another conversation later.
         """
         owners = owners_of({row.message_id for row in rows if row.code == IdConflict.code})
         waited = waited_behind_early_events([row for row in rows if row.code == EARLY])
@@ -199,7 +199,7 @@ class Check:
         return Counter(dict(rows.annotate(applied=Count("pk", filter=is_applied))))
 
     def _openings_of(self, ids: list[UUID]) -> dict[UUID | None, datetime]:
-        """Return when the log says that these conversations were opened."""
+        """Return the opening times of these conversations by the log."""
         openings = openings_in(self._log.filter(conversation_id__in=ids))
         return dict(openings.values_list("conversation_id", "received_at"))
 
@@ -255,7 +255,7 @@ class Check:
             yield from [None] * equal
 
     def _unlike_changes(self, ids: list[UUID]) -> dict[UUID, str]:
-        """Return how the changes of each conversation differ from those by the log, or ""."""
+        """Return for each conversation the difference between its changes and those by the log, or ""."""
         stored, rebuilt = (
             changes_of(ids, apart_from=self._untold, using=alias)
             for alias in (DEFAULT_DB_ALIAS, self.scratch)
@@ -263,7 +263,7 @@ class Check:
         return {id: unlike_changes(stored[id], rebuilt[id], self.changes_since) for id in ids}
 
     def _untold_fields(self, stored: "Contents", rebuilt: "Contents") -> dict[UUID, set[str]]:
-        """Return the fields of each conversation that the log does not tell."""
+        """Return for each conversation the fields unknown from the log."""
         ids = list(stored.conversations)
         dealt = set(
             Dealing.objects.filter(conversation__in=ids).values_list("conversation_id", flat=True)
@@ -279,7 +279,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What a prune may have deleted.
+    """The part of the log possibly lost to a prune.
 
     A prune keeps no row from before its day, except early events, texts after closing, and originals
     of kept replays. So the oldest other row shows how far the last prune can have gone.
@@ -299,7 +299,7 @@ class Pruned:
         return cls(until, set(opened_and_not_in(log, since=until)))
 
     def may_lack(self, id: UUID, opened: datetime | None) -> bool:
-        """Whether a prune may have deleted deliveries of a conversation that was opened then.
+        """Whether a prune may have deleted deliveries of a conversation opened at `opened`.
 
         `opened` is None if the log lacks the opening.
         """
@@ -309,7 +309,7 @@ class Pruned:
 
 
 def ordinary(log: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    """Return the deliveries that a prune keeps only because of their age."""
+    """Return the deliveries that only their age protects from a prune."""
     replays = Delivery.objects.filter(replays=OuterRef("pk"))
     log = log.exclude(code=EARLY).exclude(text_digest__isnull=False)
     return log.exclude(Exists(replays)).defer("body")
@@ -320,7 +320,7 @@ def openings_in(log: QuerySet[Delivery]) -> QuerySet[Delivery]:
 
 
 def opened_and_not_in(log: QuerySet[Delivery], *, since: datetime) -> Iterator[UUID]:
-    """Yield the conversations that were opened since then by their changes, but not by the log."""
+    """Yield the conversations with an opening since then among the changes, but not in the log."""
     for keys in key_batches(Change.objects.filter(type=Change.Type.OPENED, at__gte=since)):
         opened = set(Change.objects.filter(pk__in=keys).values_list("conversation_id", flat=True))
         logged = openings_in(log.filter(conversation_id__in=opened))
@@ -328,7 +328,7 @@ def opened_and_not_in(log: QuerySet[Delivery], *, since: datetime) -> Iterator[U
 
 
 def not_in_the_search_index(ids: list[UUID]) -> Iterator[Difference]:
-    """Yield a difference for each conversation with messages that search cannot find."""
+    """Yield a difference for each conversation with messages missing from the search index."""
     missing: dict[UUID, list[str]] = defaultdict(list)
     messages = unsearchable(Message.objects.filter(conversation_id__in=ids)).order_by("arrival")
     for conversation_id, id in messages.values_list("conversation_id", "id"):
@@ -348,7 +348,7 @@ def envelope_of(row: Any) -> Envelope:
 def has_lost_a_race(row: Delivery) -> bool:
     """Whether this refusal may have been decided before another conversation stored the message.
 
-    PostgreSQL numbers deliveries of two conversations in another order than they take effect in.
+    PostgreSQL may number deliveries of two conversations in another order than that of their effect.
     """
     if row.code not in (EARLY, ConversationClosed.code):
         return False
@@ -357,7 +357,7 @@ def has_lost_a_race(row: Delivery) -> bool:
 
 
 def waited_behind_early_events(early: list[Delivery]) -> set[int]:
-    """Return the refusals that came after the opening, and that were applied later or wait still."""
+    """Return the refusals from after the opening, applied later or still waiting."""
     if not early:
         return set()
     ids = {row.conversation_id for row in early if row.conversation_id}

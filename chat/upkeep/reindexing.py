@@ -1,4 +1,4 @@
-"""Write rows that the search index lacks or an older rule has made, or all rows anew."""
+"""Write missing rows of the search index, and rows of an older rule, or rewrite all rows."""
 
 from collections.abc import Collection, Iterator
 from operator import itemgetter
@@ -24,14 +24,14 @@ def is_reindex_due() -> bool:
 
 
 def out_of_date(keys: list[int]) -> set[int]:
-    """Return those of the messages that have no search row, or one of an older rule."""
+    """Return the messages without a search row, or with a row of an older rule."""
     between = {"pk__gte": min(keys), "pk__lte": max(keys)}  # FTS5 can seek to the first
     right = MessageWords.objects.by_this_rule().filter(**between)
     return set(keys).difference(right.values_list("pk", flat=True))
 
 
 def reindex(*, every: bool) -> Iterator[tuple[int, int]]:
-    """Write the rows of messages that lack a right one, or of `every` message, newest first.
+    """Write the row of each message without a current one, or of `every` message, newest first.
 
     Yield the messages read and the rows written; other writers get in between. May be interrupted
     and run again.

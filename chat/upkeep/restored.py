@@ -1,4 +1,4 @@
-"""The checks and the steps of a restore that both engines share."""
+"""The checks and the steps of a restore on both engines."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class InUse(RestoreFailed):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A sound backup: the rows of its tables (SQLite), and how many migrations it lacks."""
+    """A sound backup: the rows of its tables (SQLite), and the number of missing migrations."""
 
     counts: backup.Counts
     migrations: int

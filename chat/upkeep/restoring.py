@@ -1,4 +1,4 @@
-"""Put a backup in the place of the database, without what was erased since.
+"""Put a backup in the place of the database, and repeat the erasures since the backup.
 
 SQLite: everything is done in a copy beside the database, and one rename puts the copy in place.
 PostgreSQL: `pg_restore` fills the empty database of DATABASE_URL in one transaction.
@@ -18,16 +18,16 @@ from chat.upkeep.restoring_sqlite import check_file, replace_the_file
 
 
 def check(file: Path) -> Checked:
-    """Check that the backup can be read, that it is ours, and that the code is not older.
+    """Check the backup: it can be read, is ours, and is not of a newer version than the code.
 
     Raises RestoreFailed, and OSError.
     """
-    file.open("rb").close()  # because the databases' programs say less of what is wrong
+    file.open("rb").close()  # because the databases' programs give less clear errors
     return check_dump(file) if connection.vendor == "postgresql" else check_file(file)
 
 
 def restore(file: Path, *, on_progress: Progress) -> Restored:
-    """Restore the backup, begin a generation, and erase again what the list of erasures names.
+    """Restore the backup, begin a generation, and erase the conversations of the list of erasures.
 
     `on_progress` gets the pages done and their total (SQLite). Raises RestoreFailed, OSError, and
     Django's `Error`.

@@ -33,9 +33,9 @@ COLUMNS_OF_MIGRATIONS = 4  # id, app, name, applied
 
 
 def fill_the_empty_database(file: Path) -> Restored:
-    """Run pg_restore in one transaction, so that an error leaves the database empty, and renew it.
+    """Run pg_restore in one transaction, so an error leaves the database empty. Then renew the database.
 
-    A table of one row tells another run that this run was interrupted after pg_restore.
+    If this run is interrupted after pg_restore, a table of one row tells the next run.
     """
     mark = f"{file.resolve()}, {file.stat().st_size} bytes of {file.stat().st_mtime_ns}"
     database, secrets = reach_the_database()

@@ -27,7 +27,8 @@ from chat.upkeep.restored import (
 )
 from realmate.sqlite.base import identity_of, queue_for
 
-# SQLite's files beside the database file. A stranger's WAL or journal would be played into it.
+# SQLite's files beside the database file. SQLite would play another file's WAL or journal into the
+# database.
 BESIDE = ("-wal", "-shm", "-journal")
 SECONDS_FOR_THE_LAST_WRITER = 5
 # Where SQLite's readers lock the database file (SHARED_FIRST and SHARED_SIZE of os.h).
@@ -53,8 +54,8 @@ def opened(file: Path) -> sqlite3.Connection:
 def replace_the_file(file: Path, *, on_progress: Progress) -> Restored:
     """Replace the database's file by a copy of the backup, and keep the replaced file aside.
 
-    An interruption leaves the old database in place, or the new one, or one that realmate.sqlite
-    refuses to open. Another run begins from the start.
+    An interruption leaves the old database in place, or the new one, or a WAL without a
+    database. realmate.sqlite refuses to open a database there. Another run begins from the start.
     """
     database = database_path()
     if database.exists() and file.samefile(database):
@@ -77,11 +78,11 @@ def database_path() -> Path:
 
 
 def lock_path() -> Path:
-    """Return the file of the writers' queue, whose name follows no symbolic link."""
+    """Return the file of the writers' queue. Its name follows no symbolic link."""
     return Path(f"{connection.settings_dict['NAME']}-writer")
 
 
-# Who else has the database
+# Other users of the database
 
 
 @contextmanager
@@ -108,7 +109,7 @@ def refuse_others(database: Path) -> None:
 def is_locked(database: Path) -> bool:
     """Whether a process, even in another container, holds SQLite's lock of an open database in WAL mode.
 
-    Does not ask SQLite, because SQLite would play a WAL into the database, which may be damaged.
+    Does not ask SQLite, because SQLite would play a WAL into a possibly damaged database.
     """
     with database.open("rb+") as file:
         try:
@@ -119,9 +120,9 @@ def is_locked(database: Path) -> bool:
 
 
 def processes_with(database: Path) -> list[int]:
-    """Return the ids of other processes that have one of the database's files open.
+    """Return the ids of other processes with one of the database's files open.
 
-    Linux only, and only processes that the user may see.
+    Linux only, and only processes visible to the user.
     """
     paths = [lock_path(), database, *(named(database, suffix) for suffix in BESIDE)]
     files = {identity_of(path) for path in paths} - {None}
@@ -147,7 +148,7 @@ def open_files_of(pid: Path) -> Iterator[tuple[int, int] | None]:
 def copy_beside(database: Path) -> Iterator[Path]:
     """Yield a private file beside the database, and delete it at the end.
 
-    First delete the file that an interrupted run may have left.
+    First delete the file of an interrupted run, if any.
     """
     path = database.with_name(f".{database.name}.restoring")
     remove(path)
@@ -208,8 +209,9 @@ def own_as_before(copied: Path, database: Path) -> None:
 def put_in_place(copied: Path, database: Path) -> None:
     """Link the old files under another name, and rename the copy.
 
-    SQLite would play the old WAL into the copy, so the WAL leaves first. Until the copy is in place, there is
-    an empty WAL and no database. realmate.sqlite refuses to open that, so no server can start in between.
+    SQLite would play the old WAL into the copy, so the WAL leaves first. Until the copy is in place,
+    there is an empty WAL and no database. realmate.sqlite refuses to open a database beside a lone WAL,
+    so no server can start in between.
     """
     set_aside(database)
     if any(named(database, suffix).exists() for suffix in BESIDE):

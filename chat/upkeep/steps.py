@@ -1,4 +1,4 @@
-"""What must run now and then: each step works in batches, has a time limit, and may run twice."""
+"""The steps of upkeep: each works in batches, has a time limit, and may run twice."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from chat.upkeep import erasure, erasure_list, pruning
 from chat.upkeep.erasure_list import Happened
 from chat.upkeep.reindexing import is_reindex_due, reindex
 
-# A step that has more to do goes on the next time.
+# A step with more to do continues in the next run.
 MOST_SECONDS = 600
-# Conversations whose scrubs end together. The list then says so, and another run does not repeat it.
+# Conversations scrubbed together. Then the list notes the end, and another run does not repeat the scrub.
 SCRUBBED_AT_ONCE = 1_000
 
 Step = Callable[[datetime], Iterator[int]]
@@ -26,7 +26,7 @@ Step = Callable[[datetime], Iterator[int]]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a step did: rows, whether something is left for the next time, and its error, or ""."""
+    """The result of a step: its rows, whether it is complete, and its error, or ""."""
 
     step: str
     rows: int
@@ -59,7 +59,7 @@ def said_of(error: Exception) -> str:
 
 
 def apply_early_events(now: datetime) -> Iterator[int]:
-    """Apply the early events that were too many for the transaction of their NEW_CONVERSATION."""
+    """Apply the early events left over from the transaction of their NEW_CONVERSATION."""
     for part in key_batches(Conversation.objects.with_early_events()):
         for id in part:
             while count := apply_waiting(id, at=now):
@@ -67,7 +67,7 @@ def apply_early_events(now: datetime) -> Iterator[int]:
 
 
 def place_changes(now: datetime) -> Iterator[int]:
-    """Give places to new changes, so that the next reader need not (PostgreSQL)."""
+    """Give places to new changes, so the next reader need not (PostgreSQL)."""
     while placed := Change.objects.place():
         yield placed
 
@@ -82,26 +82,26 @@ def prune_changes(now: datetime) -> Iterator[int]:
 
 
 def delete_sessions(now: datetime) -> Iterator[int]:
-    """Delete sessions that are over."""
+    """Delete expired sessions."""
     return delete_in_batches(Session.objects.filter(expire_date__lt=now))
 
 
 def forget_login_attempts(now: datetime) -> Iterator[int]:
-    """Delete the names and addresses of failed logins that lock nobody out any more."""
+    """Delete the names and addresses of failed logins that no longer lock anybody out."""
     return delete_in_batches(LoginAttempts.objects.outdated(at=now))
 
 
 def write_search_rows(now: datetime) -> Iterator[int]:
-    """Write the search rows that an older version has made anew."""
+    """Rewrite the search rows of an older version."""
     if is_reindex_due():
         yield from (rows for _, rows in reindex(every=False))
 
 
 def finish_erasures(now: datetime) -> Iterator[int]:
-    """Erase listed conversations that are not erased, and scrub listed ones that are not scrubbed.
+    """Erase the listed conversations not erased yet, and scrub the ones not scrubbed yet.
 
-    An erasure may have been interrupted, or a restore may have brought the text back. Yields
-    the number of scrubbed conversations, of which up to SCRUBBED_AT_ONCE share one scrub.
+    An erasure may have been interrupted, or a restore may have brought the text back. Yields the
+    number of conversations after each scrub: SCRUBBED_AT_ONCE at most share one.
     """
     if erasure_list.find_path() is None:
         return

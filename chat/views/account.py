@@ -22,7 +22,7 @@ from chat.refusals import LockedOut, TooManyLogins
 
 
 class LogIn(LoginView):
-    """The login. Whoever is logged in already goes on to the page that was asked for."""
+    """The login. A user already logged in is sent on to the page in `next`."""
 
     template_name = "chat/login.html"
     redirect_authenticated_user = True
@@ -39,15 +39,13 @@ class LogIn(LoginView):
         return response
 
     def get_redirect_url(self) -> str:  # type: ignore[override] # the stubs are of Django 6
-        """Return `next`, or "" (the inbox) if a browser cannot be sent there: it leads back here, or
-        takes no GET.
-        """
+        """Return `next`, or "" (the inbox) if `next` leads back here or takes no GET."""
         url: str = super().get_redirect_url()
         return url if url and takes_get(urlsplit(url).path) else ""
 
 
 def takes_get(path: str) -> bool:
-    """Whether a path is a page other than the login. A page that does not exist says so itself."""
+    """Whether a path is a page other than the login. A missing page is left to its own 404."""
     try:
         view = resolve(unquote(path)).func
     except Resolver404:

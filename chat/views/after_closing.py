@@ -1,4 +1,4 @@
-"""Texts that a customer wrote after closing: their bubbles under the thread, and the button "Dealt with"."""
+"""A customer's texts after closing: their bubbles under the thread, and the button "Dealt with"."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ MOST_TEXTS = 50
 
 @dataclass(frozen=True, slots=True)
 class RefusedText:
-    """A text that was refused after closing. `content` is empty if it is too large to show here."""
+    """A text refused after closing. `content` is empty if the text is too large to show here."""
 
     delivery: Delivery
     content: str
@@ -38,7 +38,7 @@ class RefusedText:
 
 
 def after_closing_context(conversation: Conversation) -> dict[str, Any]:
-    """Return the newest texts, how many older ones there are, and who dealt with them."""
+    """Return the newest texts, the number of older ones, and the mark "Dealt with" if set."""
     if not conversation.wrote_after_closing_count:
         return {}
     texts = refused_texts(conversation)
@@ -59,7 +59,7 @@ def refused_texts(conversation: Conversation) -> list[RefusedText]:
 
 
 def content_in(body: bytes) -> str:
-    """Return the text of a NEW_MESSAGE. Empty if there is none, or today's rules refuse it."""
+    """Return the text of a NEW_MESSAGE. Empty for other bodies, and if today's rules refuse the event."""
     try:
         event = parse(body)
     except InvalidPayload:
@@ -68,7 +68,7 @@ def content_in(body: bytes) -> str:
 
 
 def words_of_row(conversation: Conversation) -> str:
-    """Return the beginning of the customer's last text after closing, while nobody has dealt with it.
+    """Return the beginning of the customer's last text after closing, until somebody has dealt with it.
 
     Empty if its row was read without `refused_body`, or the body is too large for a row.
     """
@@ -77,7 +77,7 @@ def words_of_row(conversation: Conversation) -> str:
 
 
 def dealing_of(conversation: Conversation) -> Dealing | None:
-    """Return who dealt with the texts and when, as long as the mark holds."""
+    """Return the mark "Dealt with": its user and its time. None if nobody has dealt with the texts."""
     if conversation.dealt_with_at is None:
         return None
     held = conversation.dealings.filter(undone_at=None).select_related("by")
@@ -88,7 +88,7 @@ def dealing_of(conversation: Conversation) -> Dealing | None:
 
 
 def deal_with(request: HttpRequest, id: str) -> HttpResponse:
-    """Mark as dealt with what the form has shown. htmx gets 204, or 409 if the customer wrote again."""
+    """Mark the texts shown with the form as dealt with. htmx gets 204, or 409 if the customer wrote again."""
     conversation = Conversation.objects.find(parse_id(id))
     if conversation is None:
         return nothing_here(request)
@@ -102,7 +102,7 @@ def deal_with(request: HttpRequest, id: str) -> HttpResponse:
 
 
 def number_of_texts(given: str) -> int:
-    """Return the number of texts that the form has shown, or 0 for anything else, which marks nothing."""
+    """Return the number of texts shown with the form. 0 for anything else, so nothing is marked."""
     return int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else 0
 
 
@@ -128,7 +128,7 @@ def answered(request: HttpRequest, conversation: Conversation, *, is_done: bool)
 
 
 def address_to_go_on(request: HttpRequest, conversation: Conversation) -> str:
-    """Return the address of the list that the form names, or of the thread beside it."""
+    """Return the address of the list named in the form, or of the thread beside the list."""
     try:
         query = Listing.of(request.POST).query()
     except ValueError:

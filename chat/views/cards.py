@@ -47,7 +47,7 @@ class TabulatedPlot(Plot):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One subject. Its meaning is one sentence. `chart` is None if no bar would stand in it."""
+    """One subject. Its meaning is one sentence. `chart` is None without any bar."""
 
     key: str
     title: str

@@ -119,10 +119,10 @@ def top_of(series: Series | None) -> float:
 
 
 def step_for(top: float, steps: Sequence[int], *, most: int) -> int:
-    """Return the smallest step of which at most `most` reach the top."""
+    """Return the smallest step that needs at most `most` steps to reach the top."""
     return next((step for step in steps if top <= step * most), steps[-1])
 
 
 def number(value: float) -> str:
-    """Format a number for SVG, which has a point as its decimal sign in every language."""
+    """Format a number for SVG, with a point as the decimal sign in every language."""
     return f"{value:.2f}"

@@ -6,18 +6,18 @@ from django.http import HttpRequest
 from chat.models import Conversation
 from chat.views.searching import day_field, start_of
 
-# What a jump replaces in the address of a thread.
+# The parameters of a thread's address replaced by a jump.
 REPLACED = "date", "message", "before", "after", "full"
 
 
 class NotADay(ValueError):
-    """The address asks for a day that is no date, or not of our years."""
+    """The `date` of the address is not a date, or not of our years."""
 
 
 def address_of_day(request: HttpRequest, conversation: Conversation) -> str | None:
     """Return the address of the first message of the day in `date`, or of a later day. None without `date`.
 
-    Without such a message it is the address of the thread at its end. Raises NotADay.
+    Without such a message, return the address of the thread at its end. Raises NotADay.
     """
     try:
         day = day_field("").clean(request.GET.get("date", ""))

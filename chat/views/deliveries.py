@@ -1,4 +1,4 @@
-"""The log of deliveries, and the button that applies a delivery again."""
+"""The log of deliveries, and the button to apply a delivery again."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,7 @@ def deliveries(request: HttpRequest) -> HttpResponse:
 
 
 def asked_of(request: HttpRequest) -> QueryDict:
-    """Return the filters of the address. In an address of 0.1.0 the id is that of a `conversation`."""
+    """Return the filters of the address. An address of 0.1.0 has the id as `conversation`."""
     asked = request.GET.copy()
     asked.setdefault("id", asked.get("conversation", ""))
     return asked
@@ -128,7 +128,7 @@ NOTICES: dict[str, "StrPromise"] = {
 
 
 def notice(outcome: str, code: str) -> str:
-    """Return the notice about a delivery that was applied again."""
+    """Return the notice after the button has applied a delivery again."""
     if code:
         return gettext("Refused again: %(reason)s") % {"reason": reason_of(code)}
     return str(NOTICES[outcome])

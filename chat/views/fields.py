@@ -1,4 +1,4 @@
-"""Fields that the filters of several pages share. Validation needs no database."""
+"""Fields shared by the filters of several pages. Validation needs no database."""
 
 import re
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ NOT_LISTED = {"invalid_choice": _("Choose one from the list.")}
 
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
 NOT_A_TIME = _("Give a date from 1970 on, and a time, in the form 2026-12-31 23:59.")
-# The longest id of a webhook that the log keeps, and room for an address with two ids.
+# The longest webhook id kept in the log; and a length with room for an address with two ids.
 PRINTABLE = re.compile("[ -~]{1,255}")
 LONGEST_ADDRESS = 1000
 
@@ -43,7 +43,7 @@ def time_field(label: Any) -> forms.DateTimeField:
 
 
 class IdField(forms.CharField):
-    """Any id, as people paste it. It cleans to its spellings, of which one is stored."""
+    """Any id, as people paste ids. The cleaned value is a tuple of spellings: one may be stored."""
 
     widget = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
 
@@ -51,7 +51,7 @@ class IdField(forms.CharField):
         super().__init__(max_length=LONGEST_ADDRESS, **options)
 
     def clean(self, value: Any) -> tuple[str, ...]:
-        """Return the spellings. Raises ValidationError for a text that neither we nor a sender can use as an id."""
+        """Return the spellings. Raises ValidationError for a text impossible as an id, ours or a sender's."""
         given = super().clean(value)
         ids = tuple(id for id in spellings_of(given) if PRINTABLE.fullmatch(id))
         if given and not ids:

@@ -1,6 +1,6 @@
-"""News for a poll: what customers wrote since its cursor, and what the user has seen in other browsers.
+"""News for a poll: customers' new messages, and the messages seen by the user in other browsers.
 
-The news are of all conversations, whatever the page lists.
+The news are of all conversations, not only of the listed ones.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from chat.views.seen import MOST_PLACE, seen_by
 # The most changes in one answer, and the most numbers of seen messages. If there are more, the next
 # poll follows at once.
 MOST_CHANGES = 200
-# A browser that missed more changes begins now, or where a new browser of the user begins.
+# A browser with more missed changes begins now, or at the beginning for new browsers of its user.
 MOST_BEHIND = 20_000
 # The same for numbers of seen messages. A browser keeps as many numbers.
 MOST_SEEN_BEHIND = 2_000
@@ -33,7 +33,7 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class SeenNews:
-    """What the user has seen since a place: conversation, customer's messages, number seen."""
+    """The rows seen since a place: conversation, number of customer's messages, number seen."""
 
     place: int
     numbers: list[tuple[UUID, int, int]] = field(default_factory=list)
@@ -42,9 +42,9 @@ class SeenNews:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The conversations in which customers wrote, and the cursor after them.
+    """The conversations with news, and the cursor after the news.
 
-    `is_afresh`: the browser forgets what it knows, because it has missed too much.
+    `is_afresh`: the browser must forget its numbers, because it has missed too much.
     """
 
     cursor: Cursor
@@ -55,7 +55,7 @@ class Heard:
 
 
 def heard_after(query: Mapping[str, str], user: User | None) -> Heard | None:
-    """Return what is new after the cursors of a query, or None if nothing has happened.
+    """Return the news after the cursors of a query, or None if nothing has happened.
 
     Return None also if the page sends no cursor. If nothing has happened, this costs one statement.
     """
@@ -88,7 +88,7 @@ def is_too_old(asked: Cursor | None, now: Cursor) -> bool:
 
 
 def beginning(user: User, now: Cursor, newest: int) -> Heard:
-    """Return where a new browser of the user begins: at the first login, unless that is too long ago.
+    """Return the beginning for a new browser of the user: the first login, unless too long ago.
 
     The beginning is half of MOST_BEHIND ago at most. Otherwise the browser could be too old again at its
     next poll.
@@ -102,9 +102,9 @@ def beginning(user: User, now: Cursor, newest: int) -> Heard:
 
 
 def changes_after(asked: Cursor | None, now: Cursor, user: User | None) -> Heard:
-    """Return what customers wrote after the cursor.
+    """Return the customers' news after the cursor.
 
-    Return no news, and the cursor of now, if the cursor is too old, of another generation, or not ours.
+    Return no news, and the newest cursor, if the cursor is too old, of another generation, or not ours.
     """
     if not asked or asked == now or is_too_old(asked, now):
         return Heard(now)
@@ -117,7 +117,7 @@ def changes_after(asked: Cursor | None, now: Cursor, user: User | None) -> Heard
 
 
 def seen_after(user: User, place: int) -> SeenNews:
-    """Return what the user has seen, or marked as unread, after this place."""
+    """Return the rows seen, or marked as unread, by the user after this place."""
     rows = Seen.objects.noted_after(user, place).select_related("conversation")
     found = list(rows[: MOST_CHANGES + 1])
     told = found[:MOST_CHANGES]
@@ -129,7 +129,7 @@ def seen_after(user: User, place: int) -> SeenNews:
 
 
 def news_in(changes: list[Change], user: User | None) -> list[News]:
-    """Return what customers wrote, once a conversation. What the company sent is no news."""
+    """Return one News for each conversation with new customer's messages. The company's are no news."""
     ids = [
         each.message_id for each in changes if each.message_id and each.type == Change.Type.MESSAGE
     ]

@@ -1,4 +1,4 @@
-"""The inbox with its thread, the fragments of both, and the poll that keeps them live."""
+"""The inbox with its thread, the fragments of both, and the poll for their changes."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -41,10 +41,10 @@ MOST_ROWS = 500
 MOST_NEWS = 200
 MOST_ARRIVAL = 2**63 - 1
 MOST_HISTORY = 50
-# What needs an answer stands first.
+# "Needs reply" stands first.
 SHOWN_FILTERS = sorted(Filter, key=Filter.NEEDS_REPLY.__ne__)
 PLACE_OF_MESSAGES = "<!-- messages -->"
-# The parameters with a message's id, and the side of the message that each one means.
+# The parameters with a message's id, and the side of the message for each.
 SIDE_OF_PARAMETER: dict[str, Side] = {"message": "around", "before": "before", "after": "after"}
 
 
@@ -59,7 +59,7 @@ def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
     A day leads to the address of its first message.
     """
     query, conversation_id = request.GET.get("q", ""), parse_id(id)
-    # Cursor and stamp first, so that a change before the other reads is told twice and never missed.
+    # Cursor and stamp first, so a change before the other reads is sent twice and never missed.
     after = latest_cursor()
     stamp, left, is_good = left_pane(request, query, conversation_id)
     conversation = Conversation.objects.find(conversation_id)
@@ -145,7 +145,7 @@ def printed(request: HttpRequest, conversation: Conversation) -> Iterator[str]:
 
 
 def rendered(request: HttpRequest, template: str, context: dict[str, Any]) -> str:
-    """Render in the reader's language, which other requests of this thread may have changed."""
+    """Render in the reader's language: other requests in this thread may have activated another one."""
     with override(getattr(request, "LANGUAGE_CODE", None)):
         return render_to_string(template, context, request)
 
@@ -189,7 +189,7 @@ def changes_since(request: HttpRequest) -> HttpResponse:
         "heard": heard,
         "arrival": news[-1].arrival if news else arrival,
         "news": entries(news),
-        # There may be more news: without a stamp the next poll asks for it.
+        # There may be more messages: without a stamp the next poll asks for them.
         "stamp": stamp if len(news) < MOST_NEWS else "",
     }
     if rows:
@@ -241,7 +241,7 @@ def thread_messages(request: HttpRequest, id: str) -> HttpResponse:
 
 @never_cache
 def message_text(request: HttpRequest, id: str) -> HttpResponse:
-    """Answer with the piece of a message's text that begins at the character `from`."""
+    """Answer with the piece of a message's text from the character `from` on."""
     message = message_or_404(id)
     try:
         begin = number(request.GET.get("from", ""), most=len(message.content) - 1)
@@ -258,7 +258,7 @@ def message_source(request: HttpRequest, id: str) -> HttpResponse:
 
 
 def message_or_404(id: str) -> Message:
-    """Return the message. An erased one has no text, so it is a 404 too."""
+    """Return the message. Raises Http404, also for an erased message, because its text is gone."""
     uuid = parse_id(id)
     message = Message.objects.filter(id=uuid).first() if uuid else None
     if message is None or message.is_erased:
@@ -305,8 +305,8 @@ def thread_page_of(
 ) -> ThreadPage | None:
     """Return the newest messages, or the messages around, before or after the address's message.
 
-    None if the conversation lacks the message. A whole page (`is_whole`) is never empty: beyond
-    the end of the thread it shows the end.
+    None if the conversation lacks the message. A whole page (`is_whole`) is never empty: beyond the
+    thread's end, return the newest messages.
     """
     messages = conversation.messages.all()
     for name, side in SIDE_OF_PARAMETER.items():
@@ -345,7 +345,7 @@ def history_context(conversation: Conversation) -> dict[str, Any]:
 
 
 def news_of(conversation: Conversation, arrival: int | None) -> list[Message]:
-    """Return the messages that arrived later, MOST_NEWS at most.
+    """Return the messages with a later arrival, MOST_NEWS at most.
 
     Empty if `arrival` is None, because such a page does not show the end of the thread.
     """

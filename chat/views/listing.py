@@ -1,4 +1,4 @@
-"""The list of conversations, as its address names it."""
+"""The list of conversations for an address."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from chat.models import Conversation, ConversationQuerySet, Filter, Sort, orderi
 INBOX_PAGE = 50
 CHUNK = 200  # rows per query of `in_chunks`
 NOBODY = UUID(int=0)
-# The columns of which one changes whenever a row would look different, and all rows as one text.
+# At least one of these columns changes whenever a row would look different. ROWS makes one text of all rows.
 STAMPED = "id", "revision", "wrote_after_closing_count", "dealt_with_at"
 ROWS = {
     "sqlite": "group_concat(id || ' ' || revision || ' ' || wrote_after_closing_count || ' ' "
@@ -68,9 +68,9 @@ class Listing:
             following = replace(following, cursor=page.next)
 
     def stamp(self, size: int, conversation_id: UUID | None) -> str:
-        """Return a hash that changes exactly when these rows or the conversation would look different.
+        """Return a hash that changes exactly if these rows or the conversation would look different.
 
-        Read the stamp before the rows, so that a change in between is shown twice and never missed.
+        Read the stamp before the rows, so a change in between is shown twice and never missed.
         """
         sql, params = stamp_sql(self, size)
         id = Conversation._meta.pk.get_db_prep_value(conversation_id, connection)
@@ -98,7 +98,7 @@ def stamp_sql(listing: Listing, size: int) -> tuple[str, tuple[Any, ...]]:
     hold a page, and PostgreSQL reads the whole table for an OR.
     """
     rows = rows_of(listing.conversations, listing.ordering, cursor=listing.cursor)
-    page = [rows[: size + 1]] if size else []  # one more, because it decides on "Load more"
+    page = [rows[: size + 1]] if size else []  # the last one only decides on "Load more"
     compiled = [
         part.values_list(*STAMPED).query.sql_with_params()
         for part in (*page, Conversation.objects.filter(pk=NOBODY))

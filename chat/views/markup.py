@@ -32,7 +32,7 @@ ACCENTED = re.compile(rf"(?<=\w)[{re.escape(COMBINING)}]+")
 # They turn the following letters round, so an address would read as another one.
 OVERRIDES = dict.fromkeys((0x202D, 0x202E))
 
-# Two characters that are seen as one: accents, joined emoji, skin colours, keys, and Korean letters.
+# Two characters on display as one: accents, joined emoji, skin colours, keys, and Korean letters.
 JOINED = re.compile(
     rf".[{re.escape(COMBINING)}\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\U000e0100-\U000e01ef]"
     r"|\u200d.|\r\n|[\u1100-\u11ff\uac00-\ud7a3][\u1160-\u11ff]",
@@ -46,7 +46,7 @@ FLAG_LETTER = re.compile(f"[{FLAG_LETTERS}]")
 MONO = r"(?<!`)```(?!`)(?P<mono>.+?)(?<!`)```(?!`)"
 FENCE = re.compile(r"(?<!`)```(?!`)")
 CODE = r"(?<!`)`(?=[^\S\n]*[^\s`])(?P<code>[^`\n]++)`(?!`)"
-# What ends an address: spaces, quotes, the signs of Chinese and Japanese, and invisible controls.
+# Characters after an address: spaces, quotes, the signs of Chinese and Japanese, invisible controls.
 NO_ADDRESS = (
     r"\s\x00-\x1f\x7f<>\"`“”„«»‹›…。，、！？；：（）「」『』【】《》〈〉．｡"
     r"\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
@@ -129,14 +129,15 @@ def is_long(text: str) -> bool:
 
 
 def beginning(text: str) -> Piece:
-    """Return a long text's beginning. It costs the same for every longer text."""
+    """Return a long text's beginning. The cost does not grow with the text."""
     return piece(text, 0, MAX_SHOWN)
 
 
 def piece(text: str, begin: int, most: int = MAX_PIECE) -> Piece:
-    """Return the piece of at most `most` characters that begins at a position.
+    """Return the piece of at most `most` characters from a position on.
 
-    Only its surroundings are scanned: the line before it, as far as a mark may reach, and as much after it.
+    Only the surroundings are scanned: the line before the piece, as far as a mark may reach, and as
+    much after the piece.
     """
     end = len(text) if begin + most >= len(text) else end_of_word(text, begin + most)
     first = max(text.rfind("\n", 0, begin) + 1, begin - MAX_MARKED - 2)
@@ -144,7 +145,7 @@ def piece(text: str, begin: int, most: int = MAX_PIECE) -> Piece:
     if is_in_code(text, first):
         window, first = f"``` {window}", first - 4
     if len(FENCE.findall(window)) % 2 and FENCE.search(text, end + MAX_MARKED + 2):
-        window = f"{window.rstrip('`')} ```"  # so that the code goes on to the cut
+        window = f"{window.rstrip('`')} ```"  # so the code goes on to the cut
     html = html_of(source_of(window, begin - first, end - first))
     return Piece(html, end if end < len(text) else None)
 
@@ -158,7 +159,7 @@ def rest(text: str) -> Iterator[SafeString]:
 
 
 def is_in_code(text: str, at: int) -> bool:
-    """Whether a line begins in code that a fence opens before it, and another one closes."""
+    """Whether a line begins in code, between an opening fence before and a closing fence after."""
     return len(FENCE.findall(text[:at])) % 2 == 1 and FENCE.search(text, at) is not None
 
 
@@ -218,7 +219,7 @@ def source_of(text: str, begin: int, cut: int) -> Source:
 
 
 def open_after(text: str, open_marks: str) -> str:
-    """Return the marks that stand open at the text's end, and were `open_marks` at its beginning."""
+    """Return the marks open at the text's end, if `open_marks` were open at its beginning."""
     return "".join(mark for mark in TAGS if is_open_after(text, mark, mark in open_marks))
 
 
@@ -233,7 +234,7 @@ def is_open_after(text: str, mark: str, is_open: bool) -> bool:
 def without_closing_signs(url: str, open_marks: str = "") -> str:
     """Cut the sentence's signs off an address.
 
-    A closing bracket stays if the address opens the pair. A mark stays unless it is open before the address.
+    A closing bracket stays if the address opens the pair. A mark stays unless one is open before the address.
     """
     signs = CLOSING_SIGNS + open_marks
     unopened = {pair[1]: url.count(pair[1]) - url.count(pair[0]) for pair in BRACKETS}
@@ -246,7 +247,7 @@ def without_closing_signs(url: str, open_marks: str = "") -> str:
 
 
 def link(url: str) -> str:
-    """Return a link that reads from left to right, whatever stands around it."""
+    """Return a link, read from left to right in any text."""
     address = url if url[:4].lower() == "http" else f"https://{url}"
     rel = "noopener noreferrer nofollow"
     return f'<a href="{escape(address)}" dir="ltr" target="_blank" rel="{rel}">{escape(url)}</a>'
@@ -268,7 +269,7 @@ def blocks(source: Source) -> Iterator[str]:
             case "number":
                 yield f"<ol>{items(source, lines)}</ol>"
             case _:
-                # A line end before a block is kept: it keeps an empty line between two blocks.
+                # Keep a line end before a block, or an empty line between two blocks would be lost.
                 yield with_marks(source, lines[0].start, lines[-1].end + (lines is not grouped[-1]))
 
 
@@ -345,8 +346,8 @@ def shown(text: str) -> str:
 def marked(text: str) -> Iterator[tuple[int, int]]:
     """Yield the positions of each opening mark and of its closing mark.
 
-    Each kind's next closing position is kept until passed. Otherwise every mark that never closes
-    would cost a search through the same text.
+    Each kind's next closing position is kept until passed. Otherwise every mark without an end would
+    cost a search through the same text.
     """
     closings: dict[str, int] = {}
     done = letter = 0

@@ -1,4 +1,4 @@
-"""Functions that all pages share."""
+"""Functions shared by all pages."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def page(
     request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
-    """Render a page. EdgeMiddleware leaves the page unchanged, whatever its status."""
+    """Render a page. EdgeMiddleware leaves the page unchanged, even with the status of an error."""
     response = render(request, template, context, status=status)
     response.for_people = True  # type: ignore[attr-defined]
     return response

@@ -1,11 +1,11 @@
-"""Ids that people paste: in quotes, in an address, without their hyphens."""
+"""Ids as people paste them: in quotes, in an address, without hyphens."""
 
 import re
 import unicodedata
 
 
 def spellings_of(query: str) -> list[str]:
-    """Return every text that may be stored as the id that was pasted, the text itself first."""
+    """Return every possible spelling of a pasted id, the pasted text first. One may be stored."""
     return list(dict.fromkeys((query.strip(), undressed(query), *pasted_ids(query))))
 
 
@@ -21,7 +21,7 @@ def pasted_ids(query: str) -> list[str]:
 
 
 def plain(query: str) -> str:
-    """Return the text without characters that nobody sees, and with hyphens for dashes."""
+    """Return the text without invisible characters, and with hyphens for dashes."""
     return DASH.sub("-", "".join(char for char in query if unicodedata.category(char) != "Cf"))
 
 
@@ -30,7 +30,7 @@ def undressed(query: str) -> str:
     return DRESS.sub("", plain(query))
 
 
-# The dashes that editors put in place of hyphens, and the signs around a pasted id.
+# The dashes of editors in place of hyphens, and the signs around a pasted id.
 DASH = re.compile("[\u2010-\u2015\u2212\ufe63\uff0d]")
 DRESS = re.compile(
     r"^[\s\"'\u2018-\u201f\u00ab\u00bb`({<\[#]*(?:(?:urn:)?uuid:)?|[\s\"'\u2018-\u201f\u00ab\u00bb`)}>\].,;:!?]*$",

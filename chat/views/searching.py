@@ -1,4 +1,4 @@
-"""The search: its filters, its hits, and the ids that people paste into it."""
+"""The search: its filters, its hits, and pasted ids."""
 
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -111,7 +111,7 @@ def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
 
 
 def address_of(query: str) -> str | None:
-    """Return the address of the message or conversation whose id, short id or address this is.
+    """Return the address of the message or conversation with this id, short id or address, or None.
 
     The id may be in quotes, brackets or a sentence's end, a URN, or without its hyphens.
     """

@@ -1,4 +1,4 @@
-"""What a user has seen of each conversation: a number that all browsers of the user share."""
+"""The number of messages seen by a user in each conversation, the same in all the user's browsers."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,20 +20,20 @@ def user_of(request: HttpRequest) -> User | None:
 
 
 def seen_by(user: User | None, ids: Iterable[UUID]) -> dict[UUID, int]:
-    """Return what the user has seen of these conversations. Without a login nothing is known."""
+    """Return the number seen by the user in each conversation. Empty without a login."""
     return Seen.objects.counts(user, ids) if user else {}
 
 
 def seen_context(request: HttpRequest, rows: Iterable[Conversation]) -> dict[str, Any]:
-    """Return what the user has seen of the listed conversations: one query, none without a login."""
+    """Return the numbers seen by the user in the listed conversations. One query, none without a login."""
     return {"seen": seen_by(user_of(request), [row.pk for row in rows])}
 
 
 def note(request: HttpRequest) -> HttpResponse:
-    """Keep how much the user has seen of a conversation. `unread` lowers it: "mark as unread".
+    """Store the number of messages seen by the user. `unread` may lower the number: "mark as unread".
 
-    204, also in a service without logins, where the browser keeps it. A count beyond the
-    conversation's own counts as all of it.
+    Answer 204, also in a service without logins, because there the browser keeps the number. A number
+    beyond the conversation's messages counts as all of these.
     """
     conversation = Conversation.objects.find(parse_id(request.POST.get("conversation")))
     if conversation is None:

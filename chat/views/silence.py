@@ -1,4 +1,4 @@
-"""Whether the sender has been silent for longer than it usually is at this time of the week."""
+"""Whether the sender has been silent for longer than usual at this time of the week."""
 
 from datetime import datetime, timedelta
 

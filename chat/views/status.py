@@ -105,7 +105,7 @@ def row_of(name: str, value: float) -> Row:
 
 
 def refused(now: datetime) -> list[Refused] | None:
-    """Return how often each reason refused events, the most frequent first. None if that takes too long."""
+    """Return the number of refusals by reason, the most frequent first. None if counting takes too long."""
     newest = Delivery.objects.filter(outcome=Delivery.Outcome.REFUSED).order_by("-id")
     rows = newest.values_list("code", "received_at")[:REFUSALS_COUNTED]
     try:

@@ -1,4 +1,4 @@
-"""The layout of a thread: days, and messages that stand together."""
+"""The layout of a thread: days, and groups of messages."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from chat.models import Message
 
-# The same as in static/chat/layout.js, which lays out in the reader's zone.
+# The same as in static/chat/layout.js, the layout in the reader's zone.
 TOGETHER = timedelta(seconds=60)
 
 

@@ -1,10 +1,10 @@
-"""Django's PostgreSQL backend, with a deadline for each request, and for poolers.
+"""Django's PostgreSQL backend, with a deadline for each request, and fit for poolers.
 
-The server keeps `lock_timeout` and `statement_timeout`. A server that hangs or is cut off keeps
-neither, and would block every thread of the service. Therefore the client keeps time too.
+The server enforces `lock_timeout` and `statement_timeout`. A hung or unreachable server enforces
+neither, and would block every thread of the service. Therefore the client has a time limit too.
 
 Behind a pooler in transaction mode (DATABASE_POOLER) each transaction may get another session of the
-server. Therefore each transaction begins with the settings that a session has otherwise.
+server. Therefore each transaction begins by setting what is otherwise set once a session.
 """
 
 import re
@@ -27,7 +27,7 @@ _limit: ContextVar[float | None] = ContextVar("_limit", default=None)
 _until: ContextVar[float | None] = ContextVar("_until", default=None)
 
 
-# Gets the seconds that each request waited for the pool. See realmate.sqlite.
+# Called with the seconds of each wait for the pool. See realmate.sqlite.
 note_wait: Callable[[float], object] = lambda seconds: None  # noqa: E731
 
 
@@ -47,7 +47,7 @@ def a_request(*, seconds: float) -> Iterator[None]:
 
 
 def deadline() -> float | None:
-    """Return the deadline (time.monotonic) of the current `a_request`. The first call starts it."""
+    """Return the deadline (time.monotonic) of the current `a_request`. The first call sets it."""
     if (seconds := _limit.get()) is not None and _until.get() is None:
         _until.set(time.monotonic() + seconds)
     return _until.get()
@@ -55,7 +55,7 @@ def deadline() -> float | None:
 
 @contextmanager
 def not_counted() -> Iterator[None]:
-    """Put the deadline of the current `a_request` off by the time of the block, which asks no database."""
+    """Extend the deadline of the current `a_request` by the time of the block. It asks no database."""
     began = time.monotonic()
     try:
         yield
@@ -65,7 +65,7 @@ def not_counted() -> Iterator[None]:
 
 
 class Connection(psycopg.Connection[Any]):
-    """A pooled connection. It is closed after a deadline, and when its session is read-only."""
+    """A pooled connection, closed after a deadline, and when its session is read-only."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         until = deadline()
@@ -77,7 +77,7 @@ class Connection(psycopg.Connection[Any]):
         try:
             return super().wait(gen, interval, timeout)
         except ReadOnlySqlTransaction:
-            self.pgconn.finish()  # a session keeps the read-only setting with which it began
+            self.pgconn.finish()  # a session keeps its first read-only setting to the end
             raise
         except OperationalError:
             if timeout is not None and until is not None and time.monotonic() >= until:
@@ -99,26 +99,27 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return self.force_debug_cursor
 
     def init_connection_state(self) -> None:
-        """Refuse a database in another encoding, which cannot hold every text. Raises NotSupportedError."""
+        """Raise NotSupportedError if the encoding is not UTF-8. Another one cannot hold every text."""
         encoding = self.connection.info.parameter_status("server_encoding")
         if encoding != "UTF8":
-            self.close()  # or the next statement would be run on it
+            self.close()  # or the next statement would run on this connection
             raise NotSupportedError(
                 f"the encoding of the database is {encoding}: create it with ENCODING 'UTF8'"
             )
         super().init_connection_state()
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Send no startup options to a pooler. PgBouncer refuses them, those of PGOPTIONS too."""
+        """Send no startup options to a pooler: PgBouncer refuses them. "" hides PGOPTIONS too."""
         params: dict[str, Any] = super().get_connection_params()
         return params | {"options": ""} if self.settings_dict["POOLED"] else params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Wait for the pool until the deadline of the request, which begins here at the latest.
+        """Wait for the pool until the deadline of the request. The time starts here at the latest.
 
-        Django gives no deadline to the pool, which would wait for its own `timeout`: once more after
-        a lost connection, when Django ends the transaction. Past the deadline the pool refuses
-        at once. Otherwise it would check idle connections, find them too slow, and close them.
+        Django gives the pool no deadline, so the pool would wait for its own `timeout`. After a lost
+        connection it would wait twice, because Django asks again to end the transaction. Past the
+        deadline the pool refuses at once. Otherwise it would check idle connections, find them too
+        slow, and close them.
         """
         until = deadline()
         if until is None or self.pool is None:
@@ -132,7 +133,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             note_wait(time.monotonic() - began)
 
     def wait_for_a_session(self, *, seconds: float) -> None:
-        """Raise OperationalError unless the pool has a session in time. Its own limit is that of an event."""
+        """Raise OperationalError unless the pool has a session in time. The pool's own limit is for events."""
         if self.connection is None and self.pool:
             with self.wrap_database_errors:
                 self.pool.open()
@@ -148,7 +149,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 raise
 
     def _set_for_the_transaction(self) -> None:
-        """Set what startup options set otherwise, and the time zone, in one statement."""
+        """Set the startup options and the time zone for one transaction, in one statement."""
         settings = session_settings(self.settings_dict["OPTIONS"]["options"])
         settings["timezone"] = self.timezone_name
         each = ", ".join(["set_config(%s, %s, true)"] * len(settings))
@@ -159,7 +160,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _write_in_a_transaction(
         self, execute: Callable[..., Any], sql: Any, params: Any, many: Any, context: Any
     ) -> Any:
-        """Give a write of its own the settings too: its commit must be on disk when it returns."""
+        """Run a write outside a transaction in one, so that its commit is on disk when it returns."""
         if not (self.get_autocommit() and isinstance(sql, str) and WRITES.match(sql)):
             return execute(sql, params, many, context)
         with transaction.atomic(using=self.alias):

@@ -17,7 +17,7 @@ class DatabaseClient(client.DatabaseClient):
         """Return the arguments and the environment. The last argument is the connection string.
 
         Secrets are in the environment only, because other users of the machine can read arguments.
-        Raises ImproperlyConfigured for a secret that libpq reads from no variable.
+        Raises ImproperlyConfigured for a secret without a variable of libpq.
         """
         known = {option.keyword.decode(): option for option in Conninfo.get_defaults()}
         stated = settings_dict["OPTIONS"] | {
@@ -28,7 +28,7 @@ class DatabaseClient(client.DatabaseClient):
             given.pop("options")
         environ = {}
         for name in [*given]:
-            if known[name].dispchar:  # libpq's mark of what is never shown
+            if known[name].dispchar:  # libpq's mark of a secret
                 variable = (known[name].envvar or b"").decode()
                 environ[variable] = given.pop(name)
                 if not variable:

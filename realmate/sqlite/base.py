@@ -23,7 +23,7 @@ from realmate.sqlite import files
 LOOK_AGAIN_SECONDS = 0.0001
 
 
-# Gets the seconds that each writer waited. realmate/wsgi.py puts a histogram here; commands count nothing.
+# Called with the seconds of each writer's wait. realmate/wsgi.py puts a histogram here; commands count nothing.
 note_wait: Callable[[float], object] = lambda seconds: None  # noqa: E731
 
 
@@ -74,7 +74,7 @@ class WriterQueue:
 
 
 queue_for = cache(WriterQueue)
-# A forked child makes queues of its own: it shares its parent's flock, and a copied mutex may be held.
+# A forked child makes new queues: a copied flock is the parent's, and a copied mutex may be held.
 os.register_at_fork(after_in_child=queue_for.cache_clear)
 
 
@@ -87,7 +87,7 @@ def identity_of(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-# The file that this process opened last, by its path. Readiness compares it with the file that is there.
+# By its path, the file opened last by this process. Readiness compares it with the file now at the path.
 opened_file: dict[Path, tuple[int, int]] = {}
 
 
@@ -142,13 +142,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _refuse_to_begin_anew(self) -> None:
         """Refuse to create a database file beside a WAL, because SQLite would empty that WAL.
 
-        The WAL holds the last acknowledged events. The moved file needs them when it is put back.
+        The WAL holds the last acknowledged events. A moved database file needs them after its return.
         """
         if identity_of(self._path) is None and identity_of(Path(f"{self._path}-wal")):
             raise OperationalError("the database file is gone, and its WAL is not")
 
     def _refuse_a_replaced_file(self) -> None:
-        """Refuse to write into a file that was moved or deleted while the connection was open."""
+        """Refuse to write into a file moved or deleted while the connection was open."""
         if not self.is_in_memory_db() and identity_of(self._path) != self._identity:
             raise OperationalError("the database file was replaced")
 

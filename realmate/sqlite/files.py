@@ -1,6 +1,6 @@
 """The files of an SQLite database are for their owner alone, whichever program made or opened them first.
 
-Whoever can open a file can lock it, and thereby stop all writing.
+A user able to open a file can lock it, and thereby stop all writing.
 """
 
 import os

@@ -50,7 +50,7 @@ class Command(MaintenanceCommand):
         self.stdout.write(f"{file}: {file.stat().st_size:,} bytes, verified; {rows}")
 
     def note_it(self) -> None:
-        """Note the time for `/metrics`. The backup is good without that, of a read-only database too."""
+        """Note the time for `/metrics`. A failure does no harm: a read-only database can be backed up too."""
         try:
             Backup.objects.note(at=timezone.now())
         except Error as error:

@@ -14,11 +14,10 @@ from chat.upkeep import copying
 class Command(MaintenanceCommand):
     help = (
         "Copy conversations, messages, the log, users, permissions and tokens from the database of "
-        "DATABASE_URL into another, empty database, which is migrated first: from SQLite to "
-        "PostgreSQL or back. Every row is read again on both sides and compared. Meanwhile the "
+        "DATABASE_URL into another, empty database: from SQLite to PostgreSQL or back. Migrates the "
+        "other database first. Every row is read again on both sides and compared. Meanwhile the "
         "webhook of this database answers 503, so senders keep their events. Stop the server before, "
-        "and start the server with the new DATABASE_URL after. Sessions are not copied: people log "
-        "in again."
+        "and start it with the new DATABASE_URL after. Sessions are not copied: people log in again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

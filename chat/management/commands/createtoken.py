@@ -13,15 +13,15 @@ from chat.models.tokens import SCOPES_BY_DEFAULT, expiry_of
 
 
 class Command(MaintenanceCommand):
-    help = "Create a token for a program that reads JSON, and print the token, this one time."
+    help = "Create a token for a program, and print the token, this one time."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", metavar="NAME", help="the program that gets the token")
+        parser.add_argument("name", metavar="NAME", help="the name of the program")
         parser.add_argument(
             "--scope",
             action="append",
             choices=[str(scope) for scope in Scope],
-            help="what the token opens; may be repeated; otherwise all but replay",
+            help="a right of the token; may be given several times (default: all but replay)",
         )
         parser.add_argument(
             "--expires", metavar="WHEN", help="90d for 90 days, or 2030-12-31 for its last day"

@@ -1,4 +1,4 @@
-"""Say what is wrong with this installation, and what mends it."""
+"""List the faults of this installation, and a command against each."""
 
 import json
 from typing import Any
@@ -16,8 +16,8 @@ class Command(MaintenanceCommand):
 
     help = (
         "Look at settings, proxy, database, files, clock, search, log, backup, upkeep and static "
-        "files. Print one line for each part, with what is wrong and the command that mends it. The "
-        "exit code is 1 if anything is wrong. Only reads, and takes seconds. "
+        "files. Print one line for each part, with its faults and a command against each. The exit "
+        "code is 1 if there is a fault. Only reads, and takes seconds. "
         "`replay --check` compares everything."
     )
     requires_system_checks = []

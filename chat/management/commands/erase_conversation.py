@@ -22,8 +22,8 @@ class Command(MaintenanceCommand):
     help = (
         "Erase conversations: the text of their messages, the words in the search index, and the "
         "bodies of their deliveries, from the database's files too. Ids, times and directions stay, "
-        "so that no redelivery restores the text; the conversations are closed. This cannot be "
-        "undone: export a conversation before, if the text must be handed over. Backups keep their "
+        "so no redelivery restores the text; the conversations are closed. An erasure cannot be "
+        "undone: export a conversation before if the text must be handed over. Backups keep their "
         "copy, and PostgreSQL keeps its WAL for a while."
     )
 
@@ -33,14 +33,14 @@ class Command(MaintenanceCommand):
             nargs="+",
             type=conversation_id,
             metavar="id",
-            help="a conversation's id. The slow part is done once for all of them",
+            help="a conversation's id; may be several. The slow part runs once for all",
         )
         add_yes(parser)
         parser.add_argument(
             "--rewrite",
             action="store_true",
             help="PostgreSQL: rewrite the tables' files (VACUUM FULL), because bytes of deleted rows "
-            "otherwise stay until they are overwritten; nobody reads or writes meanwhile. "
+            "otherwise stay until other rows overwrite them; nobody reads or writes meanwhile. "
             "SQLite's file never keeps these bytes",
         )
 

@@ -29,17 +29,17 @@ COLUMNS = (
 
 class Command(MaintenanceCommand):
     help = (
-        "Write all messages in the order of their arrival. Each line has the cursor that goes on "
-        "after it, and the end of the export names the last one. Changes nothing."
+        "Write all messages in the order of their arrival. Each line has the cursor for an export of "
+        "the later messages, and the end of this export names the last cursor. Changes nothing."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
         add("file", metavar="FILE", nargs="?", help="a new file (default: standard output)")
         add("--format", choices=["jsonl", "csv"], default="jsonl", help="jsonl, or csv")
-        add("--from", dest="since", type=moment, help="only messages written from then on")
-        add("--to", dest="until", type=moment, help="only messages written before then")
-        add("--after", metavar="CURSOR", default="", help="only messages that arrived after it")
+        add("--from", dest="since", type=moment, help="only messages written from this time on")
+        add("--to", dest="until", type=moment, help="only messages written before this time")
+        add("--after", metavar="CURSOR", default="", help="only messages after this cursor")
 
     def handle(self, *args: Any, **options: Any) -> None:
         file = options["file"]

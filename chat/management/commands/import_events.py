@@ -29,7 +29,7 @@ class Command(MaintenanceCommand):
     help = (
         "Import events, one JSON object a line, as if the webhook received them now. Writes a line "
         "of JSON for each event: line, outcome, code, type, id, and the errors of an invalid event. "
-        "An event that is stored already is a duplicate, so a file may be imported again."
+        "A stored event is a duplicate, so a file may be imported again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,8 +38,8 @@ class Command(MaintenanceCommand):
         add(
             "--results",
             metavar="FILE",
-            help="append the results to this file (default: standard output). If it has the results "
-            "of an import that was interrupted, the import goes on after them",
+            help="append the results to this file (default: standard output). If the file has the "
+            "results of an interrupted import, the import continues after them",
         )
         add_yes(parser)
 
@@ -61,7 +61,7 @@ class Command(MaintenanceCommand):
             self.load(source, source.lines(), lambda text: self.stdout.write(text, ending=""))
 
     def go_on(self, source: Source, results: str) -> None:
-        """Import the lines that have no result in the file."""
+        """Import the lines without a result in the file."""
         with results_file(results) as file:
             try:
                 last = event_lines.last_result(file)

@@ -23,7 +23,7 @@ class Command(BaseCommand):
             type=Path,
             nargs="?",
             default=environment.place_of_a_new_file(),
-            help="a new file; by default the one that REALMATE_ENV_FILE names, or .env beside manage.py",
+            help="a new file (default: REALMATE_ENV_FILE, or else .env beside manage.py)",
         )
         parser.add_argument(
             "--host", metavar="NAME", required=True, help="ALLOWED_HOSTS, separated by commas"

@@ -8,7 +8,7 @@ from chat.models import Token
 
 
 class Command(MaintenanceCommand):
-    help = "List the tokens that are not revoked: name, scopes, expiry, last use. Times are UTC."
+    help = "List all tokens but revoked ones: name, scopes, expiry, last use. Times are UTC."
 
     def handle(self, *args: Any, **options: Any) -> None:
         rows = [("NAME", "SCOPES", "EXPIRES", "LAST USE")]

@@ -15,8 +15,8 @@ from chat.upkeep import pruning
 class Command(MaintenanceCommand):
     help = (
         "Delete deliveries older than DELIVERY_RETENTION_DAYS from the log, in batches, while "
-        "the service goes on. Conversations and messages stay, and so do early events that still "
-        "wait for their conversation. Changes older than CHANGE_RETENTION_DAYS are deleted too."
+        "the service goes on. Conversations and messages stay, and so do early events still waiting "
+        "for their conversation. Changes older than CHANGE_RETENTION_DAYS are deleted too."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,4 +1,4 @@
-"""Write rows of the search index that are missing or of an older rule."""
+"""Write missing rows of the search index, and rows of an older rule."""
 
 from typing import Any
 
@@ -12,14 +12,12 @@ from chat.upkeep.reindexing import reindex
 
 class Command(MaintenanceCommand):
     help = (
-        "Read all messages, and write the rows that the search index lacks or that an older "
-        "version has made, in batches, while the service goes on. May be interrupted and run again."
+        "Read all messages, and write missing rows of the search index and rows of an older version, "
+        "in batches, while the service goes on. May be interrupted and run again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--all", action="store_true", help="write the rows of all messages anew"
-        )
+        parser.add_argument("--all", action="store_true", help="rewrite the rows of all messages")
 
     def handle(self, *args: Any, **options: Any) -> None:
         written = 0

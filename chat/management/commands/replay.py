@@ -35,9 +35,9 @@ class Command(MaintenanceCommand):
     help = (
         "Replay refused deliveries in the order of the events' timestamps, each with its original "
         "arrival time. By default: refusals whose reason may be gone (conversation_not_found, "
-        "invalid_event, invalid_json). Bodies that were truncated and deliveries that a replay has "
-        "settled are left out. A replay leaves a row in the log, with the number of its original, "
-        "unless it is refused for a reason that the log already has."
+        "invalid_event, invalid_json). Truncated bodies, and deliveries settled by an earlier replay, "
+        "are left out. A replay leaves a row in the log, with the number of its original, unless the "
+        "replay is refused for the same reason again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -50,8 +50,8 @@ class Command(MaintenanceCommand):
             help="only refusals with this code; may be given several times. One of "
             + ", ".join(CODES),
         )
-        add("--since", type=moment, help="only deliveries from then on: a date, or date and time")
-        add("--until", type=moment, help="only deliveries before then")
+        add("--since", type=moment, help="only deliveries from this date, or date and time, on")
+        add("--until", type=moment, help="only deliveries before this date, or date and time")
         add(
             "--conversation",
             type=conversation_id,
@@ -75,9 +75,8 @@ class Command(MaintenanceCommand):
         add(
             "--database",
             metavar="URL",
-            help="the scratch database of --check, which must be empty (default: an SQLite file in "
-            "the directory for temporary files, deleted afterwards; the directory needs room for "
-            "everything)",
+            help="an empty scratch database for --check (default: an SQLite file in the directory for "
+            "temporary files, deleted afterwards; the directory needs room for a second database)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -24,18 +24,17 @@ Next:
 class Command(MaintenanceCommand):
     help = (
         "Replace the database by a backup, with the server stopped. The backup is checked before, "
-        "and migrated if it is of an older version. It begins a new generation, so that programs "
-        "that follow changes begin again. What was erased since the backup is erased again, from "
-        "the list of erasures. SQLite: the replaced database is kept under another name; owner and "
-        "mode stay. PostgreSQL: the database of DATABASE_URL must be empty. An interrupted restore "
-        "may be run again."
+        "and migrated if it is of an older version. The restore begins a new generation, so readers "
+        "of the changes begin again. All conversations in the list of erasures are erased again. "
+        "SQLite: the replaced database is kept under another name; owner and mode stay. PostgreSQL: "
+        "the database of DATABASE_URL must be empty. An interrupted restore may be run again."
     )
     makes_the_file = True
     needs_the_schema = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "file", metavar="FILE", type=Path, help="a file that `manage.py backup` has written"
+            "file", metavar="FILE", type=Path, help="a file written by `manage.py backup`"
         )
         add_yes(parser)
 

@@ -13,8 +13,8 @@ from chat.signatures import Scheme, configured, new_webhook_id, signed
 
 class Command(BaseCommand):
     help = (
-        "Print a curl command that posts a body as a sender would, signed under WEBHOOK_SCHEME with "
-        "the first of WEBHOOK_SECRETS. A signature of the standard scheme is valid for five minutes."
+        "Print a curl command to post a body as a sender would, signed under WEBHOOK_SCHEME with the "
+        "first of WEBHOOK_SECRETS. A signature of the standard scheme is valid for five minutes."
     )
     requires_system_checks = ()
 

@@ -62,8 +62,8 @@ class Command(BaseCommand):
         add(
             "--seed",
             type=int,
-            help="repeat the conversations and ids of another run with this seed; a database that "
-            "already has them refuses them as id_conflict",
+            help="repeat the conversations and ids of another run with this seed; a database with "
+            "these conversations refuses them as id_conflict",
         )
         add_yes(parser, why="--bulk outside DEBUG: ")
 

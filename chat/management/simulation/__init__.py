@@ -93,7 +93,7 @@ def conversation(chance: Random, clock: Clock) -> Iterator[Posting]:
 
 
 def some_held_back(chance: Random, messages: Iterator[Posting]) -> Iterator[Posting]:
-    """Yield the messages, but now and then two in reverse order, so that the second is late."""
+    """Yield the messages, but now and then two in reverse order, so the second is late."""
     for message in messages:
         following = next(messages, None) if chance.random() < HELD_BACK else None
         if following is not None:

@@ -1,4 +1,4 @@
-"""The details of one conversation, drawn once so that order, price and date stay the same."""
+"""The details of one conversation, drawn once, so order, price and date stay the same."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -73,7 +73,7 @@ DOCTORS = ("Dra. Helena Araújo", "Dr. Márcio Antunes", "Dra. Íris Falcão", "
 DISTRICTS = ("Vila Mariana", "Boa Viagem", "Savassi", "Água Verde", "Moema", "Asa Sul", "Méier")
 STREETS = ("Rua das Acácias", "Avenida São João", "Rua Sete de Setembro", "Travessa do Açaí")
 HOURS = ("8h", "9h30", "10h40", "11h15", "13h", "14h30", "15h45", "16h20", "17h")
-# All masculine, so that one script fits all.
+# All masculine, so one script fits all.
 PRODUCTS = (
     ("fone Bluetooth Aurora", 24_990), ("liquidificador 900 W", 18_990), ("micro-ondas 20 L", 64_900),
     ("ventilador de mesa 40 cm", 15_990), ("notebook 15,6\" 16 GB", 429_900), ("teclado sem fio", 12_950),

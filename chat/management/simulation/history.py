@@ -78,7 +78,7 @@ def story_of(begins: datetime, chance: Random) -> Iterator[Arrival]:
 
 @dataclass(slots=True)
 class JumpingClock:
-    """A clock that moves on by a pause at each reading."""
+    """A clock with a pause at each reading: its time jumps by the pause."""
 
     now: datetime
     chance: Random
