@@ -330,7 +330,7 @@ class Conversation(models.Model):
             self._wait_since(message.timestamp)
 
 
-# Only the columns with possible changes: writing others would touch their indexes for nothing.
+# Only the columns that may change: writing others would touch their indexes for nothing.
 CHANGED_BY_CLOSING = ("state", "closed_at", "waiting_since", "revision", "updated_at")
 CHANGED_BY_WRITING_AFTER_CLOSING = (
     "wrote_after_closing_at",

@@ -36,7 +36,7 @@ EARLY = ConversationNotFound.code
 # the deadline of a request.
 EARLY_AT_ONCE = 500
 INVALID = (InvalidEvent.code, InvalidJSON.code)
-# Reasons possibly gone at a replay: the conversation arrived, or the rules changed.
+# Reasons that may no longer hold at a replay: the conversation arrived, or the rules changed.
 MAY_CHANGE = (EARLY, *INVALID)
 WRITTEN_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 NUMBER = re.compile(r"[1-9][0-9]{0,17}")  # within any database's big integer
@@ -160,7 +160,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return with_id(self, ids)
 
     def about(self, conversation_id: UUID) -> DeliveryQuerySet:
-        """Return all deliveries with possible text of the conversation."""
+        """Return all deliveries that may hold text of the conversation."""
         unreadable = self.unreadable_about([conversation_id])
         return (self.naming(conversation_id) | self.filter(pk__in=unreadable)).order_by("id")
 

@@ -96,7 +96,7 @@ def narrowed(log: DeliveryQuerySet, filters: LogFilters) -> tuple[DeliveryQueryS
 
 
 def hidden(column: str, value: str) -> Q:
-    """Return a condition hidden from every index. Empty without a value."""
+    """Return a condition for which no index is read. Empty without a value."""
     return Q(Exact(Coalesce(column, Value("")), value)) if value else Q()
 
 
