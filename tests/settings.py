@@ -6,7 +6,12 @@ os.environ |= {"DEBUG": "true", "REALMATE_ENV_FILE": ""}
 for name in ("WEBHOOK_SECRETS", "WEBHOOK_SCHEME", "WEBHOOK_ALLOW_UNSIGNED"):
     os.environ.pop(name, None)
 
+if servers := os.environ.get("TEST_SERVERS", "").split():
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    os.environ["DATABASE_URL"] = servers[int(worker.removeprefix("gw"))]
+
 from realmate.settings import *
+from tests.bundles import BUNDLES, SUMS, sums
 
 # Runs beside each other share nothing: each has databases of its own, and each worker of a run too.
 RUN = os.environ.setdefault("TEST_RUN", str(os.getpid()))
@@ -20,6 +25,9 @@ else:
 STATIC_ROOT = str(BASE_DIR / "nothing-collected")
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True
+# A browser tests the bundles that production serves, unless somebody has changed a script since.
+if SUMS.read_text() == sums():
+    STATICFILES_DIRS.insert(0, BUNDLES.parent)
 
 # Slow on purpose, the real one would take a third of a second for every user of a test.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
