@@ -67,7 +67,7 @@ def test_a_line_has_the_message_and_the_cursor_that_goes_on_after_it(deliver, ge
     assert lines(answer) == (
         [
             {
-                "cursor": f"{generation}-{arrival}",
+                "cursor": f"{generation}-m{arrival}",
                 "id": M,
                 "conversation_id": C,
                 "direction": "RECEIVED",
@@ -76,12 +76,12 @@ def test_a_line_has_the_message_and_the_cursor_that_goes_on_after_it(deliver, ge
                 "received_at": "2025-02-21T12:00:00.000000Z",
             }
         ],
-        f"{generation}-{arrival}",
+        f"{generation}-m{arrival}",
     )
 
 
 def test_nothing_stored_is_only_the_last_line(db, generation):
-    assert lines(get()) == ([], f"{generation}-0")
+    assert lines(get()) == ([], f"{generation}-m0")
 
 
 def test_messages_come_in_the_order_of_their_arrival(stored):
@@ -156,8 +156,16 @@ def test_the_parameters_that_are_taken_are_named(db):
 
 def test_a_made_up_cursor_would_skip_messages(stored, generation):
     _, last = lines(get())
-    beyond = int(last.partition("-")[2]) + 1
-    assert_problem(get(after=f"{generation}-{beyond}"), 400, "bad_request")
+    beyond = int(last.partition("-m")[2]) + 1
+    assert_problem(get(after=f"{generation}-m{beyond}"), 400, "bad_request")
+
+
+def test_a_cursor_of_the_changes_would_skip_messages_too(stored):
+    """And a cursor of the export would skip changes. Their numbers count different things."""
+    of_changes = through_wsgi("GET", "/changes?limit=2").json()["next"]
+    of_messages = lines(get())[0][1]["cursor"]
+    assert_problem(get(after=of_changes), 400, "bad_request")
+    assert_problem(through_wsgi("GET", f"/changes?after={of_messages}"), 400, "bad_request")
 
 
 def test_a_cursor_from_before_a_restore_has_expired(stored):
@@ -275,7 +283,7 @@ def test_the_command_goes_on_after_a_cursor(stored):
     assert len(export("--after", cursor)[0].splitlines()) == 2
 
 
-@pytest.mark.parametrize("cursor", ["x", "00000000-999999"])
+@pytest.mark.parametrize("cursor", ["x", "00000000-m999999"])
 def test_the_command_refuses_a_cursor_of_elsewhere(stored, cursor):
     with pytest.raises(CommandError, match="--after is"):
         export("--after", cursor)

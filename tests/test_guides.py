@@ -143,6 +143,8 @@ def test_a_sender_gives_up_at_once_where_a_retry_cannot_help(run, file_of, name)
     assert (ended.stdout, ended.returncode) == ("400 invalid_event\n", 1)
     ended = run(name, file_of(make_event("CLOSE_CONVERSATION", id=C)), REALMATE_SECRET=ANOTHER)
     assert (ended.stdout, ended.returncode) == ("401 invalid_signature\n", 1)
+    ended = run(name, file_of(make_event("NEW_CONVERSATION", id=C, note="x" * 5_000_000)))
+    assert (ended.stdout, ended.returncode) == ("413 body_too_large\n", 1)
 
 
 @pytest.mark.parametrize("name", ["python", "node"])
@@ -204,6 +206,30 @@ def test_the_mirror_has_what_is_stored_also_after_a_restart_and_an_erasure(
         manage("erase_conversation", waiting, "--yes", environ)
         wait_until(lambda: mirrored(waiting)["messages"][0]["content"] == "")
         second.terminate()
+
+
+def test_the_first_copy_of_the_mirror_goes_on_where_it_was_killed(
+    program, token, deliver, waiting, server, tmp_path
+):
+    """Otherwise a copy that takes longer than the time between two restarts would never end."""
+    deliver(type="NEW_CONVERSATION", id=str(uuid4()))
+
+    def read(path):
+        return json.loads(server.ask("GET", path, Authorization=f"Bearer {token}").content)
+
+    page = read("/conversations?ordering=oldest&limit=1")
+    place = (read("/changes?after=now")["next"], page["next"])
+    with closing(sqlite3.connect(tmp_path / "mirror.sqlite3")) as copy:
+        copy.execute("CREATE TABLE place (next TEXT, page TEXT)")
+        copy.execute("INSERT INTO place VALUES (?, ?)", place)
+        copy.commit()
+        command, settings = program("mirror", REALMATE_TOKEN=token)
+        with subprocess.Popen(command, **settings) as mirror:
+            wait_until(lambda: copy.execute("SELECT page FROM place").fetchone() == (None,))
+            mirror.terminate()
+        copied = {id for (id,) in copy.execute("SELECT id FROM conversation")}
+    every = read("/conversations?ordering=oldest&limit=100")["conversations"]
+    assert copied == {row["id"] for row in every} - {page["conversations"][0]["id"]}
 
 
 def wait_until(holds):

@@ -191,9 +191,9 @@ DELIVERY_DETAIL = DeliveryDetailOut(
 )
 
 EXPORT = (
-    f'{{"cursor":"5f0c2a91-1481","id":"{MESSAGE_ID}","conversation_id":"{CONVERSATION_ID}",'
+    f'{{"cursor":"5f0c2a91-m1481","id":"{MESSAGE_ID}","conversation_id":"{CONVERSATION_ID}",'
     f'"direction":"RECEIVED","content":"{TEXT}","timestamp":"2026-02-21T10:20:42.349308Z",'
-    '"received_at":"2026-02-21T10:20:43.349308Z"}\n{"next":"5f0c2a91-1481"}\n'
+    '"received_at":"2026-02-21T10:20:43.349308Z"}\n{"next":"5f0c2a91-m1481"}\n'
 )
 
 SECONDS = Durations(count=1, median_seconds=42.5)

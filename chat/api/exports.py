@@ -20,7 +20,8 @@ from chat.refusals import BadParameters, CursorExpired, FieldError
 
 JSON_LINES = "application/jsonl"
 PIECE = 64 * 1024
-CURSOR = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,17})")
+# The m, because a cursor of /changes counts something else, and would skip messages here.
+CURSOR = re.compile(r"([0-9a-f]{8})-m(0|[1-9][0-9]{0,17})")
 INVALID_AFTER = FieldError("/after", "invalid_cursor", "Must be a cursor of an earlier export.")
 GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 # The fastest level: compression takes processor time from the webhook.
@@ -81,7 +82,7 @@ def start_of(after: str, generation: str) -> int:
 
 
 def cursor_at(arrival: int, generation: str) -> str:
-    return f"{generation}-{arrival}"
+    return f"{generation}-m{arrival}"
 
 
 def json_lines(
