@@ -250,6 +250,37 @@ def test_the_alert_names_who_waits_too_long(run, token, waiting):
     assert run("alert", REALMATE_TOKEN=token, MINUTES="99999999").stdout == ""
 
 
+def test_the_waits_of_a_day_are_told(run, token, deliver):
+    def wait(*messages):
+        id = str(uuid4())
+        deliver(type="NEW_CONVERSATION", id=id, at="2001-03-04T00:00:00Z")
+        for at, direction in messages:
+            deliver(
+                type="NEW_MESSAGE",
+                id=str(uuid4()),
+                conversation_id=id,
+                direction=direction,
+                at=f"2001-03-{at}:00Z",
+            )
+        return id
+
+    late = wait(("05T10:20", "SENT"), ("05T10:00", "RECEIVED"), ("05T10:05", "RECEIVED"))
+    wait(("05T10:00", "RECEIVED"), ("05T10:15", "SENT"), ("06T10:00", "RECEIVED"))
+    night = wait(("05T23:50", "RECEIVED"), ("06T00:10", "SENT"))
+    wait(("04T23:50", "RECEIVED"), ("05T10:00", "SENT"))
+    never = wait(("05T11:00", "SENT"), ("05T12:00", "RECEIVED"))
+    ended = run("waits", "2001-03-05", REALMATE_TOKEN=token, TZ="UTC")
+    lines = [line.split(": ", 1) for line in ended.stdout.splitlines()]
+    assert [line[1].split("/ui/")[1] for line in lines] == [f"{late}/", f"{never}/", f"{night}/"]
+    assert lines[0][0] == "10:00 20 min", ended.stderr
+    assert re.fullmatch(r"12:00 \d{8} min, no reply", lines[1][0])
+    assert lines[2][0] == "23:50 20 min"
+    ended = run(
+        "waits", "2001-03-05", REALMATE_TOKEN=token, TZ="UTC-1"
+    )  # the day begins an hour earlier
+    assert night not in ended.stdout
+
+
 def test_the_table_gets_what_has_changed_since(run, token, deliver, waiting, tmp_path):
     def rows():
         ended = run("table", REALMATE_TOKEN=token)
