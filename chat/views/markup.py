@@ -53,10 +53,10 @@ NO_ADDRESS = (
 )
 URL = (
     r"(?P<url>(?:https?://(?=[^\W_]|\[[\da-f:])|(?<![^\W_])(?<![@./\-])www\.(?=[^\W_][\w\-]{0,62}\.[^\W\d_]))"
-    rf"(?:[^{NO_ADDRESS},;]|[,;](?!https?://))+)"
+    rf"(?:[^{NO_ADDRESS},;|،؛]|[,;|،؛](?!https?://|www\.))+)"
 )
 ATOM = re.compile(f"{MONO}|{CODE}|{URL}", re.S | re.I)
-CLOSING_SIGNS = ".,;:!?'’\u00ad\u200c\u200d"
+CLOSING_SIGNS = ".,;:!?'’|–—•·～؟،؛۔।॥\u00ad\u200c\u200d"
 BRACKETS = ("()", "[]", "{}")
 
 # A mark opens after a non-word and before a non-space, and closes the other way round. Two equal signs
