@@ -315,6 +315,12 @@ def test_a_hit_in_a_long_word_is_marked(length, before):
     assert len(hit) == length or len(hit) >= 120
 
 
+def test_no_override_turns_a_hit_round_on_the_page(client, tell):
+    tell("veja \u202egpj.otof\u202d no boleto")
+    shown = client.get("/ui/search/", {"q": "boleto"}).content.decode()
+    assert "veja gpj.otof no " in shown
+
+
 def test_a_snippet_of_a_long_text_is_bounded():
     assert len(marked("palavra " * 12_000, "palavra")) < 300
     assert Piece("…") in snippet("x" * 100_000, [Term("y")])
