@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from chat.graphemes import MAX_CLUSTER
 from chat.views.markup import (
-    MAX_CLUSTER,
     MAX_SHOWN,
     TAGS,
     beginning,
