@@ -98,8 +98,8 @@ def part_of(unit: re.Match[str], *, is_last: bool) -> Expression:
         return time_part(unit, is_last=is_last)
     words = WORD.findall(unit[0])
     apart = every([word_part(word, is_last=is_last and word is words[-1]) for word in words])
-    joined = joined_chain(unit[0]) if unit["chain"] else ""
-    return either([Term(joined, is_last), apart] if joined else [apart])
+    joined = joined_chain(unit[0]) if unit["chain"] or unit["cnpj"] else ""
+    return either([word_part(joined, is_last=is_last), apart] if joined else [apart])
 
 
 def time_part(unit: re.Match[str], *, is_last: bool) -> Expression:

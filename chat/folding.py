@@ -21,7 +21,7 @@ MAX_BYTES = 1_000_000
 # No query has this sign, because it is neither a letter nor a digit.
 MARK = "§"
 # Raise the number with each change of the terms of a text: `manage.py reindex` is due then.
-RULE = f"{MARK}2"
+RULE = f"{MARK}3"
 
 # Thai, Lao, Tibetan, Myanmar, Khmer, Tai, kana, bopomofo and Han are written without spaces.
 UNSPACED = (
@@ -35,11 +35,17 @@ LETTER = r"[^\W\d_]"
 WORD = re.compile(r"[^\W_]+")
 ATOM = re.compile(rf"(?:(?![\W_])[{UNSPACED}])+|\d+|(?:(?![\W\d_{UNSPACED}]).)+")
 IN_GROUPS = re.compile(r"(\d+)([^\d]*)")
+# One number in a unit: its separators have no spaces, so letters may stand beside it.
+TIGHT_NUMBERS = rf"\d++(?:[.,/{DASHES}{APOSTROPHES}]\d++)++"
 UNIT = re.compile(
-    # A time, numbers with their separators, and words with hyphens or as U.S.A. and S/A.
-    rf"(?<![^\W_])(?:(?P<time>(?P<hour>\d\d?)(?::(?P<minute>\d\d)|h(?P<minutes>\d\d)?(?:min|m)?)(?!\w))"
-    rf"|(?P<numbers>\d++(?:[ .,/(){DASHES}{APOSTROPHES}]{{1,3}}\d++)*(?!{LETTER}))"
-    rf"|(?P<chain>[^\W_]++(?:[{DASHES}{APOSTROPHES}][^\W_]++)++|{LETTER}(?:[./]{LETTER})+(?![^\W_])))"
+    # A time, a CNPJ with letters, numbers with their separators, letters in front of such numbers,
+    # and words with hyphens or as U.S.A. and S/A.
+    r"(?P<time>(?P<hour>\d\d?)(?::(?P<minute>\d\d)|h(?P<minutes>\d\d)?(?:min|m)?)(?!\w))"
+    rf"|(?P<cnpj>(?=[\d./]*{LETTER})[^\W_]{{2}}\.?[^\W_]{{3}}\.?[^\W_]{{3}}/[^\W_]{{4}}-?\d\d(?![^\W_]))"
+    rf"|(?P<numbers>{TIGHT_NUMBERS}(?={LETTER})(?!{LETTER}++[\d{DASHES}])"
+    rf"|\d++(?:[ .,/(){DASHES}{APOSTROPHES}]{{1,3}}\d++)*(?!{LETTER}))"
+    rf"|{LETTER}++(?={TIGHT_NUMBERS}(?!{LETTER}++[\d{DASHES}]|[{DASHES}{APOSTROPHES}][^\W_]))"
+    rf"|(?P<chain>[^\W_]++(?:[{DASHES}{APOSTROPHES}][^\W_]++)++|{LETTER}(?:[./]{LETTER})+(?![^\W_]))"
     r"|(?P<word>[^\W_]+)"
 )
 NEEDS_UNITS = re.compile(rf"[\d{UNSPACED}]|[{DASHES}{APOSTROPHES}./](?=[^\W_])")
@@ -50,7 +56,8 @@ BREAKS = re.compile(rf"[,{APOSTROPHES}]")
 # A code with more changes between letters and digits is kept whole, as are hashes.
 MOST_ATOMS = 5
 MOST_GROUPS = 12
-JOINED = range(8, 21)
+# The digits of numbers that are written in groups. 44: an invoice's key, 47 and 48: a boleto's line.
+JOINED = frozenset((*range(8, 21), 44, 47, 48))
 NATIONAL = re.compile(r"[1-9][1-9](?:9\d{8}|[2-5]\d{7})")
 LOCAL = re.compile(r"9\d{8}|[2-5]\d{7}")
 
@@ -142,8 +149,10 @@ def places_of(folded: str) -> Iterator[tuple[str, int, int]]:
             continue
         for word in WORD.finditer(unit[0]):
             yield from places_of_word(word[0], start + word.start())
-        if unit["chain"] and (joined := joined_chain(unit[0])):
-            yield joined, start, end
+        if unit["chain"] or unit["cnpj"]:
+            yield from (
+                (term, start, end) for term, _, _ in places_of_word(joined_chain(unit[0]), 0)
+            )
 
 
 def places_of_word(word: str, start: int) -> Iterator[tuple[str, int, int]]:
@@ -213,7 +222,7 @@ def joins_of(groups: list[re.Match[str]]) -> Iterator[tuple[int, int]]:
             size += len(groups[last][1])
             is_tight = is_tight and bool(TIGHT.fullmatch(groups[last - 1][2]))
             is_whole = first == 0 and last == len(groups) - 1
-            if size in JOINED or (is_tight and is_whole and size < JOINED.start):
+            if size in JOINED or (is_tight and is_whole and size < min(JOINED)):
                 yield first, last + 1
 
 
@@ -239,9 +248,11 @@ def pairs_of(run: str) -> Iterator[str]:
 
 
 def joined_chain(text: str) -> str:
-    """Return "email" for "e-mail", and "" if the parts of the chain are found without being joined."""
-    joined = "".join(WORD.findall(text))[:MAX_WORD]
-    return joined if joined.isalpha() or is_code(joined) else ""
+    """Return "email" of "e-mail", and "" for a chain whose parts are found without being joined."""
+    words = WORD.findall(text)
+    joined = "".join(words)[:MAX_WORD]
+    apart = [atom for word in words for atom in ATOM.findall(word)]
+    return joined if is_code(joined) or ATOM.findall(joined) != apart else ""
 
 
 def is_code(word: str) -> bool:

@@ -133,8 +133,10 @@ def pytest_addoption(parser):
     parser.addoption("--proofs", choices=LENGTHS, default=usual, help="how long proofs go on")
 
 
-# For a quick answer: a failure shows its first example, not the smallest one.
-hypothesis.settings.register_profile("unshrunk", phases=[hypothesis.Phase.generate])
+# Without a deadline, because a busy machine may take any time for an example.
+hypothesis.settings.register_profile("default", deadline=None)
+# For whoever only asks whether there is a failure, and not for the smallest example of it.
+hypothesis.settings.register_profile("unshrunk", deadline=None, phases=[hypothesis.Phase.generate])
 
 
 @pytest.fixture(scope="session")

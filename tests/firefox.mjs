@@ -1,55 +1,11 @@
-// The main flows of the inbox in Firefox, over WebDriver BiDi: `node tests/firefox.mjs URL FIREFOX`.
-// tests/test_firefox.py starts it, and a server whose database is empty. Prints each flow that holds.
+// The main flows of the inbox in Firefox. tests/test_firefox.py starts a server whose database is empty.
 
 import assert from "node:assert/strict";
-import puppeteer from "puppeteer-core";
+import { close, idOf, open, openPage, row, run, say, url } from "./firefox_page.mjs";
 
-const [url, executablePath] = process.argv.slice(2);
-const TIMEOUT_MS = 20_000;
+const { page, holds, shows, click } = await openPage();
 
-const idOf = (n) => `${String(n).padStart(8, "0")}-0000-4000-8000-${String(n).padStart(12, "0")}`;
-const row = (n) => `[id="row-${idOf(n)}"] .row`;
-
-let written = 0;
-
-async function deliver(type, data, status = 200) {
-  const timestamp = new Date(Date.now() - 60_000 + written++ * 10).toISOString().replace("Z", "");
-  const body = JSON.stringify({ type, timestamp, data });
-  const answer = await fetch(`${url}/webhook/`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body,
-  });
-  assert.equal(answer.status < 300, status < 300, `${type}: ${answer.status} ${await answer.text()}`);
-}
-
-const open = (n) => deliver("NEW_CONVERSATION", { id: idOf(n) });
-const close = (n) => deliver("CLOSE_CONVERSATION", { id: idOf(n) });
-const say = (n, content, status) =>
-  deliver(
-    "NEW_MESSAGE",
-    { id: idOf(100_000 + written), conversation_id: idOf(n), direction: "RECEIVED", content },
-    status,
-  );
-
-const browser = await puppeteer.launch({ browser: "firefox", executablePath, headless: true });
-const page = await browser.newPage();
-page.setDefaultTimeout(TIMEOUT_MS);
-const errors = [];
-page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-page.on("pageerror", (error) => errors.push(String(error)));
-
-const shows = (selector, text) =>
-  page.waitForFunction(
-    (selector, text) => [...document.querySelectorAll(selector)].some((each) => each.textContent.includes(text)),
-    {},
-    selector,
-    text,
-  );
-const holds = (test, ...parameters) => page.waitForFunction(test, {}, ...parameters);
-const click = async (selector) => (await page.waitForSelector(selector, { visible: true })).click();
-
-const flows = {
+await run({
   async "the list is live"() {
     for (const n of [1, 2, 3]) await open(n);
     await page.goto(`${url}/ui/?lang=en`);
@@ -161,18 +117,4 @@ const flows = {
     await shows("#thread-pane", "Choose a conversation");
     await shows(row(1), "Durante a pausa");
   },
-};
-
-let failed = 0;
-for (const [name, flow] of Object.entries(flows)) {
-  try {
-    await flow();
-    console.log(`holds: ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAILS: ${name}: ${error.message}`);
-  }
-}
-if (errors.length) console.log(`ERRORS: ${errors.join("; ")}`);
-await browser.close();
-process.exit(failed || errors.length ? 1 : 0);
+});

@@ -127,6 +127,15 @@ def test_a_text_that_is_too_large_leads_to_its_delivery(closed, deliver, get):
     assert f'<a href="/ui/deliveries/{delivery.id}/">Grande demais' in html
 
 
+def test_a_long_text_is_cut_on_the_page_and_whole_on_paper(closed, deliver, get):
+    deliver(wrote("e\u0301" * 8_000))
+    before, after = get(f"/ui/{C}/").split('<details class="message-rest">')
+    assert "e\u0301" * 1_500 in before
+    assert "e\u0301" * 1_501 not in before
+    assert after.count('<div class="message-piece">') == 3
+    assert "e\u0301" * 8_000 in get(f"/ui/{C}/print/")
+
+
 def test_a_thread_without_such_texts_asks_nothing_more(
     closed, agent, django_assert_max_num_queries
 ):

@@ -81,6 +81,18 @@ def test_refused_texts_that_have_not_changed_are_left_alone(page, written, say):
     assert text.evaluate("element => element.isConnected")
 
 
+def test_a_long_text_that_was_opened_stays_open_when_another_one_comes(page, written, say):
+    say(0, f"{'palavra ' * 800}fim do texto")
+    page.goto(f"/ui/{id_of(0)}/")
+    expect(page.get_by_text("fim do texto")).to_be_hidden()
+    page.get_by_text("Read more").click()
+    expect(page.get_by_text("fim do texto")).to_be_visible()
+    say(0, "Mais um")
+    poll(page)
+    expect(refused(page)).to_contain_text("Mais um")
+    expect(page.get_by_text("fim do texto")).to_be_visible()
+
+
 def test_dealt_with_and_undo_need_no_page_load(page, written):
     page.goto(f"/ui/{id_of(0)}/")
     was_loaded = reload_marked(page)

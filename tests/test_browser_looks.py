@@ -65,6 +65,52 @@ def test_unread_words_are_bold(page, start, say):
     assert style(preview, "fontWeight") == "700"
 
 
+@pytest.fixture
+def page_in(chromium, live_server):
+    """Pages in a zone, in contexts of their own."""
+    pages = []
+
+    def page_in(zone):
+        options = {"base_url": live_server.url, "locale": "en-US", "timezone_id": zone}
+        pages.append(chromium.new_page(**options))
+        return pages[-1]
+
+    yield page_in
+    for page in pages:
+        page.close()
+
+
+def test_a_row_tells_the_hour_for_half_a_day_and_waits_in_growing_weight(page_in, start, say):
+    start(1)
+    say(0)  # on the 21st at 10:30
+    page = page_in("UTC")
+    age, time = page.locator(".row .tag--waiting time"), page.locator(".row-time")
+    weights = []
+    for day, hour, when, waited in [
+        ("21", "10:30:30", "10:30 AM", "now"),
+        ("21", "10:31:30", "10:30 AM", "1 min"),
+        ("21", "22:30:00", "10:30 AM", "11 hr"),
+        ("22", "00:20:00", "yesterday", "13 hr"),
+        ("23", "11:00:00", "Fri", "2 days"),
+    ]:
+        page.clock.set_fixed_time(f"2025-02-{day}T{hour}Z")
+        page.goto("/ui/")
+        expect(time).to_have_text(when)
+        expect(age).to_have_text(waited)
+        weights.append(int(style(age, "fontWeight")))
+    assert weights == sorted(weights)
+    assert len(set(weights)) == 3
+
+
+def test_a_row_of_the_evening_before_tells_its_hour_after_midnight(page_in, start, say):
+    start(1)
+    say(0)
+    page = page_in("Asia/Tokyo")  # 7:30 PM there
+    page.clock.set_fixed_time("2025-02-21T16:00:00Z")  # 1 AM of the next day
+    page.goto("/ui/")
+    expect(page.locator(".row-time")).to_have_text("7:30 PM")
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_choosing_a_filter_moves_nothing(page, start, say, width):
     start(3)

@@ -564,11 +564,29 @@ def test_nothing_widens_a_narrow_screen(browse, say, deliver, size):
     page.goto(f"/ui/{C}/")
     expect(bubble(page, 4)).to_contain_text("Late")
     assert not is_wider_than_the_screen(page)
-    page.get_by_text("1 refused").click()
+    page.locator(".history summary").click()
     box = page.locator(".history .menu-items").bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 320
     assert page.locator("#thread-scroll").bounding_box()["height"] > 60
+
+
+@pytest.mark.parametrize("width", [320, 360, 480, 768, 960])
+def test_the_id_of_a_thread_is_whole_beside_all_that_its_header_may_have(
+    browse, say, deliver, settings, width
+):
+    settings.REPLY_URL = "https://desk.example/{id}"
+    say(1)
+    deliver(make_event("CLOSE_CONVERSATION", id=C))
+    deliver(make_event("NEW_MESSAGE", id=id_of(2)))
+    page = browse(viewport={"width": width, "height": 640})
+    page.goto(f"/ui/{C}/?lang=pt-BR")
+    title = page.locator(".thread-title")
+    assert title.evaluate("title => title.scrollWidth <= title.clientWidth")
+    expect(title).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("link", name="Responder")).to_be_in_viewport(ratio=1)
+    expect(page.locator(".history summary")).to_have_accessible_name("1 mensagem recusada")
+    assert not is_wider_than_the_screen(page)
 
 
 # The log

@@ -10,11 +10,12 @@ import subprocess
 import pytest
 
 from tests.missing import missing
-from tests.servers import ROOT, serving
+from tests.servers import ROOT, running, serving, set_up
+from tests.test_the_card import PRODUCTION, manage
 
 # The newest that Debian's node runs.
 PUPPETEER = "puppeteer-core@24.43.1"
-SCRIPT = ROOT / "tests/firefox.mjs"
+SCRIPTS = ROOT / "tests"
 
 pytestmark = [pytest.mark.by_hand("needs firefox-esr, node and npm"), pytest.mark.sqlite]
 
@@ -28,18 +29,34 @@ def firefox():
 
 
 @pytest.fixture
-def script(firefox, tmp_path):
-    """The script beside the package that it imports."""
+def go_through(firefox, tmp_path):
+    """Runs a script against a server. The script stands beside the package that it imports."""
+    folder = tmp_path / "scripts"
+    folder.mkdir()
     install = ["npm", "install", "--no-save", "--no-audit", "--no-fund", PUPPETEER]
-    subprocess.run(install, cwd=tmp_path, check=True, capture_output=True)
-    return shutil.copy(SCRIPT, tmp_path)
+    subprocess.run(install, cwd=folder, check=True, capture_output=True)
+
+    def go_through(name, server, *parameters):
+        for script in (name, "firefox_page.mjs"):
+            shutil.copy(SCRIPTS / script, folder)
+        command = ["node", name, f"http://127.0.0.1:{server.port}", firefox, *parameters]
+        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+        print(ran.stdout)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        flows = re.findall(r'^  async "(.+)"', (SCRIPTS / name).read_text(), re.M)
+        assert re.findall(r"^holds: (.+)$", ran.stdout, re.M) == flows
+
+    return go_through
 
 
-def test_the_main_flows_hold_in_firefox(firefox, script, tmp_path):
+def test_the_main_flows_hold_in_firefox(go_through, tmp_path):
     with serving("granian", tmp_path) as server:
-        command = ["node", script, f"http://127.0.0.1:{server.port}", firefox]
-        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
-    print(ran.stdout)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    flows = re.findall(r'^  async "(.+)"', SCRIPT.read_text(), re.M)
-    assert re.findall(r"^holds: (.+)$", ran.stdout, re.M) == flows
+        go_through("firefox.mjs", server)
+
+
+def test_the_flows_of_the_login_hold_in_firefox(go_through, tmp_path):
+    environ = set_up("granian", tmp_path, **PRODUCTION, STATIC_ROOT=str(tmp_path / "static"))
+    manage("collectstatic", "-v0", **environ)
+    manage("createsuperuser", "--username=ana", "--email=", **environ)
+    with running("granian", environ) as server:
+        go_through("firefox_login.mjs", server, PRODUCTION["DJANGO_SUPERUSER_PASSWORD"])

@@ -85,8 +85,11 @@ def test_the_last_message_stays_when_the_conversation_closes(after):
         ("a" * 500, "a" * 200),
         ("\n" * 100 + "text", "text"),
         ("👩‍👩‍👧‍👦", "👩‍👩‍👧‍👦"),
+        ("a" + "🇧🇷" * 150, "a" + "🇧🇷" * 99),
+        ("👩‍👩‍👧‍👦" * 40, "👩‍👩‍👧‍👦" * 28),
+        ("a" + "e\u0301" * 150, "a" + "e\u0301" * 99),
     ],
-    ids=["one line", "cut", "from the first word", "emoji"],
+    ids=["one line", "cut", "from the first word", "emoji", "flags", "families", "accents"],
 )
 def test_the_preview_is_the_beginning_on_one_line(after, content, preview):
     assert after(received(5, content=content)).last_message_preview == preview

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from chat.graphemes import MAX_CLUSTER
 from chat.views.markup import (
-    MAX_CLUSTER,
     MAX_SHOWN,
     TAGS,
     beginning,
@@ -129,6 +129,7 @@ def test_a_preview_says_a_text_without_its_marks():
         ("https://a.br/x，然后", "https://a.br/x", "，然后"),
         ("（https://a.br/x）", "https://a.br/x", "）"),
         ("“https://a.br/x”", "https://a.br/x", "”"),
+        *((f"https://a.br/x{sign}", "https://a.br/x", sign) for sign in "؟،؛۔।॥～|—–•·"),
         ("https://a.br/x\u200e", "https://a.br/x", "\u200e"),
         ("https://a.br/x\u2069", "https://a.br/x", "\u2069"),
         ("https://a.br/x\ufeff", "https://a.br/x", "\ufeff"),
@@ -150,10 +151,12 @@ def linked(href, text):
     return f'<a href="{href}" dir="ltr" target="_blank" rel="{rel}">{text}</a>'
 
 
-def test_two_addresses_with_a_comma_are_two_links():
+def test_two_addresses_with_a_sign_between_are_two_links():
     one, other = linked("https://a.br", "https://a.br"), linked("http://b.br", "http://b.br")
-    assert markup("https://a.br,http://b.br") == f"{one},{other}"
-    assert markup("https://a.br;http://b.br") == f"{one};{other}"
+    third = linked("https://www.c.br", "www.c.br")
+    for sign in ",;|،؛":
+        assert markup(f"https://a.br{sign}http://b.br") == f"{one}{sign}{other}"
+        assert markup(f"https://a.br{sign}www.c.br") == f"{one}{sign}{third}"
 
 
 @pytest.mark.parametrize("address", ["www.loja.br/oferta", "WWW.loja.com.br"])

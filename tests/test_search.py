@@ -1,5 +1,7 @@
 """What a search finds: the same on both engines, whatever is asked."""
 
+from urllib.parse import quote
+
 import pytest
 from django.db import connection
 
@@ -174,7 +176,28 @@ def test_a_pasted_id_leads_to_what_it_names(lead, id, address, change):
     "dress",
     [
         *("{{{}}}", '"{}"', "'{}'", '"{}",', "{},", "({}).", "<{}>", "[{}]", "`{}`", "#{}", "“{}”"),
-        *("urn:uuid:{}", "URN:UUID:{}", "uuid:{}", "\u200b{}\ufeff"),
+        *("urn:uuid:{}", "URN:UUID:{}", "uuid:{}", "\u200b{}\ufeff", "%7B{}%7D", "id: {}", "ID={}"),
+        *(
+            '"conversation_id": "{}",',
+            "'id': '{}'",
+            "message={}",
+            "Mensagem: {}",
+            "UUID: {}",
+            "id：{}",
+        ),
+        *(
+            "_{}_",
+            "~{}~",
+            "*{}*",
+            "```{}```",
+            "「{}」",
+            "{}/",
+            "/{}/",
+            "- {}",
+            "> {}",
+            "| {} |",
+            "{}…",
+        ),
     ],
     ids=ascii,
 )
@@ -185,7 +208,9 @@ def test_an_id_leads_in_any_dress(lead, dress):
     assert lead(dress.format(C.replace("-", "\u2013").upper())) == f"/ui/{C}/"
 
 
-@pytest.mark.parametrize("start", ["", "http://127.0.0.1:8000", "https://chat.example.com", " "])
+@pytest.mark.parametrize(
+    "start", ["", "http://127.0.0.1:8000", "veja https://chat.example.com", " ", "GET ", "[a]("]
+)
 @pytest.mark.parametrize(
     ("path", "address"),
     [
@@ -194,7 +219,14 @@ def test_an_id_leads_in_any_dress(lead, dress):
         (f"/ui/{C}/?q=a&message={M}", f"/ui/{C}/?message={M}"),
         (f"/ui/{C}/?message={OTHER_C}", f"/ui/{C}/"),
         (f"/ui/{C.upper()}/print/", f"/ui/{C}/"),
+        (f"/ui/{C}/?a=b&amp;message={M}", f"/ui/{C}/?message={M}"),
+        (f"/ui/{C}/ por favor", f"/ui/{C}/"),
+        (f"/ui/{C}/).", f"/ui/{C}/"),
+        (f"/ui/deliveries/?outcome=applied&conversation={C}", f"/ui/{C}/"),
+        (f"/admin/chat/conversation/{C}/change/", f"/ui/{C}/"),
         (f"/conversations/{C}/", f"/ui/{C}/"),
+        (f"/messages/{M}", f"/ui/{C}/?message={M}"),
+        (quote(f"/ui/{C}/?message={M}", safe=""), f"/ui/{C}/?message={M}"),
     ],
 )
 def test_a_pasted_address_leads_to_its_conversation_or_message(lead, start, path, address):
@@ -281,6 +313,12 @@ def test_a_hit_in_a_long_word_is_marked(length, before):
     [hit] = [piece.text for piece in pieces if piece.is_hit]
     assert hit == word[: len(hit)]
     assert len(hit) == length or len(hit) >= 120
+
+
+def test_no_override_turns_a_hit_round_on_the_page(client, tell):
+    tell("veja \u202egpj.otof\u202d no boleto")
+    shown = client.get("/ui/search/", {"q": "boleto"}).content.decode()
+    assert "veja gpj.otof no " in shown
 
 
 def test_a_snippet_of_a_long_text_is_bounded():

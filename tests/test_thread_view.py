@@ -230,7 +230,7 @@ def test_the_history_counts_as_far_as_it_reaches(say, deliver, client, refused, 
     for n in range(refused):
         deliver(make_event("NEW_MESSAGE", id=id_of(n)))
     html = client.get(f"/ui/{C}/", headers={"accept-language": "en"}).content.decode()
-    assert f">{shown} refused</summary>" in html
+    assert f">{shown} refused</span></summary>" in html
     history = html[html.index('<ul class="history-items">') :]
     assert history[: history.index("</ul>")].count("<li>") == min(refused, 50)
 

@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce, Substr
 from chat.database.digits import DIGITS, LastDigits
 from chat.database.locks import lock_ids
 from chat.database.statements import Lookup
+from chat.graphemes import inwards
 from chat.models.deliveries import Delivery
 from chat.models.lists import NEVER, ListedQuerySet
 from chat.models.messages import Direction, Message, MessageQuerySet
@@ -360,5 +361,6 @@ def short_id_of(id: UUID) -> str:
 
 
 def preview_of(content: str) -> str:
-    """Return the beginning of a text on one line."""
-    return " ".join(content[: 4 * PREVIEW_LENGTH].split())[:PREVIEW_LENGTH]
+    """Return the beginning of a text on one line, cut between characters as readers see them."""
+    line = " ".join(content[: 4 * PREVIEW_LENGTH].split())
+    return line[: inwards(line, PREVIEW_LENGTH)]

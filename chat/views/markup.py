@@ -14,15 +14,16 @@ from unicodedata import category
 
 from django.utils.safestring import SafeString, mark_safe
 
+from chat.graphemes import inwards
+
 # The longest text between two marks, always on one line.
 MAX_MARKED = 1_000
 # A longer text is cut. Each "Read more" shows a further piece, because the layout of a hostile text takes
 # seconds: 65,000 accents on one letter, or 16,000 marks.
 MAX_SHOWN = 3_000
 MAX_PIECE = 6_000
-# How far a cut looks back for a space, and for the beginning of an emoji or of a letter with accents.
+# How far a cut looks back for a space.
 MAX_WORD = 60
-MAX_CLUSTER = 60
 
 TAGS = {"*": "strong", "_": "em", "~": "s"}
 TAG = re.compile(r"<[^>]*>")
@@ -31,16 +32,6 @@ COMBINING = "".join(map(chr, filter(lambda c: category(chr(c))[0] == "M", range(
 ACCENTED = re.compile(rf"(?<=\w)[{re.escape(COMBINING)}]+")
 # They turn the following letters round, so an address would read as another one.
 OVERRIDES = dict.fromkeys((0x202D, 0x202E))
-
-# Two characters on display as one: accents, joined emoji, skin colours, keys, and Korean letters.
-JOINED = re.compile(
-    rf".[{re.escape(COMBINING)}\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\U000e0100-\U000e01ef]"
-    r"|\u200d.|\r\n|[\u1100-\u11ff\uac00-\ud7a3][\u1160-\u11ff]",
-    re.S,
-)
-
-FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
-FLAG_LETTER = re.compile(f"[{FLAG_LETTERS}]")
 
 # Runs of other lengths are as written.
 MONO = r"(?<!`)```(?!`)(?P<mono>.+?)(?<!`)```(?!`)"
@@ -53,10 +44,10 @@ NO_ADDRESS = (
 )
 URL = (
     r"(?P<url>(?:https?://(?=[^\W_]|\[[\da-f:])|(?<![^\W_])(?<![@./\-])www\.(?=[^\W_][\w\-]{0,62}\.[^\W\d_]))"
-    rf"(?:[^{NO_ADDRESS},;]|[,;](?!https?://))+)"
+    rf"(?:[^{NO_ADDRESS},;|،؛]|[,;|،؛](?!https?://|www\.))+)"
 )
 ATOM = re.compile(f"{MONO}|{CODE}|{URL}", re.S | re.I)
-CLOSING_SIGNS = ".,;:!?'’\u00ad\u200c\u200d"
+CLOSING_SIGNS = ".,;:!?'’|–—•·～؟،؛۔।॥\u00ad\u200c\u200d"
 BRACKETS = ("()", "[]", "{}")
 
 # A mark opens after a non-word and before a non-space, and closes the other way round. Two equal signs
@@ -168,16 +159,7 @@ def end_of_word(text: str, most: int) -> int:
     spaces = [text.rfind(space, most - MAX_WORD, most) for space in " \n"]
     if max(spaces) > 0:
         return max(spaces) + 1
-    ends = range(most, most - MAX_CLUSTER, -1)
-    return next((end for end in ends if not is_within_cluster(text, end)), most)
-
-
-def is_within_cluster(text: str, at: int) -> bool:
-    """Whether the characters on both sides of the position are seen as one. Flags are pairs of letters."""
-    if FLAG_LETTER.match(text, at):
-        before = text[:at]
-        return (len(before) - len(before.rstrip(FLAG_LETTERS))) % 2 == 1
-    return JOINED.match(text, at - 1) is not None
+    return inwards(text, most)
 
 
 def unmarked(text: str) -> str:

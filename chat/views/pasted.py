@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from urllib.parse import unquote
 
 
 def spellings_of(query: str) -> list[str]:
@@ -21,24 +22,28 @@ def pasted_ids(query: str) -> list[str]:
 
 
 def plain(query: str) -> str:
-    """Return the text without invisible characters, and with hyphens for dashes."""
-    return DASH.sub("-", "".join(char for char in query if unicodedata.category(char) != "Cf"))
+    """Return the text without characters that nobody sees, with hyphens for dashes, and not percent-encoded."""
+    text = unquote(query)
+    return DASH.sub("-", "".join(char for char in text if unicodedata.category(char) != "Cf"))
 
 
 def undressed(query: str) -> str:
-    """Return the text without the quotes, brackets and other signs around an id."""
+    """Return the text without the label, the quotes, brackets and other signs around an id."""
     return DRESS.sub("", plain(query))
 
 
-# The dashes of editors in place of hyphens, and the signs around a pasted id.
+# The dashes that editors put in place of hyphens, and what stands around a pasted id: signs, and a
+# label such as "conversation_id": or X-Request-Id.
 DASH = re.compile("[\u2010-\u2015\u2212\ufe63\uff0d]")
+SIGNS = r"\s\"'\u2018-\u201f\u00ab\u00bb`(){}<>\[\]\u300c-\u300f#*_~|/\\"
 DRESS = re.compile(
-    r"^[\s\"'\u2018-\u201f\u00ab\u00bb`({<\[#]*(?:(?:urn:)?uuid:)?|[\s\"'\u2018-\u201f\u00ab\u00bb`)}>\].,;:!?]*$",
+    rf"^[{SIGNS}•-]*(?:(?:[\w-]*id|message|mensagem|conversation|conversa)[\"'`]?\s*[:=：]|urn:uuid:)?[{SIGNS}]*"
+    rf"|[{SIGNS}.,;:!?…、。]*$",
     re.I,
 )
 HEX = re.compile("[0-9a-f]{32}", re.I | re.A)
 ID_IN_TEXT = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 ADDRESS = re.compile(
-    rf"^\S*/(?:ui|conversations)/(?P<id>{ID_IN_TEXT})(?![\w-])"
-    rf"(?:\S*[?&](?:message|before|after)=(?P<message>{ID_IN_TEXT})(?![\w-]))?\S*$"
+    r"(?:(?<!\S)|/)(?:(?:ui|conversations?|messages)/|ui/deliveries/\?(?:\S*&)?conversation=)"
+    rf"(?P<id>{ID_IN_TEXT})(?![\w-])(?:\S*[?&;](?:message|before|after)=(?P<message>{ID_IN_TEXT})(?![\w-]))?"
 )

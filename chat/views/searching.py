@@ -18,6 +18,7 @@ from chat.expressions import expression_of, has_signs, has_words, terms_of
 from chat.models import Conversation, Direction, HitFilters, Message, find_messages
 from chat.snippets import snippet
 from chat.views.fields import ConversationField, choice_field
+from chat.views.markup import OVERRIDES
 from chat.views.pasted import pasted_ids
 
 SEARCH_PAGE = 30
@@ -99,7 +100,10 @@ def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
     terms = terms_of(expression_of(query))
     return context | {
         "is_bad_page": False,
-        "hits": [(message, snippet(message.beginning, terms)) for message in page.rows],
+        "hits": [
+            (message, snippet(message.beginning.translate(OVERRIDES), terms))
+            for message in page.rows
+        ],
         "next_hits": page.next,
         "next_query": urlencode({"q": query} | form.given | {"hits_cursor": page.next}),
         "has_words": has_words(query),

@@ -7,7 +7,6 @@ import { beginNews, conversation, fromCustomer, isAtEnd, noteTexts, takeNews } f
 import { ago, localise, timeOfDay } from "./times.js";
 import { cursors, hear, isBehind, markSeen, showUnread, takeNumbers } from "./unread.js";
 
-const INTERVAL_MS = 3_000; // of hx-trigger
 const LONGEST_INTERVAL_MS = 30_000; // also of a hidden tab
 const COUNTS_INTERVAL_MS = 30_000;
 const PAUSE_KEY = "realmate.pause";
@@ -17,6 +16,7 @@ const FRESHNESS_MS = 1_000;
 const get = (id) => document.getElementById(id);
 const poller = get("poller");
 const pause = get("pause");
+const interval = 1_000 * /every (\d+)s/.exec(poller.getAttribute("hx-trigger"))[1];
 
 let failures = 0;
 let isPaused = readInTab(PAUSE_KEY) === "on";
@@ -32,11 +32,11 @@ const shown = () => [...document.querySelectorAll("[data-poll]:enabled")].map(({
 
 // When to ask
 
-const interval = () =>
-  document.hidden ? LONGEST_INTERVAL_MS : Math.min(INTERVAL_MS * 2 ** failures, LONGEST_INTERVAL_MS);
+const pauseBetween = () =>
+  document.hidden ? LONGEST_INTERVAL_MS : Math.min(interval * 2 ** failures, LONGEST_INTERVAL_MS);
 
 // Half an interval early, because htmx counts from the begin of a poll and this from its end.
-const isDue = () => isWanted || performance.now() - endedAt > interval() - INTERVAL_MS / 2;
+const isDue = () => isWanted || performance.now() - endedAt > pauseBetween() - interval / 2;
 
 poller.addEventListener("htmx:configRequest", ({ detail }) => {
   Object.assign(detail.parameters, cursors());

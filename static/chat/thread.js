@@ -146,6 +146,9 @@ export function beginNews() {
 // Before htmx puts the refused texts in their place.
 export function noteTexts(fragment) {
   showCopyButtons(fragment);
+  for (const { id } of document.querySelectorAll("#refused-texts .message:has(.message-rest[open])")) {
+    fragment.querySelector(`#${id} .message-rest`)?.setAttribute("open", "");
+  }
   texts = [...fragment.querySelectorAll(".message")].filter(({ id }) => !get(id));
 }
 

@@ -709,6 +709,9 @@ function beginNews() {
 }
 function noteTexts(fragment) {
   showCopyButtons(fragment);
+  for (const { id } of document.querySelectorAll("#refused-texts .message:has(.message-rest[open])")) {
+    fragment.querySelector(`#${id} .message-rest`)?.setAttribute("open", "");
+  }
   texts = [...fragment.querySelectorAll(".message")].filter(({ id }) => !get2(id));
 }
 function takeNews(messages) {
@@ -820,7 +823,6 @@ function follow() {
 }
 
 // poll.js
-var INTERVAL_MS = 3e3;
 var LONGEST_INTERVAL_MS = 3e4;
 var COUNTS_INTERVAL_MS = 3e4;
 var PAUSE_KEY = "realmate.pause";
@@ -829,6 +831,7 @@ var FRESHNESS_MS = 1e3;
 var get3 = (id) => document.getElementById(id);
 var poller = get3("poller");
 var pause = get3("pause");
+var interval = 1e3 * /every (\d+)s/.exec(poller.getAttribute("hx-trigger"))[1];
 var failures = 0;
 var isPaused = readInTab(PAUSE_KEY) === "on";
 var isOver = false;
@@ -839,8 +842,8 @@ var endedAt = performance.now();
 var countsAskedAt = performance.now();
 var freshAt = /* @__PURE__ */ new Date();
 var shown = () => [...document.querySelectorAll("[data-poll]:enabled")].map(({ value }) => value).join();
-var interval = () => document.hidden ? LONGEST_INTERVAL_MS : Math.min(INTERVAL_MS * 2 ** failures, LONGEST_INTERVAL_MS);
-var isDue = () => isWanted || performance.now() - endedAt > interval() - INTERVAL_MS / 2;
+var pauseBetween = () => document.hidden ? LONGEST_INTERVAL_MS : Math.min(interval * 2 ** failures, LONGEST_INTERVAL_MS);
+var isDue = () => isWanted || performance.now() - endedAt > pauseBetween() - interval / 2;
 poller.addEventListener("htmx:configRequest", ({ detail }) => {
   Object.assign(detail.parameters, cursors());
   const areDue = performance.now() - countsAskedAt > COUNTS_INTERVAL_MS;
