@@ -17,9 +17,7 @@ class Command(MaintenanceCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--all", action="store_true", help="write the rows of all messages anew"
-        )
+        parser.add_argument("--all", action="store_true", help="rewrite the rows of all messages")
 
     def handle(self, *args: Any, **options: Any) -> None:
         written = 0
