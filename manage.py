@@ -17,6 +17,9 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"ImproperlyConfigured: {error}")
+    except KeyboardInterrupt:  # no traceback, and the exit code of a shell
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def found_by(part: str) -> list[Finding]:
     except (Error, OSError) as error:
         said = str(error).partition("\n")[0] or type(error).__name__
         detail = _("This could not be judged: %(error)s.") % {"error": said}
-        found.append(Finding(part, detail, "curl -s http://127.0.0.1:8000/readyz"))
+        found.append(Finding(part, detail, "journalctl -u realmate -n 50"))
     return found
 
 
@@ -71,7 +71,9 @@ def judge_settings() -> Iterator[Finding]:
         yield Finding("settings", _("DEBUG is on: nobody needs a login."), "DEBUG=false")
         return
     for message in checks.run_checks(include_deployment_checks=True):
-        yield Finding("settings", str(message.msg), str(message.hint or "manage.py check --deploy"))
+        if not message.is_silenced():  # `check --deploy` leaves out the same
+            mend = str(message.hint or "manage.py check --deploy")
+            yield Finding("settings", str(message.msg), mend)
 
 
 def judge_proxy() -> Iterator[Finding]:

@@ -166,6 +166,16 @@ class BadLength(BadRequest):
     """The Content-Length is not a number. The servers we know refuse such a request themselves."""
 
 
+class HostNotAllowed(BadRequest):
+    """The Host header is missing, or its name is not in ALLOWED_HOSTS."""
+
+    detail = "The host name of the request is not in ALLOWED_HOSTS."
+
+    def __init__(self) -> None:
+        super().__init__(self.code)
+        self.logged = {"why": "host"}
+
+
 class BadParameters(BadRequest):
     """Wrong query parameters. A pointer is `/` and a parameter's name, or "" for the whole query."""
 

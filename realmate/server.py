@@ -87,10 +87,22 @@ def check(application: str = "realmate.wsgi:application") -> None:
         try:
             wrong = " ".join(fault.detail for fault in faults_of(application))
         except Exception as error:  # broken code raises anything
-            wrong = f"{type(error).__name__}: {error}"
+            shown = broken_code_behind(error)
+            wrong = f"{type(shown).__name__}: {shown}"
     if wrong:
         sys.exit(f"Not fit to serve. {' '.join(wrong.split())}")
     print("Fit to serve.")
+
+
+def broken_code_behind(error: BaseException) -> BaseException:
+    """Return the error of broken code behind one of logging or Django, which names no file. Or the error.
+
+    No other cause is shown, because it may quote a setting.
+    """
+    cause = error
+    while cause.__cause__:
+        cause = cause.__cause__
+    return cause if isinstance(cause, SyntaxError | ImportError) else error
 
 
 def faults_of(application: str) -> "list[Fault]":

@@ -1,9 +1,14 @@
 """`manage.py doctor`: each fault is found, with what mends it, and a sound installation has none."""
 
 import json
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from io import StringIO
+from secrets import token_urlsafe
 
+import psycopg
 import pytest
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
@@ -51,6 +56,14 @@ def test_what_django_checks_is_found(settings):
     settings.DEBUG = False
     settings.SECURE_HSTS_SECONDS = 0
     assert "SECURE_HSTS_SECONDS" in details("settings")
+
+
+def test_sound_settings_of_production_have_no_finding(settings):
+    settings.DEBUG, settings.SECRET_KEY = False, token_urlsafe(48)
+    settings.SECURE_SSL_REDIRECT = True
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+    settings.SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    assert details("settings") == ""
 
 
 def test_https_without_a_trusted_proxy_is_found(settings):
@@ -153,8 +166,36 @@ def test_each_part_is_a_line(filled):
     assert any(line.startswith("backup: There was no backup yet. To mend it:") for line in lines)
 
 
+@pytest.mark.sqlite
+def test_a_shell_with_the_write_lock_is_found(filled):
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)) as shell:
+        assert "lock: sound" in doctor()
+        shell.execute("BEGIN IMMEDIATE")
+        assert "lock: No write can begin: database is locked. To mend it: fuser -v" in doctor()
+
+
+@pytest.mark.postgresql
+def test_a_session_that_others_wait_for_is_found(filled):
+    taken = "SELECT pg_advisory_xact_lock(1)"
+    with ThreadPoolExecutor(1) as pool, session() as shell:
+        shell.execute(taken)
+        with session() as waiting:
+            waiting.execute("SET lock_timeout = 0")
+            ended = pool.submit(waiting.execute, taken)
+            pid = shell.info.backend_pid
+            while f"lock: Others wait for the session {pid}" not in doctor():
+                assert not ended.done()
+            shell.rollback()
+            ended.result()
+            assert "lock: sound" in doctor()
+
+
+def session():
+    return closing(psycopg.connect(**connection.get_connection_params()))
+
+
 def test_it_speaks_json(filled):
     parts = {part["part"]: part for part in json.loads(doctor("--json"))["parts"]}
     assert parts["search"] == {"part": "search", "ok": True, "findings": []}
     assert parts["backup"]["ok"] is False
-    assert list(parts) == [*CHECKS, "static_files"]
+    assert list(parts) == [*CHECKS, "lock", "static_files"]

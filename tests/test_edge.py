@@ -137,6 +137,13 @@ def test_people_get_errors_as_pages(db, settings, debug, method, path, environ, 
     assert_page(through_wsgi(method, path, **environ), status)
 
 
+@pytest.mark.parametrize("path", ["/ui/", "/stats", "/metrics"])
+def test_the_log_says_that_a_host_is_not_allowed(client, caplog, path):
+    assert client.get(path, headers={"host": "elsewhere.example"}).status_code == 400
+    assert caplog.records[-1].why == "host"
+    assert "elsewhere" not in caplog.text
+
+
 @pytest.mark.parametrize("path", ["/ui/a/b/c", "/nothing", "/webhook"])
 def test_an_error_has_the_safety_headers_of_every_answer(db, path):
     headers = through_wsgi("GET", path).headers

@@ -10,7 +10,7 @@ from contextlib import closing
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGINT, SIGTERM
 
 import pytest
 from django.core.checks import run_checks
@@ -394,6 +394,20 @@ def test_bulk_makes_no_database_either(manage, tmp_path):
     before = files_in(tmp_path)
     assert "There is no database at" in refused(manage("simulate", "--bulk", "3"))
     assert files_in(tmp_path) == before
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(clone, manage, env_file):
+    environ = {"REALMATE_ENV_FILE": str(env_file), "PATH": os.defpath}
+    manage("migrate", "-v0", **environ)
+    command = [sys.executable, clone / "manage.py", "import_events", "-"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, env=environ, text=True, **pipes) as waiting:
+        assert waiting.stderr.readline().startswith("Database: ")
+        waiting.send_signal(SIGINT)
+        said = waiting.stderr.read()
+    assert "Traceback" not in said
+    assert said.endswith("Interrupted.\n")
+    assert waiting.returncode == 130
 
 
 def test_a_relative_path_is_beside_manage_wherever_a_command_runs(clone, manage, elsewhere):

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 from django.core.cache import cache
 
+from chat.refusals import ALL
 from tests.conftest import C, M, make_event
 from tests.missing import missing
 from tests.servers import ROOT, free_port, serving, through_wsgi
@@ -115,6 +116,11 @@ def test_every_alert_is_in_the_guide_and_has_a_case():
     guide = (ROOT / "docs" / "faults.md").read_text()
     assert re.findall(r"^\| (Realmate\w+) \|", guide, re.MULTILINE) == NAMES
     assert list(CASES) == NAMES
+
+
+def test_every_refusal_is_in_the_guide():
+    guide = (ROOT / "docs" / "faults.md").read_text()
+    assert [refusal.code for refusal in ALL if f"`{refusal.code}`" not in guide] == []
 
 
 @pytest.mark.parametrize("expression", [*EXPRESSIONS, *QUERIES])

@@ -84,7 +84,7 @@ def test_rows_of_an_older_rule_are_written_anew(five, capsys, monkeypatch):
 
 def test_upkeep_writes_rows_of_an_older_rule(five, capsys):
     call_command("upkeep")
-    assert "search: 4 search rows of an older version written anew" in capsys.readouterr().out
+    assert "search: 4 search rows of an older version rewritten" in capsys.readouterr().out
     assert not reindexing.is_reindex_due()
 
 

@@ -50,6 +50,8 @@ def test_code_that_fits_is_said_to(environ, tmp_path):
         ("raise RuntimeError('broken\\ncode')", "RuntimeError: broken code"),
         ("def", "SyntaxError: "),
         ("application_ = None", "AttributeError: "),
+        ("raise ValueError('logging') from SyntaxError('line 7')", "SyntaxError: line 7"),
+        ("raise ValueError('logging') from KeyError('a secret')", "ValueError: logging"),
     ],
 )
 def test_code_that_cannot_be_loaded_is_refused_in_one_line(environ, tmp_path, line, said):

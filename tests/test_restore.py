@@ -352,6 +352,21 @@ def test_owner_and_mode_stay(file, database, restore):
 
 
 @pytest.mark.sqlite
+def test_a_group_that_the_user_is_not_in_stops_no_restore(file, restore, monkeypatch):
+    chown = os.chown
+
+    def chown_of_a_user(path, owner, group):
+        if group != -1:
+            raise PermissionError
+        chown(path, owner, group)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)  # nobody gives files away but root
+    monkeypatch.setattr(os, "chown", chown_of_a_user)
+    restore(file)
+    assert contents() == [TEXT]
+
+
+@pytest.mark.sqlite
 def test_a_damaged_database_goes_aside_with_its_wal(file, database, deliver, restore):
     later(deliver)
     wal = Path(f"{database}-wal").read_bytes()

@@ -338,6 +338,11 @@ def test_a_name_is_for_one_that_holds(token, name):
     assert Token.objects.count() == 1
 
 
+def test_what_is_wrong_with_a_name_is_said_in_english(db):
+    with pytest.raises(CommandError, match="This field cannot be blank"):
+        call_command("createtoken", "")
+
+
 def test_a_token_that_is_revoked_is_nothing_and_its_name_free(token, capsys):
     call_command("revoketoken", "prometheus")
     assert bearer(token).status_code == 401

@@ -63,7 +63,7 @@ def test_it_says_one_line_a_step(old_things):
         "changes: 1 changes deleted",
         "sessions: 1 sessions deleted",
         "logins: 1 login attempts deleted",
-        "search: 0 search rows of an older version written anew",
+        "search: 0 search rows of an older version rewritten",
         "erasures: 0 erasures finished",
     ]
 

@@ -9,13 +9,14 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
+from django.utils.translation import override
 
 from chat.database.migrated import refuse_wrong_schema
 from chat.management.rehearsal import database_errors_named
 
 
 class MaintenanceCommand(BaseCommand):
-    """A command on a service's database. It names the database on stderr. New files are private.
+    """A command on a service's database. It names the database on stderr, in English. New files are private.
 
     realmate/environment.py refuses such a command in a checkout without settings. If the code is not of
     the schema's version, the command ends with one line.
@@ -30,7 +31,7 @@ class MaintenanceCommand(BaseCommand):
         (options.get("stderr") or self.stderr).write(f"{said}\n")
         before = os.umask(0o077)
         try:
-            with database_errors_named():
+            with override("en"), database_errors_named():
                 if self.needs_the_schema:
                     refuse_wrong_schema()
                 return super().execute(*args, **options)
@@ -48,7 +49,10 @@ def find_database(*, may_be_missing: bool = False) -> str:
         place = reached(place)
     elif not may_be_missing and not Path(connection.settings_dict["NAME"]).is_file():
         path = connection.settings_dict["NAME"]
-        raise CommandError(f"There is no database at {path}. `manage.py migrate` creates one.")
+        raise CommandError(
+            f"There is no database at {path}. If there was one, put its file back, or restore a backup. "
+            "For a new service `manage.py migrate` creates one."
+        )
     return f"Database: {place}. Env file: {settings.ENV_FILE or 'none'}."
 
 

@@ -4,13 +4,15 @@ from collections.abc import Callable
 
 from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.middleware.gzip import GZipMiddleware
 
 from chat.compression import compress, is_worth_compressing
-from chat.middleware.edge import is_for_people
+from chat.middleware.edge import is_for_people, refused
+from chat.refusals import HostNotAllowed
 
 PROBES = {"/healthz", "/readyz"}
 
@@ -38,12 +40,13 @@ class CrossOriginReads(CorsMiddleware):
 class HostsOfAllButProbes(CommonMiddleware):
     """Refuses a Host outside ALLOWED_HOSTS, but not of probes: a probe names an IP address, or sends no Host."""
 
-    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
-        return (
-            None
-            if request.path_info.removesuffix("/") in PROBES
-            else super().process_request(request)
-        )
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:  # type: ignore[override]
+        if request.path_info.removesuffix("/") in PROBES:
+            return None
+        try:
+            return super().process_request(request)
+        except DisallowedHost:
+            return refused(HostNotAllowed())
 
 
 class CompressAnswers(GZipMiddleware):

@@ -145,4 +145,5 @@ def error_page(request: HttpRequest, refusal: Refusal | type[Refusal]) -> HttpRe
     headers["Cache-Control"] = "no-store"
     response = HttpResponse(page, status=refusal.status, headers=headers)
     response.code = refusal.code  # type: ignore[attr-defined]
+    response.logged = refusal.logged  # type: ignore[attr-defined]
     return response

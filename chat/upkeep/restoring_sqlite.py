@@ -198,7 +198,10 @@ def own_as_before(copied: Path, database: Path) -> None:
     """Give the copy the owner and the mode of the database. A new database belongs to its folder's owner."""
     before = (database if database.exists() else database.parent).stat()
     for path in (copied, lock_path()):
-        os.chown(path, before.st_uid, before.st_gid)
+        os.chown(path, before.st_uid, -1)
+        # systemd gives the files a group that the user need not be in. No file is open to its group.
+        with suppress(PermissionError):
+            os.chown(path, -1, before.st_gid)
     if database.exists():
         copied.chmod(S_IMODE(before.st_mode))
 

@@ -4,20 +4,29 @@ import json
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.utils.translation import override
+from django.db import Error, connection, transaction
 
 from chat.api.probes import faults_of_the_static_files
+from chat.database.statements import execute
 from chat.diagnosis import Finding, diagnose
 from chat.management.maintenance import MaintenanceCommand
+
+# Transactions of our own end sooner. Sessions of other users hide when theirs began.
+BLOCKER = """
+SELECT blocker.pid FROM pg_stat_activity AS waiting
+JOIN pg_stat_activity AS blocker ON blocker.pid = ANY (pg_blocking_pids(waiting.pid))
+WHERE waiting.datname = current_database() AND waiting.wait_event_type = 'Lock'
+AND coalesce(blocker.xact_start, '-infinity') < clock_timestamp() - interval '5 seconds'
+"""
 
 
 class Command(MaintenanceCommand):
     needs_the_schema = False
 
     help = (
-        "Look at settings, proxy, database, files, clock, search, log, backup, upkeep and static "
-        "files. Print one line for each part, with its faults and a command against each. The exit "
-        "code is 1 if there is a fault. Only reads, and takes seconds. "
+        "Look at settings, proxy, database, files, clock, search, log, backup, upkeep, the lock of "
+        "writers and static files. Print one line for each part, with its faults and a command against "
+        "each. The exit code is 1 if there is a fault. Changes nothing, and takes seconds. "
         "`replay --check` compares everything."
     )
     requires_system_checks = []
@@ -26,8 +35,7 @@ class Command(MaintenanceCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object instead")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with override("en"):
-            parts = diagnose() | {"static_files": static_files()}
+        parts = diagnose() | {"lock": lock(), "static_files": static_files()}
         if options["json"]:
             self.stdout.write(json.dumps({"parts": [as_json(*part) for part in parts.items()]}))
         else:
@@ -35,6 +43,23 @@ class Command(MaintenanceCommand):
                 self.stdout.write("\n".join(lines_of(part, found)))
         if wrong := [part for part, found in parts.items() if found]:
             raise CommandError(f"wrong: {', '.join(wrong)}")
+
+
+def lock() -> list[Finding]:
+    """Whether a forgotten shell or another program keeps all writers waiting. Takes the time of a writer."""
+    try:
+        if connection.vendor == "sqlite":
+            with transaction.atomic():
+                return []
+        blocker = execute(BLOCKER)
+    except Error as error:
+        said = str(error).partition("\n")[0]
+        mend = f"fuser -v {connection.settings_dict['NAME']}"
+        return [Finding("lock", f"No write can begin: {said}.", mend)]
+    if blocker is None:
+        return []
+    detail = f"Others wait for the session {blocker[0]} of PostgreSQL."
+    return [Finding("lock", detail, f"SELECT pg_terminate_backend({blocker[0]});")]
 
 
 def static_files() -> list[Finding]:

@@ -16,19 +16,19 @@ DONE = {
     "changes": "changes deleted",
     "sessions": "sessions deleted",
     "logins": "login attempts deleted",
-    "search": "search rows of an older version written anew",
+    "search": "search rows of an older version rewritten",
     "erasures": "erasures finished",
 }
 
 
 class Command(MaintenanceCommand):
     help = (
-        "Do everything that must be done now and then, while the service goes on: apply early "
-        "events that still wait, give changes their place (PostgreSQL), delete deliveries older than "
+        "Do everything that must be done every night, while the service goes on: apply early events "
+        "that still wait, give changes their place (PostgreSQL), delete deliveries older than "
         "DELIVERY_RETENTION_DAYS, changes older than CHANGE_RETENTION_DAYS, sessions that are over, "
-        "and names and addresses of old login attempts, write search rows of an older version anew, "
-        "and finish interrupted erasures. Prints one line a step. A step that fails does not stop the others; the exit code is then 1. Run it "
-        "once a night. It may be interrupted, and run twice."
+        "and names and addresses of old login attempts, rewrite search rows of an older version, and "
+        "finish interrupted erasures. Print one line a step. If a step fails, the others still run, "
+        "and the exit code is 1. It may be interrupted, and two runs at once do no harm."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
