@@ -132,10 +132,7 @@ def sessions(now: datetime) -> float:
 
 
 def lockouts(now: datetime) -> float:
-    since = now - timedelta(minutes=settings.LOGIN_LOCKOUT_MINUTES)
-    return count(
-        LoginAttempts.objects.filter(last_at__gt=since, count__gte=settings.LOGIN_ATTEMPTS)
-    )
+    return count(LoginAttempts.objects.locked_out(at=now))
 
 
 # Upkeep

@@ -1,15 +1,17 @@
 """Guessing at passwords: refused after some attempts, for a while, and costs nobody else anything."""
 
+import json
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Lock, get_ident
 from time import sleep
 
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from django.db.models import F
 from django.test import Client
@@ -220,6 +222,32 @@ def test_the_operator_lets_a_name_in_again(guess, capsys):
     call_command("unlock", "Ana")
     assert "from 1 addresses" in capsys.readouterr().out
     assert guess(PASSWORD).status_code == 302
+
+
+def test_the_operator_sees_who_is_locked_out(guess, older, capsys):
+    guess(name="Bia")  # one wrong password locks nobody out
+    lock(guess, name="ana")
+    lock(guess, name="Ana")
+    lock(guess, name="x\x1b[2J", address="2001:db8::1")
+    call_command("unlock")
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in out] == [
+        ["NAME", "ADDRESS"],
+        ["Ana", HERE],
+        ["ana", HERE],
+        ["'x\\x1b[2j'", "2001:db8::/64"],
+    ]
+    assert re.search(r"  \d{4}-\d\d-\d\d \d\d:\d\d$", out[1])
+    call_command("unlock", "--json")
+    listed = json.loads(capsys.readouterr().out)["locked_out"]
+    assert [row["name"] for row in listed] == ["Ana", "ana", "x\x1b[2j"]
+    until = LoginAttempts.objects.of("ana").get().forgotten_at
+    assert datetime.fromisoformat(listed[1]["until"]) == until
+    LoginAttempts.objects.update(last_at=F("last_at") - WHILE)
+    call_command("unlock", "--json")
+    assert json.loads(capsys.readouterr().out) == {"locked_out": []}
+    with pytest.raises(CommandError, match="without a name"):
+        call_command("unlock", "ana", "--json")
 
 
 def test_no_attempt_keeps_or_logs_a_password(guess, caplog):

@@ -1,5 +1,6 @@
 """Which programs may read: those with a token that holds. A login will do as well."""
 
+import json
 import sqlite3
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -321,6 +322,19 @@ def test_the_list_tells_scopes_expiry_and_last_use(capsys):
         ["NAME", "SCOPES", "EXPIRES", "LAST", "USE"],
         ["prometheus", "metrics", "never", "never"],
         ["sync", "read", "deliveries", "metrics", "2025-02-22", "12:00", "2025-02-21", "12:00"],
+    ]
+
+
+def test_the_list_for_scripts_is_json(capsys):
+    Token.objects.issue(name="sync", at=NOW, scopes=["read", "metrics"], expires_at=NOW)
+    Token.objects.issue(name="prometheus", at=NOW, scopes=["metrics"])
+    call_command("listtokens", "--json")
+    names = ("name", "scopes", "expires_at", "last_used_at")
+    assert [
+        tuple(row[name] for name in names) for row in json.loads(capsys.readouterr().out)["tokens"]
+    ] == [
+        ("prometheus", ["metrics"], None, None),
+        ("sync", ["read", "metrics"], "2025-02-21T12:00:00.000000Z", None),
     ]
 
 

@@ -10,6 +10,9 @@ from django.db import models, transaction
 from chat.models.users import LONGEST_FOLDED_NAME, User, fold_name
 from chat.refusals import LockedOut
 
+# Begins the key of an older user. In upper case, like no folded name.
+OLDER = "USER "
+
 
 class LoginAttemptsQuerySet(models.QuerySet["LoginAttempts"]):
     def count_one(self, *, name: str, address: str, at: datetime) -> LoginAttempts:
@@ -43,6 +46,10 @@ class LoginAttemptsQuerySet(models.QuerySet["LoginAttempts"]):
     def of(self, name: str) -> LoginAttemptsQuerySet:
         """Return the attempts for a name from every address."""
         return self.filter(name=key_of(name))
+
+    def locked_out(self, *, at: datetime) -> LoginAttemptsQuerySet:
+        """Return the pairs of a name and an address that get no login now."""
+        return self.filter(last_at__gt=at - lockout(), count__gte=settings.LOGIN_ATTEMPTS)
 
     def outdated(self, *, at: datetime) -> LoginAttemptsQuerySet:
         """Return attempts that lock nobody out any more, oldest first."""
@@ -80,6 +87,13 @@ class LoginAttempts(models.Model):
     def forgotten_at(self) -> datetime:
         return self.last_at + lockout()
 
+    @property
+    def login_name(self) -> str:
+        """The name of an older user as it is, and any other name folded."""
+        key, _, number = self.name.partition(OLDER)
+        older = User.objects.filter(pk=number) if key == "" else User.objects.none()
+        return older.values_list("username", flat=True).first() or self.name
+
 
 def key_of(name: str) -> str:
     """Return the key for counting the attempts for a name: one key for each user, in any case.
@@ -89,7 +103,7 @@ def key_of(name: str) -> str:
     """
     exact = User.objects.filter(username=User.normalize_username(name), folded_name=None)
     if older := exact.values_list("pk", flat=True).first():
-        return f"USER {older}"
+        return f"{OLDER}{older}"
     return fold_name(name)[:LONGEST_FOLDED_NAME]
 
 

@@ -1,6 +1,5 @@
 """List the faults of this installation, and a command against each."""
 
-import json
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -10,6 +9,7 @@ from chat.api.probes import faults_of_the_static_files
 from chat.database.statements import execute
 from chat.diagnosis import Finding, diagnose
 from chat.management.maintenance import MaintenanceCommand
+from chat.management.tables import add_json, print_json
 
 # Transactions of our own end sooner. Sessions of other users hide when theirs began.
 BLOCKER = """
@@ -32,12 +32,12 @@ class Command(MaintenanceCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         parts = diagnose() | {"lock": lock(), "static_files": static_files()}
         if options["json"]:
-            self.stdout.write(json.dumps({"parts": [as_json(*part) for part in parts.items()]}))
+            print_json(self.stdout, {"parts": [as_json(*part) for part in parts.items()]})
         else:
             for part, found in parts.items():
                 self.stdout.write("\n".join(lines_of(part, found)))

@@ -1,27 +1,27 @@
 """List the tokens."""
 
-from datetime import UTC, datetime
 from typing import Any
 
+from django.core.management.base import CommandParser
+
 from chat.management.maintenance import MaintenanceCommand
+from chat.management.tables import add_json, print_json, print_table
 from chat.models import Token
+
+HEADS = {"name": "NAME", "scopes": "SCOPES", "expires_at": "EXPIRES", "last_used_at": "LAST USE"}
 
 
 class Command(MaintenanceCommand):
     help = "List all tokens but revoked ones: name, scopes, expiry, last use. Times are UTC."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_json(parser)
+
     def handle(self, *args: Any, **options: Any) -> None:
-        rows = [("NAME", "SCOPES", "EXPIRES", "LAST USE")]
-        rows += [row(token) for token in Token.objects.holding().order_by("name")]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for cells in rows:
-            padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)]
-            self.stdout.write("  ".join(padded).rstrip())
-
-
-def row(token: Token) -> tuple[str, str, str, str]:
-    return token.name, token.scopes, moment(token.expires_at), moment(token.last_used_at)
-
-
-def moment(at: datetime | None) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at else "never"
+        rows = list(Token.objects.holding().order_by("name").values(*HEADS))
+        for row in rows:
+            row["scopes"] = row["scopes"].split()
+        if options["json"]:
+            print_json(self.stdout, {"tokens": rows})
+        else:
+            print_table(self.stdout, rows, heads=HEADS)

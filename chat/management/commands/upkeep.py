@@ -1,12 +1,12 @@
 """Run everything that must run now and then."""
 
-import json
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from chat.management.maintenance import MaintenanceCommand
+from chat.management.tables import add_json, print_json
 from chat.upkeep import steps
 
 DONE = {
@@ -32,7 +32,7 @@ class Command(MaintenanceCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         now, reports = timezone.now(), []
@@ -42,7 +42,7 @@ class Command(MaintenanceCommand):
             if not options["json"]:
                 self.stdout.write(line_of(report))
         if options["json"]:
-            self.stdout.write(json.dumps({"steps": [as_json(report) for report in reports]}))
+            print_json(self.stdout, {"steps": [as_json(report) for report in reports]})
         failed = [report.step for report in reports if report.error]
         if failed:
             raise CommandError(f"failed: {', '.join(failed)}")
