@@ -40,6 +40,12 @@ def moment(text: str) -> datetime:
         raise ArgumentTypeError("not a date (2025-02-21) or time (2025-02-21T10:20)") from None
 
 
+def reason_of(error: OSError) -> str:
+    """Return the file and the reason, without the number of the error."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
 @contextmanager
 def database_errors_named() -> Iterator[None]:
     """Turn a database error into a CommandError of one line. PostgreSQL quotes SQL in the others."""
