@@ -11,6 +11,8 @@ from typing import Any
 
 import hypothesis
 import pytest
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finder
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -18,6 +20,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from chat.events.ingest import Result, ingest
 from chat.models import current_generation
+from tests.bundles import BUNDLES, SUMS, sums
 from tests.clusters import SERVERS, a_cluster
 from tests.missing import IN_CI, missing
 
@@ -253,6 +256,13 @@ def cluster():
 CHROMIUMS = ("chromium-headless-shell", "chromium", "chromium-browser")
 
 
+def serve_the_bundles() -> None:
+    """Let a browser test the bundles of production, unless somebody has changed a script since."""
+    if SUMS.read_text() == sums():
+        settings.STATICFILES_DIRS.insert(0, BUNDLES.parent)
+        get_finder.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """The system's Chromium, because Playwright's own cannot be downloaded everywhere."""
@@ -261,6 +271,7 @@ def chromium():
         missing("no Chromium on this machine (Debian: apt-get install chromium-headless-shell)")
     # Playwright's loop runs in this thread, so Django would refuse every query as an async one.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    serve_the_bundles()
     flags = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
     expect.set_options(timeout=20_000)  # only a failing test waits for so long
     with sync_playwright() as playwright:

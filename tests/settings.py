@@ -11,7 +11,6 @@ if servers := os.environ.get("TEST_SERVERS", "").split():
     os.environ["DATABASE_URL"] = servers[int(worker.removeprefix("gw"))]
 
 from realmate.settings import *
-from tests.bundles import BUNDLES, SUMS, sums
 
 # Runs beside each other share nothing: each has databases of its own, and each worker of a run too.
 RUN = os.environ.setdefault("TEST_RUN", str(os.getpid()))
@@ -25,9 +24,6 @@ else:
 STATIC_ROOT = str(BASE_DIR / "nothing-collected")
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True
-# A browser tests the bundles that production serves, unless somebody has changed a script since.
-if SUMS.read_text() == sums():
-    STATICFILES_DIRS.insert(0, BUNDLES.parent)
 
 # Slow on purpose, the real one would take a third of a second for every user of a test.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
