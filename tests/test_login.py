@@ -336,6 +336,19 @@ def test_an_ended_session_clears_the_cache_wherever_its_cookie_is_taken(
     assert answer["Clear-Site-Data"] == '"cache"'
 
 
+def test_a_session_survives_a_new_secret_key_where_the_old_one_is_kept(
+    closed, client, log_in, settings
+):
+    log_in()
+    old, settings.SECRET_KEY = settings.SECRET_KEY, "another random secret " * 4
+    settings.SECRET_KEY_FALLBACKS = [old]
+    assert client.get("/ui/").status_code == 200
+    settings.SECRET_KEY_FALLBACKS = []
+    assert client.get("/ui/").status_code == 200  # its use has renewed it
+    settings.SECRET_KEY = old
+    assert client.get("/ui/").status_code == 302
+
+
 @pytest.mark.parametrize("path", ["/ui/", "/ui/fragments/poll/"])
 def test_a_session_that_has_ended_clears_the_cache_like_a_logout(closed, client, log_in, path):
     assert "Clear-Site-Data" not in client.get(path).headers  # nobody was logged in
