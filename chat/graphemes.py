@@ -27,7 +27,7 @@ def is_boundary(text: str, place: int) -> bool:
     before, after = text[place - 1], text[place]
     if before.isascii() and after.isascii():
         return (before, after) != ("\r", "\n")
-    if extends(after) or (before == JOINER and unicodedata.category(after) == "So"):
+    if extends(after) or (before == JOINER and unicodedata.category(after) in ("So", "Sm")):
         return False
     if is_flag(before) and is_flag(after):
         return flags_before(text, place) % 2 == 0

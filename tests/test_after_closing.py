@@ -132,8 +132,16 @@ def test_a_long_text_is_cut_on_the_page_and_whole_on_paper(closed, deliver, get)
     before, after = get(f"/ui/{C}/").split('<details class="message-rest">')
     assert "e\u0301" * 1_500 in before
     assert "e\u0301" * 1_501 not in before
-    assert after.count('<div class="message-piece">') == 3
+    assert after.count('<div class="message-piece">') == 1
     assert "e\u0301" * 8_000 in get(f"/ui/{C}/print/")
+
+
+def test_the_rest_of_a_long_text_is_escaped_and_not_formatted(closed, deliver, get):
+    deliver(wrote("*a* <b>\u202e " * 1_000))
+    before, after = get(f"/ui/{C}/").split('<details class="message-rest">')
+    assert "<strong>a</strong> &lt;b&gt;" in before
+    rest = after.split('<div class="message-piece">')[1].split("</div>")[0]
+    assert set(rest.split()) == {"*a*", "&lt;b&gt;"}
 
 
 def test_a_thread_without_such_texts_asks_nothing_more(

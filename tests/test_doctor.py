@@ -178,17 +178,36 @@ def test_a_shell_with_the_write_lock_is_found(filled):
 @pytest.mark.postgresql
 def test_a_session_that_others_wait_for_is_found(filled):
     taken = "SELECT pg_advisory_xact_lock(1)"
-    with ThreadPoolExecutor(1) as pool, session() as shell:
+    with ThreadPoolExecutor(2) as pool, session() as shell:
         shell.execute(taken)
         with session() as waiting:
             waiting.execute("SET lock_timeout = 0")
             ended = pool.submit(waiting.execute, taken)
-            pid = shell.info.backend_pid
-            while f"lock: Others wait for the session {pid}" not in doctor():
+            culprit, victim = shell.info.backend_pid, waiting.info.backend_pid
+            while f"lock: Others wait for the session {culprit}" not in doctor():
                 assert not ended.done()
+            with session() as last:
+                behind = pool.submit(last.execute, f"SET lock_timeout = 0; {taken}")
+                while blockers_of(last) != {culprit, victim}:
+                    assert not behind.done()
+                assert f"lock: Others wait for the session {culprit}" in doctor()
+                last.cancel_safe()
+                with pytest.raises(psycopg.errors.QueryCanceled):
+                    behind.result()
             shell.rollback()
             ended.result()
             assert "lock: sound" in doctor()
+
+
+def blockers_of(session):
+    [(blockers,)] = connection_rows("SELECT pg_blocking_pids(%s)", session.info.backend_pid)
+    return set(blockers)
+
+
+def connection_rows(sql, *values):
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchall()
 
 
 def session():

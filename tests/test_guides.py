@@ -267,7 +267,7 @@ def test_the_waits_of_a_day_are_told(run, token, deliver):
     late = wait(("05T10:20", "SENT"), ("05T10:00", "RECEIVED"), ("05T10:05", "RECEIVED"))
     wait(("05T10:00", "RECEIVED"), ("05T10:15", "SENT"), ("06T10:00", "RECEIVED"))
     night = wait(("05T23:50", "RECEIVED"), ("06T00:10", "SENT"))
-    wait(("04T23:50", "RECEIVED"), ("05T10:00", "SENT"))
+    wait(("04T23:50", "RECEIVED"), ("05T00:10", "RECEIVED"), ("05T10:00", "SENT"))
     never = wait(("05T11:00", "SENT"), ("05T12:00", "RECEIVED"))
     ended = run("waits", "2001-03-05", REALMATE_TOKEN=token, TZ="UTC")
     lines = [line.split(": ", 1) for line in ended.stdout.splitlines()]
@@ -279,6 +279,7 @@ def test_the_waits_of_a_day_are_told(run, token, deliver):
         "waits", "2001-03-05", REALMATE_TOKEN=token, TZ="UTC-1"
     )  # the day begins an hour earlier
     assert night not in ended.stdout
+    assert "\n11:00 20 min: " in ended.stdout
 
 
 def test_the_table_gets_what_has_changed_since(run, token, deliver, waiting, tmp_path):

@@ -362,7 +362,9 @@ def test_a_snippet_shows_every_word_where_they_stand_far_apart():
 
 
 @pytest.mark.parametrize(
-    "cluster", ["e\u0301", "👩\u200d👩\u200d👧", "👍🏽", "🇧🇷", "각", "กำ", "❤\ufe0f"], ids=ascii
+    "cluster",
+    ["e\u0301", "👩\u200d👩\u200d👧", "👍🏽", "🇧🇷", "각", "กำ", "❤\ufe0f", "🙂\u200d↔\ufe0f"],
+    ids=ascii,
 )
 @pytest.mark.parametrize("moved", range(8))
 def test_a_snippet_is_cut_between_characters_as_readers_see_them(cluster, moved):

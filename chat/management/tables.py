@@ -14,8 +14,8 @@ def add_json(parser: CommandParser) -> None:
 
 
 def print_json(stdout: OutputWrapper, content: dict[str, Any]) -> None:
-    """Print one line. Times are RFC 3339 in UTC."""
-    stdout.write(json.dumps(content, default=instant_text, ensure_ascii=False))
+    """Print one line of ASCII, so a terminal gets no control sequence. Times are RFC 3339 in UTC."""
+    stdout.write(json.dumps(content, default=instant_text))
 
 
 def print_table(

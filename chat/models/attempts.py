@@ -90,8 +90,9 @@ class LoginAttempts(models.Model):
     @property
     def login_name(self) -> str:
         """The name of an older user as it is, and any other name folded."""
-        key, _, number = self.name.partition(OLDER)
-        older = User.objects.filter(pk=number) if key == "" else User.objects.none()
+        if not self.name.startswith(OLDER):
+            return self.name
+        older = User.objects.filter(pk=self.name.removeprefix(OLDER))
         return older.values_list("username", flat=True).first() or self.name
 
 

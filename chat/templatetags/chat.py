@@ -21,7 +21,7 @@ from chat.refusals import reason_of
 from chat.views.after_closing import words_of_row
 from chat.views.inbox import MOST_ROWS
 from chat.views.listing import Listing
-from chat.views.markup import beginning, is_long, markup, rest, unmarked
+from chat.views.markup import beginning, is_long, markup, rest, unformatted, unmarked
 from chat.views.thread import TOGETHER
 
 HUES = 12
@@ -32,6 +32,7 @@ register.filter(markup)
 register.filter(beginning)
 register.filter(is_long)
 register.filter(rest)
+register.filter(unformatted)
 register.filter(unmarked)
 register.filter("reason", reason_of)
 register.filter("short", short_id_of)

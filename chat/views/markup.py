@@ -149,6 +149,11 @@ def rest(text: str) -> Iterator[SafeString]:
         yield part.html
 
 
+def unformatted(text: str, begin: int) -> SafeString:
+    """Return the rest of a text without formatting, whose cost would stop a page with fifty long texts."""
+    return mark_safe(shown(text[begin:]))  # noqa: S308 - escaped
+
+
 def is_in_code(text: str, at: int) -> bool:
     """Whether a line begins in code, between an opening fence before and a closing fence after."""
     return len(FENCE.findall(text[:at])) % 2 == 1 and FENCE.search(text, at) is not None

@@ -23,7 +23,7 @@ def pasted_ids(query: str) -> list[str]:
 
 def plain(query: str) -> str:
     """Return the text without characters that nobody sees, with hyphens for dashes, and not percent-encoded."""
-    text = unquote(query)
+    text = unquote(query.replace("%00", ""))  # PostgreSQL has no such character
     return DASH.sub("-", "".join(char for char in text if unicodedata.category(char) != "Cf"))
 
 

@@ -11,11 +11,13 @@ from chat.diagnosis import Finding, diagnose
 from chat.management.maintenance import MaintenanceCommand
 from chat.management.tables import add_json, print_json
 
-# Transactions of our own end sooner. Sessions of other users hide when theirs began.
+# The session that waits for no other. Transactions of our own end sooner. Sessions of other users hide
+# when theirs began. CREATE INDEX CONCURRENTLY waits for a reader's virtualxid, and keeps no writer out.
 BLOCKER = """
 SELECT blocker.pid FROM pg_stat_activity AS waiting
 JOIN pg_stat_activity AS blocker ON blocker.pid = ANY (pg_blocking_pids(waiting.pid))
 WHERE waiting.datname = current_database() AND waiting.wait_event_type = 'Lock'
+AND waiting.wait_event <> 'virtualxid' AND cardinality(pg_blocking_pids(blocker.pid)) = 0
 AND coalesce(blocker.xact_start, '-infinity') < clock_timestamp() - interval '5 seconds'
 """
 
@@ -54,7 +56,9 @@ def lock() -> list[Finding]:
         blocker = execute(BLOCKER)
     except Error as error:
         said = str(error).partition("\n")[0]
-        mend = f"fuser -v {connection.settings_dict['NAME']}"
+        name = connection.settings_dict["NAME"]
+        is_sqlite = connection.vendor == "sqlite"
+        mend = f"fuser -v {name}; ls -l {name}" if is_sqlite else "journalctl -u realmate -n 50"
         return [Finding("lock", f"No write can begin: {said}.", mend)]
     if blocker is None:
         return []
