@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from contextlib import closing, suppress
 from http.client import HTTPException
+from statistics import median
 from threading import Thread
 from uuid import uuid4
 
@@ -96,20 +97,21 @@ def seconds_to_answer(environ, then):
 def test_a_server_that_is_killed_has_kept_what_it_acknowledged(tmp_path, rounds):
     environ = set_up("granian", tmp_path)
     path = tmp_path / "granian.sqlite3"
-    healthy = max(seconds_to_answer(environ, Server.kill) for _ in range(3))
-    acknowledged, slowest = [], 0
-    kills = rounds(quick=2, ci=10, long=200)
-    for _ in range(kills):
-        took = seconds_to_answer(
+    acknowledged, controls, starts = [], [], []
+    kills = rounds(quick=2, ci=6, long=200)
+    for kill in range(kills):
+        # Beside one another, because other programs may slow down the machine at any moment.
+        if kill % 2 == 0:
+            controls.append(seconds_to_answer(environ, Server.kill))
+        seconds_to_answer(
             environ, lambda server: acknowledged.extend(acknowledged_until_killed(server))
         )
-        slowest = max(slowest, took)
+        starts.append(seconds_to_answer(environ, Server.kill))
         assert_nothing_is_lost(path, acknowledged)
-    slowest = max(slowest, seconds_to_answer(environ, Server.kill))
-    assert slowest - healthy < 2
+    assert median(starts) - median(controls) < 2
     print(
-        f"{kills} kills, {len(acknowledged)} acknowledged messages, none missing; "
-        f"a start takes {healthy:.2f} s, the slowest after a kill {slowest:.2f} s"
+        f"{kills} kills, {len(acknowledged)} acknowledged messages, none missing; a start takes "
+        f"{median(controls):.2f} s, {median(starts):.2f} s after a kill, {max(starts):.2f} s at most"
     )
 
 

@@ -2,12 +2,14 @@
 
 import re
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from chat.models import Conversation, Delivery, Message
+from chat.models.messages import MessageQuerySet
 from tests.conftest import NOW, C, M, id_of, make_event
 
 UNKNOWN = "99999999-0000-4000-8000-000000000099"
@@ -109,7 +111,40 @@ def test_a_page_asks_the_same_few_queries_however_long_its_thread(say, client):
             with CaptureQueriesContext(connection) as queries:
                 assert client.get(f"/ui/{C}/{address}").status_code == 200
             asked.append(len(queries))
-    assert max(asked) <= 10
+    assert max(asked) <= 11
+
+
+@pytest.mark.parametrize("arriving", [0, 1, 2])
+def test_a_page_counts_what_it_shows_while_messages_arrive(say, get, monkeypatch, arriving):
+    """The count says above which message the line "New messages" stands."""
+    say(0, direction="RECEIVED")
+    newest, numbers_to_come = MessageQuerySet.newest, list(range(1, arriving + 1))
+
+    def newest_after_an_arrival(messages, size):
+        if numbers_to_come:
+            say(numbers_to_come.pop(0), direction="RECEIVED")
+        return newest(messages, size)
+
+    monkeypatch.setattr(MessageQuerySet, "newest", newest_after_an_arrival)
+    html = get(f"/ui/{C}/")
+    assert len(numbers(html)) == arriving + 1
+    assert f'data-from-customer="{arriving + 1}"' in html
+
+
+def test_a_page_never_counts_more_than_it_shows(say, get, monkeypatch):
+    say(0, direction="RECEIVED")
+    newest, to_come = MessageQuerySet.newest, count(1)
+
+    def newest_between_arrivals(messages, size):
+        say(next(to_come), direction="RECEIVED")
+        page = newest(messages, size)
+        say(next(to_come), direction="RECEIVED")
+        return page
+
+    monkeypatch.setattr(MessageQuerySet, "newest", newest_between_arrivals)
+    html = get(f"/ui/{C}/")
+    counted = int(re.search(r'data-from-customer="(\d+)"', html)[1])
+    assert 1 < counted < len(numbers(html))
 
 
 # The jump to a day

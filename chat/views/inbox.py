@@ -41,6 +41,7 @@ MOST_ROWS = 500
 MOST_NEWS = 200
 MOST_ARRIVAL = 2**63 - 1
 MOST_HISTORY = 50
+MOST_READINGS = 3
 # "Needs reply" stands first.
 SHOWN_FILTERS = sorted(Filter, key=Filter.NEEDS_REPLY.__ne__)
 PLACE_OF_MESSAGES = "<!-- messages -->"
@@ -98,7 +99,7 @@ def thread_pane(
     """Return the context of the thread, and whether its conversation and message exist."""
     if conversation is None:
         return {"is_missing": bool(id)}, not id
-    found = thread_page_of(request, conversation, is_whole=True)
+    conversation, found = steady_page_of(request, conversation)
     context = thread_context(conversation, found or ThreadPage([]))
     context |= history_context(conversation) | after_closing_context(conversation)
     context |= {
@@ -317,6 +318,22 @@ def thread_page_of(
                 return messages.page_at("around", id, THREAD_PAGE)
             return found
     return messages.newest(THREAD_PAGE)
+
+
+def steady_page_of(
+    request: HttpRequest, conversation: Conversation
+) -> tuple[Conversation, ThreadPage | None]:
+    """Return the row and the messages of one moment, so that the row's numbers count what is shown.
+
+    In a thread that is written to all the time the row may be older than the messages, and never newer:
+    a number of messages that nobody has seen would count as seen.
+    """
+    for _ in range(MOST_READINGS):
+        read, found = conversation, thread_page_of(request, conversation, is_whole=True)
+        conversation = Conversation.objects.find(read.pk) or read
+        if conversation.revision == read.revision:
+            break
+    return read, found
 
 
 def thread_context(conversation: Conversation, thread_page: ThreadPage) -> dict[str, Any]:
