@@ -14,15 +14,19 @@ import pytest
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finder
 from django.core.cache import cache
-from django.db import connection
+from django.core.management import call_command
+from django.db import connection, connections
+from django.db.backends.base.base import NO_DB_ALIAS
 from django.test import Client
 from playwright.sync_api import expect, sync_playwright
 
 from chat.events.ingest import Result, ingest
 from chat.models import current_generation
+from chat.upkeep import copying
 from tests.bundles import BUNDLES, SUMS, sums
 from tests.clusters import SERVERS, a_cluster
 from tests.missing import IN_CI, missing
+from tests.servers import a_migrated_file
 
 ROOT = Path(__file__).resolve().parent.parent
 C = "6a41b347-8d80-4ce9-84ba-7af66f369f6a"
@@ -185,11 +189,8 @@ def pytest_collection_modifyitems(config, items):
     items[:] = sorted(staying, key=is_short)
 
 
-# Tests of these files start pytest themselves. Each test goes to the next free process.
-ONE_BY_ONE = ("tests/test_seeded_bugs.py",)
 # The longest files, by the durations of pytest. Alphabetically, half of them would come last.
 LONG = (
-    *ONE_BY_ONE,
     "tests/test_environment.py",
     "tests/test_settings.py",
     "tests/test_rebuilding.py",
@@ -201,20 +202,6 @@ LONG = (
 
 def is_short(item) -> bool:
     return not (item.get_closest_marker("proof") or item.nodeid.startswith(LONG))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """Keep the tests of a file in one process by `loadscope`, but not the tests of ONE_BY_ONE."""
-    if config.getoption("dist") != "loadscope":
-        return None
-    from xdist.scheduler import LoadScopeScheduling
-
-    class Scheduling(LoadScopeScheduling):
-        def _split_scope(self, nodeid):
-            return nodeid if nodeid.startswith(ONE_BY_ONE) else super()._split_scope(nodeid)
-
-    return Scheduling(config, log)
 
 
 def pytest_configure(config):
@@ -237,6 +224,26 @@ def pytest_sessionfinish(session):
     if IN_CI and reporter.stats.get("skipped"):
         reporter.write_line("In CI a skipped test is a failure.", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def second_database(monkeypatch):
+    """Let this test use another database, under the only other name that Django allows to a test."""
+    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
+
+
+@pytest.fixture
+def scratch_database(second_database, monkeypatch):
+    """Let a new SQLite file beside the database be a copy of a migrated one. A migration takes a second."""
+
+    def migrate(command, *, database, **options):
+        file = Path(connections[database].settings_dict["NAME"])
+        if connections[database].vendor == "sqlite" and not file.exists():
+            shutil.copy(a_migrated_file(), file)
+        else:
+            call_command(command, database=database, **options)
+
+    monkeypatch.setattr(copying, "call_command", migrate)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 from django.core.management import call_command
 from django.db import connection
-from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -19,7 +18,7 @@ from chat.events import dealing
 from chat.events.ingest import ingest
 from chat.models import Change, Conversation, Dealing, Delivery, Filter, Sort, ordering_of
 from chat.models.conversations import MOST_OF_BODY
-from chat.upkeep import copying, erasure
+from chat.upkeep import erasure
 from chat.views import after_closing
 from tests.conftest import M2, NOW, OTHER_C, C, M, make_event
 
@@ -148,7 +147,7 @@ def test_a_thread_without_such_texts_asks_nothing_more(
     closed, agent, django_assert_max_num_queries
 ):
     agent.get(f"/ui/{C}/")
-    with django_assert_max_num_queries(10) as queries:
+    with django_assert_max_num_queries(11) as queries:
         agent.get(f"/ui/{C}/")
     log = [query["sql"] for query in queries if query["sql"].startswith('SELECT "chat_delivery"')]
     assert not [sql for sql in log if "text_digest" in sql.partition("WHERE")[2]]
@@ -391,8 +390,8 @@ def test_a_user_who_goes_leaves_the_mark(written, agent, django_user_model):
 # The log
 
 
-def test_the_check_is_silent_after_marks(written, agent, monkeypatch, capsys):
-    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
+@pytest.mark.usefixtures("scratch_database")
+def test_the_check_is_silent_after_marks(written, agent, capsys):
     mark(agent)
     agent.post(f"/ui/{C}/dealt-with/undo/")
     mark(agent)

@@ -21,7 +21,7 @@ from chat.events.ingest import (
 )
 from chat.events.unit_of_work import UnitOfWork
 from chat.models import Conversation, Delivery, Message, MessageWords
-from tests.conftest import IN_CI, M2, NOW, OTHER_C, C, M, make_event
+from tests.conftest import M2, NOW, OTHER_C, C, M, make_event
 
 pytestmark = pytest.mark.both_engines("statements of many rows")
 
@@ -120,7 +120,7 @@ def forget_everything():
 
 
 @settings(
-    max_examples=300 if IN_CI else 100,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, connection, models, transaction
-from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.models import Exists, OuterRef
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as some
@@ -193,8 +192,7 @@ def live(history):
 
 
 @pytest.fixture
-def check(monkeypatch, tmp_path):
-    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
+def check(scratch_database, tmp_path):
     with copying.target(f"sqlite:///{tmp_path / 'scratch.sqlite3'}") as scratch:
         execute("PRAGMA synchronous = OFF", using=scratch)
 
@@ -353,7 +351,7 @@ def test_allowed_histories_have_no_difference_and_each_change_by_hand_has_one(
     tally = Counter()
 
     @settings(
-        max_examples=rounds(quick=10, ci=30, long=300),
+        max_examples=rounds(quick=10, ci=15, long=300),
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -4,7 +4,6 @@ from uuid import uuid4
 
 import pytest
 from django.db import NotSupportedError, connection
-from django.db.backends.base.base import NO_DB_ALIAS
 
 from chat.database.statements import execute
 from chat.upkeep import copying
@@ -17,8 +16,8 @@ pytestmark = [
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
-def test_a_database_in_another_encoding_is_refused_at_each_use(encoding, monkeypatch):
-    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
+@pytest.mark.usefixtures("second_database")
+def test_a_database_in_another_encoding_is_refused_at_each_use(encoding):
     name = f"encoded_{uuid4().hex[:8]}"
     execute(
         f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0"

@@ -11,7 +11,6 @@ from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 from django.db import connections
-from django.db.backends.base.base import NO_DB_ALIAS
 
 from chat.models import (
     Change,
@@ -27,15 +26,10 @@ from tests.conftest import C, M
 from tests.databases import beside
 
 pytestmark = [
+    pytest.mark.usefixtures("second_database"),
     pytest.mark.django_db(transaction=True),
     pytest.mark.both_engines("copies between the engines"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _a_second_database(monkeypatch):
-    """Django lets a test connect to none but those of its settings, and the one of this name."""
-    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
 
 
 @pytest.fixture

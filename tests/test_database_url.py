@@ -262,9 +262,7 @@ postgresql = [
 
 
 @pytest.fixture
-def attached(monkeypatch):
-    """Django lets a test connect to none but those of its settings, and the one of this name."""
-    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
+def attached(second_database):
     return lambda url: copying.attached(database(url))
 
 

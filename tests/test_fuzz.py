@@ -99,7 +99,7 @@ GOOD = json.dumps(make_event("NEW_CONVERSATION", id=C)).encode()
 def test_any_body_has_a_promised_answer_and_leaves_a_row(rounds):
     through_wsgi("POST", "/webhook/", GOOD)
 
-    @hypothetically(rounds(quick=100, ci=1_000, long=25_000), sent=BODIES)
+    @hypothetically(rounds(quick=100, ci=300, long=25_000), sent=BODIES)
     def check(sent):
         answer = through_wsgi("POST", "/webhook/", sent)
         if answer.status_code in (200, 201):
@@ -150,7 +150,7 @@ def as_environ(headers):
 @pytest.mark.django_db
 @pytest.mark.proof
 def test_no_headers_break_any_place(rounds):
-    @hypothetically(rounds(quick=50, ci=500, long=12_500), place=PLACES, headers=HEADERS)
+    @hypothetically(rounds(quick=50, ci=150, long=12_500), place=PLACES, headers=HEADERS)
     def check(place, headers):
         answer = through_wsgi(*place, GOOD, **as_environ(headers))
         assert answer.status_code < 500
@@ -202,7 +202,7 @@ def status_line_after(server, parts, *, listens):
 @pytest.mark.proof
 def test_no_bytes_on_the_wire_break_or_stop_the_production_server(server, rounds):
     @hypothetically(
-        rounds(quick=50, ci=500, long=12_500),
+        rounds(quick=50, ci=150, long=12_500),
         sent=REQUESTS,
         cuts=some.lists(some.integers(0, 400), max_size=3).map(sorted),
         listens=some.booleans(),

@@ -6,11 +6,9 @@ from importlib import import_module
 import pytest
 from django.core.management import call_command
 from django.db import connection
-from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.migrations.executor import MigrationExecutor
 
 from chat.models import Conversation, Delivery, User
-from chat.upkeep import copying
 from tests.conftest import NOW, C, M, make_event
 
 pytestmark = [
@@ -87,8 +85,8 @@ def test_when_the_customer_wrote_after_closing_is_corrected_by_the_log(refused_a
     assert upgraded().isoformat() == f"{WROTE}+00:00"
 
 
-def test_a_corrected_database_is_what_its_log_says(refused_after_closing, monkeypatch, capsys):
-    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
+@pytest.mark.usefixtures("scratch_database")
+def test_a_corrected_database_is_what_its_log_says(refused_after_closing, capsys):
     upgraded()
     call_command("replay", "--check")
     assert "1 conversations are equal" in capsys.readouterr().out

@@ -247,7 +247,7 @@ def in_order(changes):
 
 
 def test_who_follows_has_what_is_stored(slow_commits, rounds):
-    events = rounds(quick=30, ci=60, long=1_000)
+    events = rounds(quick=30, ci=40, long=1_000)
     senders = Senders(seed=1, events=events, conversations=events)
     followers = [Follower(senders, number) for number in range(3)]
     while Change.objects.count() < 2 * events and senders.are_at_work():

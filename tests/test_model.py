@@ -291,7 +291,7 @@ def test_random_events_do_what_the_rules_say(rounds):
     run_state_machine_as_test(
         Senders,
         settings=settings(
-            max_examples=rounds(quick=30, ci=60, long=2_000),
+            max_examples=rounds(quick=20, ci=30, long=2_000),
             stateful_step_count=40,
             deadline=None,
             database=None,

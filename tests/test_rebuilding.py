@@ -8,19 +8,19 @@ from uuid import UUID
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.db.backends.base.base import NO_DB_ALIAS
 from django.utils import timezone
 
 from chat.events import ingest
 from chat.events.bulk import ingest_many
 from chat.events.ingest import apply_again
 from chat.models import Change, Conversation, Delivery, Message, MessageWords
-from chat.upkeep import copying, pruning, rebuilding
+from chat.upkeep import pruning, rebuilding
 from chat.upkeep.erasure import erase
 from tests.conftest import NOW, C, M, id_of
 from tests.databases import beside
 
 pytestmark = [
+    pytest.mark.usefixtures("scratch_database"),
     pytest.mark.django_db(transaction=True, reset_sequences=True),
     pytest.mark.both_engines("compares two databases"),
 ]
@@ -28,12 +28,6 @@ pytestmark = [
 D = "b3a1c7de-2f53-4a0d-9a53-0f6f3a1d9e11"
 N = "16b63b04-60de-4257-b1a1-20a5154abc6d"
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(autouse=True)
-def _a_second_database(monkeypatch):
-    """Django lets a test connect to none but those of its settings, and the one of this name."""
-    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
 
 
 @pytest.fixture

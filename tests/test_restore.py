@@ -18,7 +18,6 @@ import pytest
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
-from django.db.backends.base.base import NO_DB_ALIAS
 from django.utils import timezone
 
 from chat.models import Conversation, Delivery, Message, current_generation
@@ -30,6 +29,7 @@ from tests.servers import ROOT, serving
 from tests.test_mirror import Reader, stored
 
 pytestmark = [
+    pytest.mark.usefixtures("scratch_database"),
     pytest.mark.django_db(transaction=True),
     pytest.mark.both_engines("each engine is restored by its own tools"),
 ]
@@ -46,12 +46,6 @@ def database_named(name):
         yield
     finally:
         leave_for(own)
-
-
-@pytest.fixture(autouse=True)
-def _a_second_database(monkeypatch):
-    """Django lets a test connect to none but those of its settings, and the one of this name."""
-    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
 
 
 def leave_for(name):
@@ -520,7 +514,7 @@ def test_a_restore_that_is_killed_at_any_moment_is_run_again(
     began = time.monotonic()
     assert manage("restore", file, "--yes", database=killed).returncode == 0
     took = time.monotonic() - began
-    for number in range(rounds(quick=3, ci=4, long=200)):
+    for number in range(rounds(quick=3, ci=3, long=200)):
         put_back(database, killed)
         kill_after(random.Random(number).uniform(0.5, 1) * took, file, killed)
         with database_named(str(killed)), suppress(OperationalError):  # it may refuse to open

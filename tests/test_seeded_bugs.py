@@ -100,17 +100,18 @@ BUGS = {
 }
 # SQLite has one writer, whose transaction locks everything.
 OF_POSTGRESQL = ["a conversation is not locked"]
+# So that the way of finding them works.
+FOUND_EACH_TIME = "a conflict is answered 200"
+
+
+def marks_of(name):
+    yield pytest.mark.postgresql if name in OF_POSTGRESQL else pytest.mark.sqlite
+    if name != FOUND_EACH_TIME:
+        yield pytest.mark.by_hand("each runs the model or a file of tests")
 
 
 def cases(bugs):
-    return [
-        pytest.param(
-            bug,
-            id=name,
-            marks=pytest.mark.postgresql if name in OF_POSTGRESQL else pytest.mark.sqlite,
-        )
-        for name, bug in bugs.items()
-    ]
+    return [pytest.param(bug, id=name, marks=[*marks_of(name)]) for name, bug in bugs.items()]
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from uuid import UUID
 import pytest
 from django.contrib.sessions.models import Session
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, connections, models, transaction
-from django.db.backends.base.base import NO_DB_ALIAS
 from django.test.utils import CaptureQueriesContext
 
 from chat.database import statements
@@ -483,9 +482,8 @@ def test_a_statement_is_one_query():
 @pytest.fixture(
     params=[pytest.param("sqlite"), pytest.param("postgresql", marks=pytest.mark.postgresql)]
 )
-def other(request, tmp_path, monkeypatch):
+def other(request, tmp_path, second_database):
     """The alias of another database, once for each engine."""
-    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)  # the only other one that a test may use
     if request.param == "sqlite":
         with copying.target(f"sqlite:///{tmp_path / 'other.sqlite3'}") as alias:
             yield alias

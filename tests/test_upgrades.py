@@ -11,7 +11,6 @@ from django.conf import global_settings
 from django.core.management import call_command
 from django.core.management.color import no_style
 from django.db import connection
-from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.migrations.executor import MigrationExecutor
 
 from chat.models import Conversation, Delivery, Message, MessageWords, Token, User
@@ -32,9 +31,8 @@ OPEN, LATE, CLOSED, ERASED = (conversation(n) for n in (2, 1, 3, 5))
 
 
 @pytest.fixture(params=sorted(NEWEST))
-def upgraded(request, tmp_path, monkeypatch):
+def upgraded(request, tmp_path, scratch_database):
     """The numbers of rows that the release stored. The database of the test has them, migrated."""
-    monkeypatch.setattr(copying, "TARGET", NO_DB_ALIAS)
     path = tmp_path / "released.sqlite3"
     with closing(sqlite3.connect(path)) as database:
         database.executescript((RELEASED / f"{request.param}.sql").read_text())
