@@ -5,8 +5,10 @@ TEST_PROCESSES is another number; 0 means this process.
 """
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +33,16 @@ def run(part: str, arguments: list[str]) -> int:
         place = arguments.index("-m")
         part = f"({part}) and ({arguments[place + 1]})"
         arguments = arguments[:place] + arguments[place + 2 :]
-    return subprocess.call([sys.executable, "-m", "pytest", "-m", part, *arguments])
+    is_narrowed = any(Path(argument.partition("::")[0]).exists() for argument in arguments)
+    places = [] if is_narrowed or "not alone" in part else files_of_those_alone()
+    return subprocess.call([sys.executable, "-m", "pytest", "-m", part, *arguments, *places])
+
+
+def files_of_those_alone() -> list[str]:
+    """Return the files that may have such tests, because pytest needs ten seconds to read all files."""
+    marked = re.compile(r"mark\.(alone|erases)\b")
+    files = sorted(Path(__file__).parent.glob("test_*.py"))
+    return [str(file) for file in files if marked.search(file.read_text())]
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def clone(tmp_path):
     """A checkout without settings."""
     clone = tmp_path / "clone"
     for name in ("realmate", "chat"):
-        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, clone / name)
     shutil.copy(ROOT / "manage.py", clone)
     for folder in ("static", "bundles/static"):
         (clone / folder).mkdir(parents=True)
