@@ -21,7 +21,7 @@ MAX_BYTES = 1_000_000
 # No query has this sign, because it is neither a letter nor a digit.
 MARK = "§"
 # Raise the number with each change of the terms of a text: `manage.py reindex` is due then.
-RULE = f"{MARK}3"
+RULE = f"{MARK}4"
 
 # Thai, Lao, Tibetan, Myanmar, Khmer, Tai, kana, bopomofo and Han are written without spaces.
 UNSPACED = (
@@ -37,6 +37,8 @@ ATOM = re.compile(rf"(?:(?![\W_])[{UNSPACED}])+|\d+|(?:(?![\W\d_{UNSPACED}]).)+"
 IN_GROUPS = re.compile(r"(\d+)([^\d]*)")
 # One number in a unit: its separators have no spaces, so letters may stand beside it.
 TIGHT_NUMBERS = rf"\d++(?:[.,/{DASHES}{APOSTROPHES}]\d++)++"
+# Which ends a word with hyphens before it: NF-12.345 has the number of NF 12345.
+IN_THOUSANDS = r"\d{1,3}(?:\.\d{3})++(?!\w)"
 UNIT = re.compile(
     # A time, a CNPJ with letters, numbers with their separators, letters in front of such numbers,
     # and words with hyphens or as U.S.A. and S/A.
@@ -45,7 +47,8 @@ UNIT = re.compile(
     rf"|(?P<numbers>{TIGHT_NUMBERS}(?={LETTER})(?!{LETTER}++[\d{DASHES}])"
     rf"|\d++(?:[ .,/(){DASHES}{APOSTROPHES}]{{1,3}}\d++)*(?!{LETTER}))"
     rf"|{LETTER}++(?={TIGHT_NUMBERS}(?!{LETTER}++[\d{DASHES}]|[{DASHES}{APOSTROPHES}][^\W_]))"
-    rf"|(?P<chain>[^\W_]++(?:[{DASHES}{APOSTROPHES}][^\W_]++)++|{LETTER}(?:[./]{LETTER})+(?![^\W_]))"
+    rf"|(?P<chain>[^\W_]++(?:[{DASHES}{APOSTROPHES}](?!{IN_THOUSANDS})[^\W_]++)++"
+    rf"|{LETTER}(?:[./]{LETTER})+(?![^\W_]))"
     r"|(?P<word>[^\W_]+)"
 )
 NEEDS_UNITS = re.compile(rf"[\d{UNSPACED}]|[{DASHES}{APOSTROPHES}./](?=[^\W_])")
