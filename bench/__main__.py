@@ -21,7 +21,7 @@ from pathlib import Path
 import psycopg
 from tqdm import tqdm
 
-from bench import detail, export, growth, inbox, memory, poll, webhook
+from bench import detail, export, growth, importing, inbox, memory, poll, webhook
 from bench.report import Figure, table
 from bench.service import ROOT, need_wrk
 
@@ -73,6 +73,7 @@ def questions(*, quick: bool) -> list[tuple[str, Callable[[], Iterator[Figure]]]
         ("memory", lambda: memory.figures(memory.parse_options([]))),
         ("detail", lambda: detail.figures(detail.parse_options([]))),
         ("export", lambda: export.figures(export.parse_options([]))),
+        ("import", lambda: importing.figures(importing.parse_options([]))),
     ]
     large: list[tuple[str, Callable[[], Iterator[Figure]]]] = [
         ("inbox", lambda: inbox.figures(inbox.parse_options([]))),
