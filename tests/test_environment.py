@@ -453,6 +453,29 @@ def test_a_database_error_is_one_line(name, manage):
     assert ended.stderr.splitlines()[-1].endswith("does not exist; is it migrated?")
 
 
+@pytest.mark.sqlite
+@pytest.mark.parametrize("command", [["clearsessions"], ["changepassword", "ana"]])
+def test_a_database_error_of_a_command_of_django_is_one_line(command, manage, clone):
+    (clone / "none.sqlite3").touch()
+    environ = COMPLETE | {"DATABASE_URL": f"sqlite:///{clone}/none.sqlite3"}
+    ended = manage(*command, **environ)
+    assert ended.returncode == 1
+    said = r"CommandError: the database says: no such table: \w+; is it migrated\?\n"
+    assert re.fullmatch(said, ended.stderr)
+    assert "Traceback" in manage(*command, "--traceback", **environ).stderr
+
+
+@pytest.mark.sqlite
+def test_an_error_of_the_disk_is_no_question_of_migrations(manage, clone):
+    folder = clone / "closed"
+    folder.mkdir()
+    (folder / "db.sqlite3").write_bytes(b"no database" * 100)
+    environ = COMPLETE | {"DATABASE_URL": f"sqlite:///{folder}/db.sqlite3"}
+    ended = manage("listtokens", **environ)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].endswith("; `manage.py doctor` says more")
+
+
 def test_the_server_makes_no_database_of_development():
     lines = subprocess.check_output(["make", "-n", "-o", ".venv/run", "serve"], cwd=ROOT, text=True)
     assert "manage.py" not in lines
