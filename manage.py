@@ -24,6 +24,8 @@ def main() -> None:
         from chat.management.rehearsal import said_by_the_database
 
         sys.exit(f"CommandError: {said_by_the_database(error)}")
+    except EOFError:  # a question of `changepassword` or `createsuperuser`
+        sys.exit("CommandError: this command asks questions, so it needs a terminal")
     except KeyboardInterrupt:  # no traceback, and the exit code of a shell
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
