@@ -6,6 +6,7 @@ import sys
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import Error
 
 from realmate import environment
 
@@ -17,6 +18,14 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"ImproperlyConfigured: {error}")
+    except Error as error:  # of Django's own commands
+        if "--traceback" in sys.argv:
+            raise
+        from chat.management.rehearsal import said_by_the_database
+
+        sys.exit(f"CommandError: {said_by_the_database(error)}")
+    except EOFError:  # a question of `changepassword` or `createsuperuser`
+        sys.exit("CommandError: this command asks questions, so it needs a terminal")
     except KeyboardInterrupt:  # no traceback, and the exit code of a shell
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)

@@ -88,7 +88,18 @@ def judge_database() -> Iterator[Finding]:
     for fault in readiness.faults():
         words, mend = OF_READINESS.get(fault.code, (fault.detail, "manage.py doctor"))
         detail = f"{words} ({fault.code})"
+        if connection.vendor == "sqlite" and fault.code in OF_THE_FILE:
+            mend = look_at_the_file()
         yield Finding("database", detail, mend, "senders-get-errors")
+
+
+def look_at_the_file() -> str:
+    """Return commands that show whether SQLite's disk is read-only, and whose its files are."""
+    folder = Path(connection.settings_dict["NAME"]).parent
+    return f"findmnt -T {folder}; ls -la {folder}"
+
+
+OF_THE_FILE = ("database_read_only", "database_unreachable")
 
 
 OF_READINESS = {
@@ -102,7 +113,10 @@ OF_READINESS = {
         "manage.py restore FILE",
     ),
     "disk_full": (gettext_lazy("The disk of the database has almost no space left."), "df -h"),
-    "database_read_only": (gettext_lazy("The database takes no writes."), "mount"),
+    "database_read_only": (
+        gettext_lazy("The database takes no writes."),
+        "SELECT source, sourcefile FROM pg_settings WHERE name = 'default_transaction_read_only';",
+    ),
     "database_in_recovery": (
         gettext_lazy("The database is a standby, or recovers."),
         "DATABASE_URL=postgres://…?target_session_attrs=read-write",

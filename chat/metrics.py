@@ -1,12 +1,20 @@
 """Counters and durations for operators, in the format of Prometheus."""
 
 import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+from realmate.environment import STARTED_AT
+
+LOADED_AT = time.time()
 
 DELIVERIES = Counter(
     "realmate_deliveries",
@@ -62,6 +70,23 @@ def observe(request: HttpRequest, response: HttpResponseBase, seconds: float) ->
     DURATIONS.labels(route, response.status_code).observe(seconds)
 
 
+def running_since() -> datetime:
+    """Return when the production server started. A reload and a replaced worker leave this time as it is.
+
+    Elsewhere, as in the development server: when this process loaded the service.
+    """
+    return datetime.fromtimestamp(float(os.environ.get(STARTED_AT) or LOADED_AT), UTC)
+
+
+class ServerStart(Collector):
+    """What prometheus_client leaves out where several processes are counted together."""
+
+    def collect(self) -> Iterator[Metric]:
+        words = "Start time of the server since unix epoch in seconds."
+        started = running_since().timestamp()
+        yield GaugeMetricFamily("process_start_time_seconds", words, started)
+
+
 def exposition(gauges: Collector) -> bytes:
     """Return the metrics of all processes if they began with PROMETHEUS_MULTIPROC_DIR, else of this one.
 
@@ -70,5 +95,6 @@ def exposition(gauges: Collector) -> bytes:
     single, registry = "PROMETHEUS_MULTIPROC_DIR" not in os.environ, CollectorRegistry()
     if not single:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        registry.register(ServerStart())
     registry.register(gauges)
     return (generate_latest(REGISTRY) if single else b"") + generate_latest(registry)

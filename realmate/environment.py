@@ -37,6 +37,8 @@ HELP = {"-h", "--help", "--version"}
 # The folder of the counters shared by the server's processes, and the mark of these processes.
 COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
 SERVES = "REALMATE_SERVES"
+# The Unix time at which the server started. Its workers and their replacements inherit it.
+STARTED_AT = "REALMATE_STARTED_AT"
 # The path of the env file found by set_the_file_aside.
 set_aside: Path | None = None
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
@@ -69,6 +70,7 @@ def main(application: str = "realmate.wsgi:application") -> None:
     with ExitStack() as locks:  # kept open, here and in the workers, until all of them end
         place = take_the_place(environ, locks)
         environ["PROMETHEUS_MULTIPROC_DIR"] = str(counters_for(environ, place))
+        environ[environment.STARTED_AT] = str(time.time())
         os.environ.update(environ)
         let_workers_stop()
         os.register_at_fork(after_in_child=stopping.watch_signals)

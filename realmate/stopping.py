@@ -25,6 +25,12 @@ def is_watching() -> bool:
     return _stopping is not None
 
 
+def end_this_worker() -> None:
+    """Let the worker finish its requests and end. The server then starts another one."""
+    if is_watching():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def wait(seconds: float) -> bool:
     """Sleep. Return True as soon as the process is told to stop.
 

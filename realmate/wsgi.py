@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import logging
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 
 from chat import metrics
-from chat.database import group_commit
+from chat.database import group_commit, readiness
 from chat.database.migrated import migrations_of_the_code
 from realmate import stopping
 from realmate.forwarded import behind_proxies
@@ -28,6 +29,8 @@ PIECE = 64 * 1024
 # M_MMAP_THRESHOLD of malloc.h, and its default. glibc adapts the threshold unless a program sets it.
 M_MMAP_THRESHOLD = -3
 LARGE = 128 * 1024
+
+log = logging.getLogger(__name__)
 
 
 class Request(WSGIRequest):
@@ -124,6 +127,24 @@ def hold_the_database() -> None:
             cursor.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
 
 
+def say_why_not_ready() -> None:
+    """Log what /readyz says, a line for each reason, so that the log of a start explains itself."""
+    for fault in readiness.faults():
+        log.warning("Not ready: %s", fault.detail, extra={"code": fault.code})
+    if connection.vendor == "postgresql":  # the session goes back into the pool
+        connection.close()
+
+
+def start_anew_when_the_disk_is_writable() -> None:
+    """Replace a worker that began on a read-only disk, because it could never write."""
+
+    def end() -> None:
+        log.warning("The database can be written again: this worker ends, and another one starts.")
+        stopping.end_this_worker()
+
+    sqlite.note_read_only_for_good = end
+
+
 def map_large_bodies_apart() -> None:
     """Let glibc map each large body apart. Otherwise each freed block would raise this threshold.
 
@@ -138,4 +159,6 @@ count_waits()
 if stopping.is_watching():
     metrics.WORKER_STARTS.inc()
     hold_the_database()
+    start_anew_when_the_disk_is_writable()
+    say_why_not_ready()
 load_all_for_good()

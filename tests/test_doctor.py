@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from secrets import token_urlsafe
 
 import psycopg
@@ -18,6 +19,8 @@ from django.utils.translation import override
 
 from chat.diagnosis import CHECKS, found_by
 from chat.models import Backup, Change, Delivery, Message, MessageWords
+from realmate.sqlite import base as sqlite
+from realmate.sqlite import files
 from tests.conftest import C, M, make_event
 
 pytestmark = [
@@ -197,6 +200,24 @@ def test_a_session_that_others_wait_for_is_found(filled):
             shell.rollback()
             ended.result()
             assert "lock: sound" in doctor()
+
+
+@pytest.mark.sqlite
+def test_a_file_that_cannot_be_written_is_found_with_what_shows_why(filled, monkeypatch):
+    """Also the lock names no other program, because none has it."""
+    folder = Path(connection.settings_dict["NAME"]).parent
+    monkeypatch.setattr(files, "are_writable", lambda database: False)
+    monkeypatch.setattr(sqlite, "opened_read_only", set())
+    monkeypatch.setattr(sqlite.WriterQueue, "enter", cannot_lock)
+    connection.close()
+    said = doctor()
+    shown = f"To mend it: findmnt -T {folder}; ls -la {folder}"
+    assert f"database: The database takes no writes. (database_read_only) {shown}" in said
+    assert f"lock: No write can begin: cannot lock it: Read-only file system. {shown}" in said
+
+
+def cannot_lock(*args, **options):
+    raise OperationalError("cannot lock it: Read-only file system")
 
 
 def blockers_of(session):

@@ -381,6 +381,20 @@ def test_a_server_that_takes_no_writes_is_a_503(transactional_db, post, debug):
     assert not Delivery.objects.exists()
 
 
+@pytest.mark.postgresql
+@pytest.mark.parametrize("path", ["/ui/", "/changes", f"/ui/{C}/", "/metrics"])
+def test_a_server_that_takes_no_writes_is_still_read(transactional_db, post, path):
+    """The newest changes have no place yet. A place is a write, which must fail alone."""
+    assert post(OPENING).status_code == 201
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    try:
+        assert through_wsgi("GET", path).status_code == 200
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = off")
+
+
 @pytest.mark.parametrize("path", ["/ui/", "/ui/x/y/z"])
 def test_pages_whose_files_are_missing_are_never_a_500(db, settings, tmp_path, path):
     settings.STATIC_ROOT = tmp_path

@@ -23,7 +23,7 @@ from chat.models import Conversation
 from realmate import environment
 from tests.conftest import C
 from tests.databases import beside
-from tests.servers import ROOT, Server, free_port, running, set_up, wait_for
+from tests.servers import ROOT, Server, a_migrated_file, free_port, running, set_up, wait_for
 from tests.test_settings import COMPLETE
 
 MAINTENANCE = {
@@ -451,6 +451,50 @@ def test_a_database_error_is_one_line(name, manage):
         ended = manage(name, *MAINTENANCE[name], **COMPLETE | {"DATABASE_URL": url})
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].endswith("does not exist; is it migrated?")
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("command", [["clearsessions"], ["changepassword", "ana"]])
+def test_a_database_error_of_a_command_of_django_is_one_line(command, manage, clone):
+    (clone / "none.sqlite3").touch()
+    environ = COMPLETE | {"DATABASE_URL": f"sqlite:///{clone}/none.sqlite3"}
+    ended = manage(*command, **environ)
+    assert ended.returncode == 1
+    said = r"CommandError: the database says: no such table: \w+; is it migrated\?\n"
+    assert re.fullmatch(said, ended.stderr)
+    assert "Traceback" in manage(*command, "--traceback", **environ).stderr
+
+
+@pytest.mark.sqlite
+def test_a_question_without_a_terminal_ends_with_one_line(tmp_path):
+    path = shutil.copy(a_migrated_file(), tmp_path)
+    environ = {"DEBUG": "true", "DATABASE_URL": f"sqlite:///{path}"}
+    secret = {"DJANGO_SUPERUSER_PASSWORD": "quatro palavras bem longas"}
+    user = ["createsuperuser", "--noinput", "--username", "ana", "--email", ""]
+    for command in (user, ["changepassword", "ana"]):
+        ended = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=ROOT,
+            env=os.environ | environ | secret,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            start_new_session=True,  # no terminal to open either
+        )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.splitlines()[-1].endswith("asks questions, so it needs a terminal")
+
+
+@pytest.mark.sqlite
+def test_an_error_of_the_disk_is_no_question_of_migrations(manage, clone):
+    folder = clone / "closed"
+    folder.mkdir()
+    (folder / "db.sqlite3").write_bytes(b"no database" * 100)
+    environ = COMPLETE | {"DATABASE_URL": f"sqlite:///{folder}/db.sqlite3"}
+    ended = manage("listtokens", **environ)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].endswith("; `manage.py doctor` says more")
 
 
 def test_the_server_makes_no_database_of_development():

@@ -41,6 +41,23 @@ def test_a_unit_needs_no_user_or_folder_that_the_page_does_not_make():
             assert all(folder in made for folder in folders.split())
 
 
+@pytest.mark.parametrize("page", ["install.md", "upgrading.md", "faults.md", "operations.md"])
+def test_no_command_moves_or_copies_the_file_of_sqlite_without_its_wal(page):
+    """0.1.0 leaves the newest events in the WAL, also when it stops."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs" / page).read_text(), re.M | re.S)
+    assert not re.search(r"^(?:mv|cp) \S*db\.sqlite3\b", "".join(blocks), re.MULTILINE)
+
+
+def test_the_way_back_finds_what_the_upgrade_has_noted():
+    page = (ROOT / "docs" / "upgrading.md").read_text()
+    upgrade, back = (
+        page.partition(f"\n## {h}\n")[2] for h in ("With a stop", "Back to the old version")
+    )
+    for file in ("$BEFORE.backup", "$BEFORE.commit"):
+        assert file in upgrade.partition("\n## ")[0]
+        assert file in back
+
+
 @pytest.mark.by_hand("needs root, debootstrap and a mirror of Debian; some minutes")
 def test_the_commands_of_the_page_lead_to_a_signed_201():
     if shutil.which("debootstrap") is None:

@@ -170,6 +170,11 @@ def test_the_operator_lets_in_one_of_two_older_users(guess, older):
     assert guess(PASSWORD).status_code == 429
 
 
+def test_a_name_without_attempts_is_no_success_of_unlock(db):
+    with pytest.raises(CommandError, match="no wrong passwords are stored for this name"):
+        call_command("unlock", "anna")
+
+
 @pytest.mark.parametrize(
     ("address", "same"),
     [

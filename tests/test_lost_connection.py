@@ -93,7 +93,12 @@ def test_a_probe_says_that_the_database_does_not_answer(lost, client):
     ids=lambda command: command[0],
 )
 def test_a_command_ends_with_one_line(lost, command):
-    with lost(), pytest.raises(CommandError, match=r"^the database says: .*; is it migrated\?$"):
+    with (
+        lost(),
+        pytest.raises(
+            CommandError, match=r"^the database says: .*; `manage\.py doctor` says more$"
+        ),
+    ):
         call_command(*command)
 
 

@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from time import monotonic
+from signal import SIGKILL
+from time import monotonic, sleep, time
 
 import pytest
 from django.core.cache import cache
@@ -75,6 +77,30 @@ def test_a_bad_host_has_no_route(db):
     before = read()
     through_wsgi("GET", "/stats", HTTP_HOST="evil")
     assert grown(before, "realmate_request_duration_seconds_count", "", "400") == 1
+
+
+def test_the_start_is_the_server_s_whichever_worker_answers(tmp_path):
+    began = time()
+    with serving("granian", tmp_path) as server:
+        [told] = started_by(server)
+        assert began <= told <= time()
+        os.kill(server.workers()[0], SIGKILL)
+        while starts_of_workers(server) < 3:
+            sleep(0.1)
+        assert started_by(server) == {told}
+
+
+def starts_of_workers(server):
+    """The number of workers that have started; 0 while the killed one still had the connection."""
+    with suppress(OSError):
+        return samples(server.ask("GET", "/metrics"))["realmate_worker_starts_total",]
+    return 0
+
+
+def started_by(server):
+    """The start that each of some answers tells."""
+    answers = [server.ask("GET", "/metrics") for _ in range(10)]
+    return {samples(answer)["process_start_time_seconds",] for answer in answers}
 
 
 def test_all_processes_are_counted_together(tmp_path):

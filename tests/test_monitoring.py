@@ -108,7 +108,7 @@ PAGES = {
 
 def metrics_in(expression):
     """The names of metrics, without the suffix of a histogram's buckets."""
-    found = re.findall(r"\brealmate_\w+", expression)
+    found = re.findall(r"\b(?:realmate|process)_\w+", expression)
     return {re.sub("_(bucket|sum|count|total)$", "", name) for name in found}
 
 

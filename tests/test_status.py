@@ -59,6 +59,12 @@ def test_it_speaks_portuguese(status):
     assert "Ainda não houve backup." in status("pt-BR")
 
 
+def test_it_says_since_when_the_server_runs(status, monkeypatch):
+    monkeypatch.setenv("REALMATE_STARTED_AT", "1764399600.5")
+    assert re.search(r'Running since: <time datetime="2025-11-29T07:00:00', status())
+    assert "No ar desde <time" in status("pt-BR")
+
+
 def test_figures_are_shown(status, deliver):
     deliver(make_event("NEW_CONVERSATION", id=C))
     deliver(make_event("NEW_MESSAGE", id=M))

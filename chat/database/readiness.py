@@ -15,6 +15,7 @@ from django.db import Error, connection
 from chat.database.migrated import wrong_schema
 from chat.database.statements import execute
 from realmate.postgresql.base import a_request
+from realmate.sqlite import files
 from realmate.sqlite.base import identity_of, opened_file
 
 # One answer serves all probes of this time, so many probes cost no more than one.
@@ -25,7 +26,6 @@ SECONDS_FOR_POSTGRESQL = 1
 SECONDS_AFTER_A_FAILURE = 10
 
 ANSWER, FAILURE = "readiness", "failed_write"
-BESIDE_SQLITE = ("", "-wal", "-shm", "-writer")
 
 
 class Fault(NamedTuple):
@@ -113,9 +113,7 @@ def forget_the_file(path: Path) -> None:
 
 def faults_of_the_disk(path: Path) -> Iterator[Fault]:
     disk = os.statvfs(path.parent)
-    files = [file for suffix in BESIDE_SQLITE if (file := Path(f"{path}{suffix}")).exists()]
-    mounted_read_only = (disk.f_flag | os.statvfs(path).f_flag) & os.ST_RDONLY
-    if mounted_read_only or not all(os.access(file, os.W_OK) for file in (path.parent, *files)):
+    if not (os.access(path.parent, os.W_OK) and files.are_writable(path)):
         yield read_only("The database's folder, or a file in it, cannot be written.")
     if disk.f_bavail * disk.f_frsize < settings.LEAST_FREE_BYTES:
         yield Fault("disk", "disk_full", "The disk of the database has almost no space left.")

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import Error
+from django.db import Error, ProgrammingError
 from django.utils import timezone
 
 from chat.database.migrated import WrongSchema
@@ -54,5 +54,12 @@ def database_errors_named() -> Iterator[None]:
     except WrongSchema as error:
         raise CommandError(f"nothing is written: {error}") from None
     except Error as error:
-        said = str(error).partition("\n")[0] or type(error).__name__
-        raise CommandError(f"the database says: {said}; is it migrated?") from error
+        raise CommandError(said_by_the_database(error)) from error
+
+
+def said_by_the_database(error: Error) -> str:
+    """Return the first line of the error, and what to do: missing tables have another remedy."""
+    said = str(error).partition("\n")[0] or type(error).__name__
+    unmigrated = isinstance(error, ProgrammingError) or said.startswith("no such")
+    advice = "is it migrated?" if unmigrated else "`manage.py doctor` says more"
+    return f"the database says: {said}; {advice}"

@@ -17,6 +17,7 @@ from django.views.decorators.cache import never_cache
 
 from chat.database.limits import TooSlow, at_most
 from chat.diagnosis import diagnose
+from chat.metrics import running_since
 from chat.models import Delivery
 from chat.views.durations import in_words
 from chat.views.page import page
@@ -89,6 +90,7 @@ def status(request: HttpRequest) -> HttpResponse:
         "rows": rows_of(vitals() or {}),
         "refused": refused(timezone.now()),
         "now": timezone.now(),
+        "since": running_since(),
     }
     return page(request, "chat/status.html", context)
 

@@ -27,6 +27,12 @@ LOOK_AGAIN_SECONDS = 0.0001
 note_wait: Callable[[float], object] = lambda seconds: None  # noqa: E731
 
 
+# Called in a process that could never write again. realmate/wsgi.py ends a worker with it.
+note_read_only_for_good: Callable[[], object] = lambda: None  # noqa: E731
+# The paths that this process has opened while they could not be written.
+opened_read_only: set[Path] = set()
+
+
 class WriterQueue:
     """Lets one thread at a time write to a database file, among all processes of this machine."""
 
@@ -110,6 +116,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._identity = identity_of(self._path)
         if self._identity:
             opened_file[self._path] = self._identity
+            if not files.are_writable(self._path):
+                opened_read_only.add(self._path)
         return connection
 
     def _start_transaction_under_autocommit(self) -> None:
@@ -118,6 +126,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._enter(until=until)
         try:
             self._refuse_a_replaced_file()  # after the wait, because the wait may be long
+            self._refuse_to_be_read_only_for_good()
             self._wait_in_sqlite(until - time.monotonic())
             super()._start_transaction_under_autocommit()  # type: ignore[misc]
             self._wait_in_sqlite(timeout)
@@ -151,6 +160,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Refuse to write into a file moved or deleted while the connection was open."""
         if not self.is_in_memory_db() and identity_of(self._path) != self._identity:
             raise OperationalError("the database file was replaced")
+
+    def _refuse_to_be_read_only_for_good(self) -> None:
+        """Refuse to write in a process that opened the file read-only, once others can write to it.
+
+        The connections of a process share the WAL's index. While one of them is open, an index opened
+        read-only stays so, also for new connections. Only a new process is certain to write.
+        """
+        if self._path in opened_read_only and files.are_writable(self._path):
+            note_read_only_for_good()
+            raise OperationalError(
+                "this process opened the database file read-only: start it again"
+            )
 
     def _wait_in_sqlite(self, seconds: float) -> None:
         self.connection.execute(f"PRAGMA busy_timeout = {max(0, int(seconds * 1000))}")

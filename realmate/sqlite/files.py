@@ -11,6 +11,8 @@ from stat import S_IFREG, S_IMODE
 # SQLite gives the WAL and its index the owner and the mode of the database.
 SUFFIXES = ("", "-wal", "-shm", "-writer")
 PRIVATE = 0o600
+# The last option of a mount that ext4 has made read-only after an error.
+EMERGENCY = ",emergency_ro"
 
 
 def make(database: Path) -> None:
@@ -30,6 +32,29 @@ def own_as(path: Path | int, example: Path) -> None:
         if os.geteuid() == 0:
             found = example.stat()
             os.chown(path, found.st_uid, found.st_gid)
+
+
+def are_writable(database: Path) -> bool:
+    """Whether this user may write to the files, on a disk that takes writes."""
+    files = [file for suffix in SUFFIXES if (file := Path(f"{database}{suffix}")).exists()]
+    if any(on_a_read_only_disk(path) for path in (database.parent, database)):
+        return False
+    return all(os.access(file, os.W_OK) for file in files)
+
+
+def on_a_read_only_disk(path: Path) -> bool:
+    """Whether the disk is mounted read-only, or the kernel has made it so after an error.
+
+    Newer kernels leave the flag of the mount as it was, and name the state in mountinfo only.
+    """
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return True
+    device = path.stat().st_dev
+    own = f" {os.major(device)}:{os.minor(device)} "
+    with suppress(OSError):  # another system than Linux
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        return any(own in line and line.endswith(EMERGENCY) for line in mounts)
+    return False
 
 
 def take_rights_of_others(database: Path) -> None:

@@ -7,7 +7,7 @@ from django.db import Error, connection, transaction
 
 from chat.api.probes import faults_of_the_static_files
 from chat.database.statements import execute
-from chat.diagnosis import Finding, diagnose
+from chat.diagnosis import Finding, diagnose, look_at_the_file
 from chat.management.maintenance import MaintenanceCommand
 from chat.management.tables import add_json, print_json
 
@@ -56,14 +56,20 @@ def lock() -> list[Finding]:
         blocker = execute(BLOCKER)
     except Error as error:
         said = str(error).partition("\n")[0]
-        name = connection.settings_dict["NAME"]
-        is_sqlite = connection.vendor == "sqlite"
-        mend = f"fuser -v {name}; ls -l {name}" if is_sqlite else "journalctl -u realmate -n 50"
-        return [Finding("lock", f"No write can begin: {said}.", mend)]
+        return [Finding("lock", f"No write can begin: {said}.", mend_of(said))]
     if blocker is None:
         return []
     detail = f"Others wait for the session {blocker[0]} of PostgreSQL."
     return [Finding("lock", detail, f"SELECT pg_terminate_backend({blocker[0]});")]
+
+
+def mend_of(said: str) -> str:
+    """Return the commands that show who holds the lock, or why the file cannot be written."""
+    if connection.vendor != "sqlite":
+        return "journalctl -u realmate -n 50"
+    return (
+        f"fuser -v {connection.settings_dict['NAME']}" if "locked" in said else look_at_the_file()
+    )
 
 
 def static_files() -> list[Finding]:

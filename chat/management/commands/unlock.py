@@ -31,6 +31,10 @@ class Command(MaintenanceCommand):
         if options["json"]:
             raise CommandError("--json is for the list, without a name")
         count = LoginAttempts.objects.of(options["name"]).delete()[0]
+        if not count:
+            raise CommandError(
+                "no wrong passwords are stored for this name; without a name, `unlock` lists who is locked out"
+            )
         self.stdout.write(f"Forgotten: the attempts from {count} addresses.")
 
     def list_all(self, *, as_json: bool) -> None:
