@@ -14,12 +14,19 @@ LIMIT = 100  # instead of 500 messages, before another page comes
 MOST = LIMIT + 50
 SHOWN = """([first, last]) => {
     const list = document.getElementById("messages");
-    const numbers = [...list.querySelectorAll(".message")].map(li => Number(li.id.slice(-12)));
+    const numbers = [...list?.querySelectorAll(".message") ?? []].map(li => Number(li.id.slice(-12)));
     return numbers.length === last - first + 1 && numbers.every((n, index) => n === first + index);
 }"""
 # Of the text that no element holds: it would pile up, and each page would cost more than the one before.
 LOOSE = "() => [...document.getElementById('messages').childNodes].filter(node => node.nodeType === 3).length"
 KINDS = "() => [...document.querySelectorAll('#messages > li')].map(li => li.classList[0])"
+OBSERVERS = """
+    window.observers = new Set();
+    window.IntersectionObserver = class extends IntersectionObserver {
+        constructor(...given) { super(...given); observers.add(this); }
+        disconnect() { observers.delete(this); super.disconnect(); }
+    };
+"""
 SELECT = "element => getSelection().selectAllChildren(element)"
 
 
@@ -97,6 +104,34 @@ def test_what_the_reader_has_missed_stays_counted_and_the_pill_leads_to_it(page,
     is_shown(page, 152, 201)
 
 
+@pytest.mark.parametrize("by", ["pill", "key"])
+def test_where_the_end_is_dropped_a_button_and_a_key_lead_to_it(page, store, by):
+    store(200)
+    page.goto(f"/ui/{C}/?filter=open")
+    go_up(page, 100, 50, last=199)
+    expect(page.locator("#pill")).to_be_hidden()
+    go_up(page, 0, last=199)
+    expect(page.locator("#pill")).to_have_text("Go to the end")
+    if by == "pill":
+        page.locator("#pill").click()
+    else:
+        page.locator("#thread-scroll").press("End")
+    is_shown(page, 150, 199)
+    expect(bubble(page, 199)).to_be_in_viewport()
+    expect(page.locator("#pill")).to_be_hidden()
+    assert page.url.endswith("?filter=open")
+
+
+def test_on_the_way_back_the_button_goes_where_the_end_is_loaded(page, store):
+    store(200)
+    page.goto(f"/ui/{C}/?message={id_of(20)}")
+    expect(page.locator("#pill")).to_have_text("Go to the end")
+    for last in (94, 144, 194, 199):
+        scroll(page, -1)
+        expect(bubble(page, last)).to_be_attached()
+    expect(page.locator("#pill")).to_be_hidden()
+
+
 def test_selected_text_is_not_dropped(page, store):
     store(320)
     page.goto(f"/ui/{C}/")
@@ -144,3 +179,27 @@ def test_paper_and_the_closing_line_tell_that_the_end_was_dropped(page, store, d
     expect(page.locator("#closed-line")).to_be_hidden()
     page.emulate_media(media="print")
     expect(page.locator(".print-note")).to_be_visible()
+
+
+def test_a_page_keeps_no_observers_of_links_that_are_gone(page, store):
+    store(300)
+    page.add_init_script(OBSERVERS)
+    page.goto(f"/ui/{C}/")
+    go_up(page, 200, last=299)
+    before = page.evaluate("observers.size")
+    go_up(page, 150, 100, 50, last=299)
+    assert 0 < page.evaluate("observers.size") <= before
+
+
+def test_a_link_that_waits_for_its_answer_is_not_dropped(page, store):
+    store(300)
+    held = []
+    page.route("**/fragments/thread/**after=*", lambda route: held.append(route))
+    page.goto(f"/ui/{C}/?message={id_of(175)}")
+    scroll(page, -1)
+    expect(page.locator("#edge-newer .htmx-request")).to_be_attached()
+    for first in (100, 50, 0):
+        scroll(page, 0)
+        is_shown(page, first, 199)
+    held[0].continue_()
+    is_shown(page, 0, 249)

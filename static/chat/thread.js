@@ -56,6 +56,12 @@ export function openThread() {
   const follow = () => follows && scroller.isConnected && !endsEarly() && goToEnd();
   new ResizeObserver(follow).observe(scroller);
   get("pill").addEventListener("click", goToNewest);
+  showPill(0);
+  scroller.addEventListener("keydown", (event) => {
+    if (event.key !== "End" || !endsEarly()) return;
+    event.preventDefault();
+    goToNewest();
+  });
 }
 
 // How often the customer has written, refused texts included.
@@ -208,13 +214,13 @@ document.addEventListener("htmx:oobAfterSwap", () => {
 const spoken = (message) =>
   ["visually-hidden", "message-text"].map((name) => message.querySelector(`.${name}`).textContent).join(" ");
 
-// The pill
+// The pill: it counts what was missed, and leads to the newest message where that is not in the page.
 
 function showPill(number) {
   missed = number;
   const pill = get("pill");
-  pill.toggleAttribute("hidden", number === 0);
-  if (number) pill.textContent = counted(pill, number);
+  pill.toggleAttribute("hidden", number === 0 && !endsEarly());
+  pill.textContent = number ? counted(pill, number) : pill.dataset.end;
 }
 
 const hidePill = () => endsEarly() || showPill(0);
@@ -280,6 +286,7 @@ function dropAtOtherEnd(edge) {
 function stopFollowing() {
   get("arrival").disabled = true;
   get("arrival").dataset.count = Number(get("thread-state").dataset.count) - missed;
+  showPill(missed);
 }
 
 function between(above, below) {
@@ -310,5 +317,6 @@ function askForNear(entries) {
 function follow() {
   get("arrival").disabled = false;
   get("stamp").value = "";
+  showPill(missed);
   noteScroll();
 }

@@ -685,6 +685,12 @@ function openThread() {
   const follow2 = () => follows && scroller.isConnected && !endsEarly() && goToEnd();
   new ResizeObserver(follow2).observe(scroller);
   get3("pill").addEventListener("click", goToNewest);
+  showPill(0);
+  scroller.addEventListener("keydown", (event) => {
+    if (event.key !== "End" || !endsEarly()) return;
+    event.preventDefault();
+    goToNewest();
+  });
 }
 var fromCustomer = () => Number(get3("thread-state").dataset.fromCustomer);
 function showWhereNewBegin() {
@@ -800,8 +806,8 @@ var spoken = (message) => ["visually-hidden", "message-text"].map((name) => mess
 function showPill(number) {
   missed = number;
   const pill = get3("pill");
-  pill.toggleAttribute("hidden", number === 0);
-  if (number) pill.textContent = counted(pill, number);
+  pill.toggleAttribute("hidden", number === 0 && !endsEarly());
+  pill.textContent = number ? counted(pill, number) : pill.dataset.end;
 }
 var hidePill = () => endsEarly() || showPill(0);
 function goToNewest() {
@@ -852,6 +858,7 @@ function dropAtOtherEnd(edge) {
 function stopFollowing() {
   get3("arrival").disabled = true;
   get3("arrival").dataset.count = Number(get3("thread-state").dataset.count) - missed;
+  showPill(missed);
 }
 function between(above, below) {
   const elements = [];
@@ -875,6 +882,7 @@ function askForNear(entries) {
 function follow() {
   get3("arrival").disabled = false;
   get3("stamp").value = "";
+  showPill(missed);
   noteScroll();
 }
 
