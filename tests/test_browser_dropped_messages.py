@@ -104,6 +104,25 @@ def test_what_the_reader_has_missed_stays_counted_and_the_pill_leads_to_it(page,
     is_shown(page, 152, 201)
 
 
+def test_an_answer_from_before_the_end_was_dropped_changes_nothing(page, store, say):
+    store(200)
+    page.goto(f"/ui/{C}/")
+    go_up(page, 100, 50, last=199)
+    say(200)
+    held = []
+    page.route("**/fragments/poll/*", lambda route: held.append((route, route.fetch())))
+    ask(page)
+    while not held:
+        page.wait_for_timeout(50)
+    go_up(page, 0, last=199)
+    page.unroute("**/fragments/poll/*")
+    route, answer = held[0]
+    route.fulfill(response=answer)
+    expect(page.locator("#pill")).to_have_text("1 new message")
+    is_shown(page, 0, MOST - 1)
+    expect(page.locator("#arrival")).to_be_disabled()
+
+
 @pytest.mark.parametrize("by", ["pill", "key"])
 def test_where_the_end_is_dropped_a_button_and_a_key_lead_to_it(page, store, by):
     store(200)
@@ -177,8 +196,10 @@ def test_paper_and_the_closing_line_tell_that_the_end_was_dropped(page, store, d
     go_up(page, 100, 50, 0, last=199)
     expect(page.locator(".edge--older")).to_have_count(0)
     expect(page.locator("#closed-line")).to_be_hidden()
+    expect(page.locator("#pill")).to_be_visible()
     page.emulate_media(media="print")
     expect(page.locator(".print-note")).to_be_visible()
+    expect(page.locator("#pill")).to_be_hidden()
 
 
 def test_a_page_keeps_no_observers_of_links_that_are_gone(page, store):

@@ -279,7 +279,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
 // Before the swap, so that the browser lays the thread out once for both.
 function dropAtOtherEnd(edge) {
   const end = edge.id === "edge-older" ? "newer" : "older";
-  if (dropAt(end) && end === "newer" && !endsEarly()) stopFollowing();
+  if (dropAt(end) && end === "newer") stopFollowing();
 }
 
 // As if the page had been opened at an older message: what the reader has missed stays counted.

@@ -853,7 +853,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
 });
 function dropAtOtherEnd(edge) {
   const end = edge.id === "edge-older" ? "newer" : "older";
-  if (dropAt(end) && end === "newer" && !endsEarly()) stopFollowing();
+  if (dropAt(end) && end === "newer") stopFollowing();
 }
 function stopFollowing() {
   get3("arrival").disabled = true;
