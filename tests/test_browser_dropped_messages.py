@@ -142,10 +142,10 @@ def test_where_the_end_is_dropped_a_button_and_a_key_lead_to_it(page, store, by)
 
 
 def test_on_the_way_back_the_button_goes_where_the_end_is_loaded(page, store):
-    store(200)
+    store(240)
     page.goto(f"/ui/{C}/?message={id_of(20)}")
     expect(page.locator("#pill")).to_have_text("Go to the end")
-    for last in (94, 144, 194, 199):
+    for last in (94, 144, 194, 239):
         scroll(page, -1)
         expect(bubble(page, last)).to_be_attached()
     expect(page.locator("#pill")).to_be_hidden()

@@ -317,6 +317,5 @@ function askForNear(entries) {
 function follow() {
   get("arrival").disabled = false;
   get("stamp").value = "";
-  showPill(missed);
   noteScroll();
 }

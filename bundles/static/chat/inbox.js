@@ -882,7 +882,6 @@ function askForNear(entries) {
 function follow() {
   get3("arrival").disabled = false;
   get3("stamp").value = "";
-  showPill(missed);
   noteScroll();
 }
 
