@@ -1,12 +1,10 @@
 """Long threads in a real Chromium: what an older page costs, and when it is asked for."""
 
-from datetime import timedelta
-
 import pytest
 from playwright.sync_api import expect
 
-from chat.models import Conversation, Message
-from tests.conftest import NOW, C, id_of, make_event
+from tests.conftest import C
+from tests.live_thread import *
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
@@ -41,28 +39,6 @@ SHOW_MORE = """number => {
 }"""
 
 
-@pytest.fixture
-def store(deliver):
-    """Messages straight into the table, a minute apart."""
-
-    def store(number):
-        deliver(make_event("NEW_CONVERSATION", id=C))
-        conversation = Conversation.objects.get(id=C)
-        Message.objects.bulk_create(
-            Message(
-                id=id_of(n),
-                conversation=conversation,
-                direction="SENT",
-                content=f"Mensagem {n}",
-                timestamp=NOW + timedelta(minutes=n),
-                received_at=NOW,
-            )
-            for n in range(number)
-        )
-
-    return store
-
-
 def older_page(page, top=0):
     """Goes to the top, and waits for the messages before."""
     before = page.locator(".message").count()
@@ -81,6 +57,7 @@ def work_of_an_older_page(page, shown):
 
 def test_an_older_page_is_as_much_work_among_many_messages_as_among_few(page, store):
     store(200)
+    show_at_most(page, 10_000)
     few, many = (work_of_an_older_page(page, shown) for shown in (50, 3000))
     assert few["places"] > 0
     for kind, amount in many.items():

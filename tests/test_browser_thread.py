@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.conftest import C, id_of, make_event
 from tests.live_inbox import stop_time
+from tests.live_thread import *
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
@@ -16,15 +17,6 @@ START = datetime(2025, 2, 21, 10, 0, tzinfo=UTC)
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
 PLACES = "() => [...document.querySelectorAll('.messages > li')].map(li => li.className + li.id)"
-NUMBERS = "() => [...document.querySelectorAll('.message')].map(li => Number(li.id.slice(-12)))"
-# Scrolls, and says which message is first in view then and where, before anything can be loaded.
-SCROLL = """([scroller, top]) => {
-    scroller.scrollTop = top < 0 ? scroller.scrollHeight + top : top;
-    const edge = scroller.getBoundingClientRect().top;
-    const isInView = li => li.getBoundingClientRect().bottom > edge;
-    const first = [...scroller.querySelectorAll(".message")].find(isInView);
-    return [first.id, first.getBoundingClientRect().top];
-}"""
 
 
 @pytest.fixture
@@ -68,24 +60,6 @@ def say(deliver):
         assert not deliver(make_event("NEW_MESSAGE", at=at, **ids, **data)).refusal
 
     return say
-
-
-def bubble(page, n):
-    return page.locator(f"#message-{id_of(n)}")
-
-
-def scroll(page, top):
-    """To this offset, from the end when it is negative. The first message in view, and its place."""
-    return page.evaluate(SCROLL, [page.locator("#thread-scroll").element_handle(), top])
-
-
-def place_of(page, id):
-    return page.locator(f"#{id}").evaluate("element => element.getBoundingClientRect().top")
-
-
-def ask(page):
-    """Lets the page poll now: it does so when the browser is online again."""
-    page.evaluate("dispatchEvent(new Event('online'))")
 
 
 def distance_from_the_end(page):

@@ -38,7 +38,8 @@ def numbers(html):
 
 def link(html, name):
     """The fragment that the link to older or newer messages loads."""
-    found = re.search(rf'hx-get="([^"]*[?]{name}=[^"]*)"', html)
+    shown = re.sub(r"<template .*?</template>", "", html, flags=re.S)
+    found = re.search(rf'hx-get="([^"]*[?]{name}=[^"]*)"', shown)
     return found and found[1]
 
 

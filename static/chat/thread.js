@@ -1,6 +1,7 @@
 // The open thread: where it is scrolled to, what arrives in it, and older messages that move nothing.
 
 import { showCopyButtons } from "./copy.js";
+import { dropAt } from "./drop.js";
 import { layOut, messageAbove } from "./layout.js";
 import { localise } from "./times.js";
 import { unreadOf } from "./unread.js";
@@ -55,6 +56,12 @@ export function openThread() {
   const follow = () => follows && scroller.isConnected && !endsEarly() && goToEnd();
   new ResizeObserver(follow).observe(scroller);
   get("pill").addEventListener("click", goToNewest);
+  showPill(0);
+  scroller.addEventListener("keydown", (event) => {
+    if (event.key !== "End" || !endsEarly()) return;
+    event.preventDefault();
+    goToNewest();
+  });
 }
 
 // How often the customer has written, refused texts included.
@@ -207,13 +214,13 @@ document.addEventListener("htmx:oobAfterSwap", () => {
 const spoken = (message) =>
   ["visually-hidden", "message-text"].map((name) => message.querySelector(`.${name}`).textContent).join(" ");
 
-// The pill
+// The pill: it counts what was missed, and leads to the newest message where that is not in the page.
 
 function showPill(number) {
   missed = number;
   const pill = get("pill");
-  pill.toggleAttribute("hidden", number === 0);
-  if (number) pill.textContent = counted(pill, number);
+  pill.toggleAttribute("hidden", number === 0 && !endsEarly());
+  pill.textContent = number ? counted(pill, number) : pill.dataset.end;
 }
 
 const hidePill = () => endsEarly() || showPill(0);
@@ -255,6 +262,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   anchor.hadFocus = edge.contains(document.activeElement);
   anchor.above = edge.previousElementSibling;
   anchor.below = edge.nextElementSibling;
+  dropAtOtherEnd(edge);
 });
 document.addEventListener("htmx:afterSwap", (event) => {
   if (!isEdge(event) || anchor === null || !get("messages")) return;
@@ -268,6 +276,19 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (endsEarly() && !document.querySelector(".edge--newer")) follow();
 });
 
+// Before the swap, so that the browser lays the thread out once for both.
+function dropAtOtherEnd(edge) {
+  const end = edge.id === "edge-older" ? "newer" : "older";
+  if (dropAt(end) && end === "newer") stopFollowing();
+}
+
+// As if the page had been opened at an older message: what the reader has missed stays counted.
+function stopFollowing() {
+  get("arrival").disabled = true;
+  get("arrival").dataset.count = Number(get("thread-state").dataset.count) - missed;
+  showPill(missed);
+}
+
 function between(above, below) {
   const elements = [];
   let element = above ? above.nextElementSibling : get("messages").firstElementChild;
@@ -275,12 +296,17 @@ function between(above, below) {
   return elements;
 }
 
-// htmx's own trigger knows no margin. A page that has failed is asked for again by a click, or in view.
-let edges = null;
+// Not htmx's own trigger: it has no margin, and an observer for each link for as long as the page is open. A page
+// that has failed is asked for again by a click, or when its link is in view.
+let observers = [];
 function watchEdges() {
-  edges?.disconnect();
-  edges = new IntersectionObserver(askForNear, { root: get("thread-scroll"), rootMargin: PREFETCH_MARGIN });
-  for (const link of get("messages").querySelectorAll(":scope > .edge a")) edges.observe(link);
+  for (const observer of observers) observer.disconnect();
+  observers = [PREFETCH_MARGIN, "0px"].map(
+    (rootMargin) => new IntersectionObserver(askForNear, { root: get("thread-scroll"), rootMargin }),
+  );
+  for (const link of get("messages").querySelectorAll(":scope > .edge a")) {
+    for (const observer of observers) observer.observe(link);
+  }
 }
 
 function askForNear(entries) {

@@ -604,34 +604,77 @@ function separatorFor(message) {
   return separator;
 }
 
+// drop.js
+var MOST_SHOWN = 500;
+var FAR_PX = 1200;
+var get2 = (id) => document.getElementById(id);
+function dropAt(end) {
+  const messages = get2("messages").getElementsByClassName("message");
+  const excess = messages.length - MOST_SHOWN;
+  if (excess <= 0) return false;
+  const last2 = end === "older" ? messages[excess] : messages[MOST_SHOWN - 1];
+  const dropped = beyond(last2, end === "older" ? "previousSibling" : "nextSibling");
+  if (distanceFromView(last2, end) < FAR_PX || dropped.some(isInUse)) return false;
+  if (dropped.some(hasFocus)) get2("thread-scroll").focus({ preventScroll: true });
+  for (const node of dropped) node.remove();
+  showEdge(end, last2);
+  return true;
+}
+function beyond(message, side) {
+  const nodes = [];
+  for (let node = message[side]; node; node = node[side]) nodes.push(node);
+  return nodes;
+}
+function distanceFromView(message, end) {
+  const [box, view] = [message, get2("thread-scroll")].map((element) => element.getBoundingClientRect());
+  return end === "older" ? view.top - box.bottom : box.top - view.bottom;
+}
+function isInUse(node) {
+  const selection = getSelection();
+  const isSelected = !selection.isCollapsed && selection.containsNode(node, true);
+  return isSelected || Boolean(node.querySelector?.(".htmx-request"));
+}
+var hasFocus = (node) => node.contains(document.activeElement);
+function showEdge(end, message) {
+  const edge = document.importNode(get2("edges").content.querySelector(`.edge--${end}`), true);
+  const link = edge.querySelector("a");
+  for (const name of ["href", "hx-get"]) {
+    link.setAttribute(name, link.getAttribute(name).replace(/=[^&]*/, message.id.replace("message-", "=")));
+  }
+  if (end === "older") message.before(edge);
+  else message.after(edge);
+  layOut([message]);
+  htmx.process(edge);
+}
+
 // thread.js
 var NEAR_THE_END_PX = 100;
 var MOST_READ_OUT = 3;
 var PREFETCH_MARGIN = "600px 0px";
-var get2 = (id) => document.getElementById(id);
+var get3 = (id) => document.getElementById(id);
 var missed = 0;
 var follows = true;
 var skipped = [];
 var conversation = () => document.querySelector("#thread-pane [name=conversation]")?.value;
 var isAtEnd = () => follows;
-var endsEarly = () => get2("arrival").disabled;
+var endsEarly = () => get3("arrival").disabled;
 var toEnd = () => {
-  const { scrollHeight, scrollTop, clientHeight } = get2("thread-scroll");
+  const { scrollHeight, scrollTop, clientHeight } = get3("thread-scroll");
   return scrollHeight - scrollTop - clientHeight;
 };
 function goToEnd() {
-  get2("thread-scroll").scrollTo(0, get2("thread-scroll").scrollHeight);
+  get3("thread-scroll").scrollTo(0, get3("thread-scroll").scrollHeight);
   follows = true;
 }
 function openThread() {
   wasClosed = isClosed();
-  if (!get2("messages")) return;
-  const scroller = get2("thread-scroll");
+  if (!get3("messages")) return;
+  const scroller = get3("thread-scroll");
   missed = 0;
   skipped = [];
-  layOut([...get2("messages").querySelectorAll(".message")]);
-  localise(get2("thread-pane"));
-  showCopyButtons(get2("thread-pane"));
+  layOut([...get3("messages").querySelectorAll(".message")]);
+  localise(get3("thread-pane"));
+  showCopyButtons(get3("thread-pane"));
   watchEdges();
   showWhereNewBegin();
   const highlighted = document.querySelector(".message--highlighted");
@@ -641,18 +684,24 @@ function openThread() {
   scroller.addEventListener("scroll", noteScroll);
   const follow2 = () => follows && scroller.isConnected && !endsEarly() && goToEnd();
   new ResizeObserver(follow2).observe(scroller);
-  get2("pill").addEventListener("click", goToNewest);
+  get3("pill").addEventListener("click", goToNewest);
+  showPill(0);
+  scroller.addEventListener("keydown", (event) => {
+    if (event.key !== "End" || !endsEarly()) return;
+    event.preventDefault();
+    goToNewest();
+  });
 }
-var fromCustomer = () => Number(get2("thread-state").dataset.fromCustomer);
+var fromCustomer = () => Number(get3("thread-state").dataset.fromCustomer);
 function showWhereNewBegin() {
   const unread2 = unreadOf(conversation(), fromCustomer());
   if (!unread2 || endsEarly()) return;
-  const received = [...get2("thread").querySelectorAll(".message--received")];
+  const received = [...get3("thread").querySelectorAll(".message--received")];
   const first = received[Math.max(0, received.length - unread2)];
   if (!first) return;
   const line = document.createElement("li");
   line.className = "new-line";
-  line.textContent = get2("messages").dataset.new;
+  line.textContent = get3("messages").dataset.new;
   const before2 = first.previousElementSibling;
   (before2?.matches(".day") ? before2 : first).before(line);
 }
@@ -679,21 +728,21 @@ function messageInView(scroller) {
   return messages[first];
 }
 function placeInThread() {
-  const scroller = get2("thread-scroll");
+  const scroller = get3("thread-scroll");
   const message = scroller && !follows ? messageInView(scroller) : null;
   if (!message?.dataset.arrival) return null;
   return [Number(message.dataset.arrival), Math.round(distanceFromTop(message))];
 }
-var distanceFromTop = (message) => message.getBoundingClientRect().top - get2("thread-scroll").getBoundingClientRect().top;
+var distanceFromTop = (message) => message.getBoundingClientRect().top - get3("thread-scroll").getBoundingClientRect().top;
 function goToMessage(arrival, distance) {
   const message = document.querySelector(`#messages [data-arrival="${arrival}"]`);
   if (!message) return false;
-  get2("thread-scroll").scrollTop += distanceFromTop(message) - distance;
+  get3("thread-scroll").scrollTop += distanceFromTop(message) - distance;
   noteScroll();
   return true;
 }
 function firstInView() {
-  const scroller = get2("thread-scroll");
+  const scroller = get3("thread-scroll");
   const message = messageInView(scroller);
   const before2 = message?.getBoundingClientRect().top;
   const restore = () => {
@@ -704,7 +753,7 @@ function firstInView() {
 var before = 0;
 var texts = [];
 function beginNews() {
-  before = get2("thread-scroll") ? toEnd() : 0;
+  before = get3("thread-scroll") ? toEnd() : 0;
   texts = [];
 }
 function noteTexts(fragment) {
@@ -712,10 +761,10 @@ function noteTexts(fragment) {
   for (const { id } of document.querySelectorAll("#refused-texts .message:has(.message-rest[open])")) {
     fragment.querySelector(`#${id} .message-rest`)?.setAttribute("open", "");
   }
-  texts = [...fragment.querySelectorAll(".message")].filter(({ id }) => !get2(id));
+  texts = [...fragment.querySelectorAll(".message")].filter(({ id }) => !get3(id));
 }
 function takeNews(messages) {
-  const [now, atFirst] = [get2("thread-state"), get2("arrival")].map(({ dataset: dataset2 }) => Number(dataset2.count));
+  const [now, atFirst] = [get3("thread-state"), get3("arrival")].map(({ dataset: dataset2 }) => Number(dataset2.count));
   if (endsEarly()) return showPill(Math.max(0, now - atFirst));
   const wasAtEnd = follows;
   const shown3 = [...add(messages), ...texts];
@@ -725,13 +774,13 @@ function takeNews(messages) {
 }
 function add(messages) {
   const place3 = firstInView();
-  const shown3 = [...messages].filter(({ id }) => !get2(id)).filter(insert);
+  const shown3 = [...messages].filter(({ id }) => !get3(id)).filter(insert);
   dress(shown3);
   place3.restore();
   return shown3;
 }
 function insert(message) {
-  const list2 = get2("messages");
+  const list2 = get3("messages");
   let above = messageAbove({ previousElementSibling: list2.lastElementChild });
   while (above && !isBefore(above.dataset, message.dataset)) above = messageAbove(above);
   if (!above && list2.querySelector(".edge--older")) {
@@ -744,28 +793,28 @@ function insert(message) {
 }
 var isBefore = (one, other) => one.at === other.at ? Number(one.arrival) < Number(other.arrival) : one.at < other.at;
 function readOut(messages) {
-  const announcer = get2("announcer");
+  const announcer = get3("announcer");
   announcer.textContent = messages.length > MOST_READ_OUT ? counted(announcer, messages.length) : messages.map(spoken).join("\n");
 }
 var wasClosed = false;
-var isClosed = () => get2("closed-banner")?.hidden === false;
+var isClosed = () => get3("closed-banner")?.hidden === false;
 document.addEventListener("htmx:oobAfterSwap", () => {
-  if (isClosed() && !wasClosed) queueMicrotask(() => get2("announcer").append("\n", get2("closed-banner").textContent));
+  if (isClosed() && !wasClosed) queueMicrotask(() => get3("announcer").append("\n", get3("closed-banner").textContent));
   wasClosed = isClosed();
 });
 var spoken = (message) => ["visually-hidden", "message-text"].map((name) => message.querySelector(`.${name}`).textContent).join(" ");
 function showPill(number) {
   missed = number;
-  const pill = get2("pill");
-  pill.toggleAttribute("hidden", number === 0);
-  if (number) pill.textContent = counted(pill, number);
+  const pill = get3("pill");
+  pill.toggleAttribute("hidden", number === 0 && !endsEarly());
+  pill.textContent = number ? counted(pill, number) : pill.dataset.end;
 }
 var hidePill = () => endsEarly() || showPill(0);
 function goToNewest() {
   if (endsEarly()) return location.assign(newestAddress());
   goToEnd();
   hidePill();
-  get2("thread-scroll").focus({ preventScroll: true });
+  get3("thread-scroll").focus({ preventScroll: true });
 }
 function newestAddress() {
   const address = new URL(location);
@@ -789,36 +838,50 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   anchor.hadFocus = edge.contains(document.activeElement);
   anchor.above = edge.previousElementSibling;
   anchor.below = edge.nextElementSibling;
+  dropAtOtherEnd(edge);
 });
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (!isEdge(event) || anchor === null || !get2("messages")) return;
+  if (!isEdge(event) || anchor === null || !get3("messages")) return;
   const { restore, hadFocus, above, below } = anchor;
   anchor = null;
   dress(between(above, below));
   watchEdges();
   restore();
   add(skipped.splice(0));
-  if (hadFocus) get2("thread-scroll").focus({ preventScroll: true });
+  if (hadFocus) get3("thread-scroll").focus({ preventScroll: true });
   if (endsEarly() && !document.querySelector(".edge--newer")) follow();
 });
+function dropAtOtherEnd(edge) {
+  const end = edge.id === "edge-older" ? "newer" : "older";
+  if (dropAt(end) && end === "newer") stopFollowing();
+}
+function stopFollowing() {
+  get3("arrival").disabled = true;
+  get3("arrival").dataset.count = Number(get3("thread-state").dataset.count) - missed;
+  showPill(missed);
+}
 function between(above, below) {
   const elements = [];
-  let element = above ? above.nextElementSibling : get2("messages").firstElementChild;
+  let element = above ? above.nextElementSibling : get3("messages").firstElementChild;
   for (; element && element !== below; element = element.nextElementSibling) elements.push(element);
   return elements;
 }
-var edges = null;
+var observers = [];
 function watchEdges() {
-  edges?.disconnect();
-  edges = new IntersectionObserver(askForNear, { root: get2("thread-scroll"), rootMargin: PREFETCH_MARGIN });
-  for (const link of get2("messages").querySelectorAll(":scope > .edge a")) edges.observe(link);
+  for (const observer of observers) observer.disconnect();
+  observers = [PREFETCH_MARGIN, "0px"].map(
+    (rootMargin) => new IntersectionObserver(askForNear, { root: get3("thread-scroll"), rootMargin })
+  );
+  for (const link of get3("messages").querySelectorAll(":scope > .edge a")) {
+    for (const observer of observers) observer.observe(link);
+  }
 }
 function askForNear(entries) {
   for (const { target, isIntersecting } of entries) if (isIntersecting) htmx.trigger(target, "near");
 }
 function follow() {
-  get2("arrival").disabled = false;
-  get2("stamp").value = "";
+  get3("arrival").disabled = false;
+  get3("stamp").value = "";
   noteScroll();
 }
 
@@ -828,9 +891,9 @@ var COUNTS_INTERVAL_MS = 3e4;
 var PAUSE_KEY = "realmate.pause";
 var FAILURES_BEFORE_THE_NOTICE = 2;
 var FRESHNESS_MS = 1e3;
-var get3 = (id) => document.getElementById(id);
-var poller = get3("poller");
-var pause = get3("pause");
+var get4 = (id) => document.getElementById(id);
+var poller = get4("poller");
+var pause = get4("pause");
 var interval = 1e3 * /every (\d+)s/.exec(poller.getAttribute("hx-trigger"))[1];
 var failures = 0;
 var isPaused = readInTab(PAUSE_KEY) === "on";
@@ -847,7 +910,7 @@ var isDue = () => isWanted || performance.now() - endedAt > pauseBetween() - int
 poller.addEventListener("htmx:configRequest", ({ detail }) => {
   Object.assign(detail.parameters, cursors());
   const areDue = performance.now() - countsAskedAt > COUNTS_INTERVAL_MS;
-  if (areDue && get3("counts")) detail.parameters.counts = get3("counts").value;
+  if (areDue && get4("counts")) detail.parameters.counts = get4("counts").value;
 });
 poller.addEventListener("htmx:beforeRequest", (event) => {
   if (isPaused || isOver || !isDue()) return event.preventDefault();
@@ -863,7 +926,7 @@ function showNow() {
   askNow();
 }
 function pollAfresh() {
-  get3("stamp").value = "";
+  get4("stamp").value = "";
   askNow();
 }
 var isAnswer = ({ status, responseText }) => status === 204 || status === 200 && responseText.includes('id="stamp"');
@@ -888,7 +951,7 @@ document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
   else detail.shouldSwap = !target.isEqualNode(fragment.firstElementChild);
 });
 function showSilence(since) {
-  const notice2 = get3("notice-silent");
+  const notice2 = get4("notice-silent");
   const time = notice2.querySelector("time");
   showIf(notice2, since !== null);
   if (since === null || time.getAttribute("datetime") === since) return;
@@ -909,14 +972,14 @@ poller.addEventListener("htmx:afterRequest", ({ detail }) => {
   if (isTaking) freshAt = /* @__PURE__ */ new Date();
   isTaking = false;
   endedAt = performance.now();
-  showIf(get3("notice-gone"), isGone());
-  showIf(get3("notice-session"), isOver);
+  showIf(get4("notice-gone"), isGone());
+  showIf(get4("notice-session"), isOver);
   showFreshness();
   if (isWanted) queueMicrotask(askNow);
 });
 function showRead() {
   const id = conversation();
-  if (id && !document.hidden && get3("arrival") && !get3("arrival").disabled && isAtEnd()) {
+  if (id && !document.hidden && get4("arrival") && !get4("arrival").disabled && isAtEnd()) {
     markSeen(id, fromCustomer());
   }
   showUnread();
@@ -933,7 +996,7 @@ function showFreshness() {
 var showIf = (notice2, wanted2) => notice2.hidden === !wanted2 || (notice2.hidden = !wanted2);
 function showPause() {
   pause.setAttribute("aria-pressed", isPaused);
-  showIf(get3("notice-paused"), isPaused);
+  showIf(get4("notice-paused"), isPaused);
   showFreshness();
 }
 function togglePause() {
@@ -949,7 +1012,7 @@ function startPolling() {
   pause.addEventListener("click", togglePause);
   document.addEventListener("visibilitychange", () => document.hidden || showNow());
   addEventListener("online", askNow);
-  get3("try-now").addEventListener("click", askNow);
+  get4("try-now").addEventListener("click", askNow);
   setInterval(() => document.hidden || showFreshness(), FRESHNESS_MS);
   if (isBehind()) askNow();
 }
@@ -1033,17 +1096,17 @@ showTheme();
 localise();
 
 // marking.js
-var get4 = (id) => document.getElementById(id);
-var main2 = get4("main");
+var get5 = (id) => document.getElementById(id);
+var main2 = get5("main");
 function offerMark() {
-  const button3 = get4("mark-unread");
+  const button3 = get5("mark-unread");
   if (button3) button3.hidden = fromCustomer() === 0;
 }
 function leaveUnread() {
   const id = conversation();
   if (!id || fromCustomer() === 0) return;
   markUnread(id, fromCustomer());
-  get4("back").click();
+  get5("back").click();
 }
 function openNextUnread() {
   const rows = [...document.querySelectorAll("#list .row-item")];
@@ -1210,8 +1273,8 @@ function goOnInThread() {
 var shown2;
 var last;
 var wanted = {};
-var get5 = (id) => document.getElementById(id);
-var main3 = get5("main");
+var get6 = (id) => document.getElementById(id);
+var main3 = get6("main");
 var hasNoFocus = () => document.activeElement === document.body;
 var showFilter = () => document.querySelector(".filter[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 function openPane() {
@@ -1221,22 +1284,22 @@ function openPane() {
   knowThread();
   markSelected(shown2);
   offerMark();
-  get5("thread-scroll")?.addEventListener("scrollend", showRead);
+  get6("thread-scroll")?.addEventListener("scrollend", showRead);
 }
 var opened = {
   "thread-pane"() {
     const left = shown2;
     openPane();
     if (!shown2 && focusRow(left)) return;
-    (get5("thread-scroll") ?? get5("thread-pane")).focus({ preventScroll: true });
+    (get6("thread-scroll") ?? get6("thread-pane")).focus({ preventScroll: true });
   },
   "list-pane"({ requestConfig }) {
     openList();
     knowList();
-    localise(get5("list-pane"));
+    localise(get6("list-pane"));
     markSelected(shown2);
     showFilter();
-    if (hasNoFocus() && requestConfig.elt.closest(".sorts")) get5("sorts").focus();
+    if (hasNoFocus() && requestConfig.elt.closest(".sorts")) get6("sorts").focus();
     pollAfresh();
   },
   more() {
@@ -1250,10 +1313,10 @@ var opened = {
 };
 function tellHits() {
   if (shown2 || hasComeBack() || !new URL(location).searchParams.get("q")) return;
-  const hits = get5("hits");
+  const hits = get6("hits");
   hits?.querySelector(".row").focus({ preventScroll: true });
   const hint = document.querySelector("#list > .hint:not([role])");
-  get5("announcer").textContent = hits ? counted(hits, Number(hits.dataset.count)) : hint?.textContent ?? "";
+  get6("announcer").textContent = hits ? counted(hits, Number(hits.dataset.count)) : hint?.textContent ?? "";
 }
 function takePiece(link) {
   if (!link.isConnected) return;
@@ -1299,7 +1362,7 @@ function markFilter(chosen) {
 }
 function showFailure({ detail }) {
   const { elt } = detail.requestConfig;
-  get5("notice-gone").hidden = false;
+  get6("notice-gone").hidden = false;
   unmarkAsked();
   if (elt.dataset.retry) elt.textContent = elt.dataset.retry;
 }
