@@ -21,7 +21,7 @@ from pathlib import Path
 import psycopg
 from tqdm import tqdm
 
-from bench import detail, export, growth, importing, inbox, memory, poll, webhook
+from bench import detail, export, growth, importing, inbox, memory, poll, stats, webhook
 from bench.report import Figure, table
 from bench.service import ROOT, need_wrk
 
@@ -77,6 +77,7 @@ def questions(*, quick: bool) -> list[tuple[str, Callable[[], Iterator[Figure]]]
     ]
     large: list[tuple[str, Callable[[], Iterator[Figure]]]] = [
         ("inbox", lambda: inbox.figures(inbox.parse_options([]))),
+        ("statistics", lambda: stats.figures(stats.parse_options([]))),
         ("growth", lambda: growth.figures(growth.parse_options([]))),
     ]
     return small if quick else small + large

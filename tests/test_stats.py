@@ -252,10 +252,10 @@ def test_a_close_dated_before_its_opening_took_no_time(opened, deliver):
 
 
 @pytest.mark.parametrize("days", [7, 90])
-def test_the_figures_take_six_queries(opened, wrote, django_assert_num_queries, days):
+def test_the_figures_take_five_queries(opened, wrote, django_assert_num_queries, days):
     opened()
     wrote("RECEIVED", "2025-02-21T10:00:00")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5):
         figures(days=days)
 
 
@@ -358,7 +358,7 @@ def test_a_page_and_the_next_within_a_minute_read_the_figures_once(
     db, client, django_assert_num_queries
 ):
     # PostgreSQL is told the limit of the figures, and then that it is over.
-    with django_assert_num_queries(8 if connection.vendor == "postgresql" else 6):
+    with django_assert_num_queries(7 if connection.vendor == "postgresql" else 5):
         client.get("/ui/stats/")
     with django_assert_num_queries(0):
         client.get("/ui/stats/")
