@@ -202,6 +202,12 @@ class Period:
         start, end = (datetime.combine(day, time(), self.zone).astimezone(UTC) for day in midnights)
         return start, end
 
+    @property
+    def microseconds(self) -> tuple[int, int]:
+        """The same instants. Both lie on a quarter of an hour."""
+        start, end = (int(instant.timestamp()) * SECOND for instant in self.instants)
+        return start, end
+
     def within(self, field: str) -> dict[str, datetime]:
         start, end = self.instants
         return {f"{field}__gte": start, f"{field}__lt": end}
@@ -304,6 +310,19 @@ class Messages:
     by_day: Counter[tuple[date, str]] = field(default_factory=Counter)
     by_hour: Counter[tuple[int, str]] = field(default_factory=Counter)
 
+    @classmethod
+    def at(cls, quarters: dict[str, array[int]], period: Period) -> Messages:
+        """Count the messages of the period. `quarters` has all, by the first letter of the direction."""
+        found = cls()
+        start, end = (instant // QUARTER for instant in period.microseconds)
+        for direction in Direction.values:
+            for quarter, number in Counter(quarters[direction[0]]).items():
+                if start <= quarter < end:
+                    day, hour = on_the_clock(quarter, period.zone)
+                    found.by_day[day, direction] += number
+                    found.by_hour[hour, direction] += number
+        return found
+
 
 # The thread of a conversation as one text: of each message, in order, the first letter of its direction
 # and its instant. Python's sqlite3 lets other threads run before it fetches a row, and a million rows took
@@ -330,26 +349,24 @@ def threads_within(period: Period, check_time: Callable[[], None]) -> tuple[Mess
     A reply is the first SENT after some RECEIVED, timed from the first of these. Conversations are read
     from their beginning, because a question may be older than the period.
     """
-    counts: Counter[tuple[int, str]] = Counter()
+    quarters = {direction[0]: array("q") for direction in Direction.values}
     replies, first_replies = Timed(period), Timed(period)
-    start, end = (int(instant.timestamp()) * SECOND for instant in period.instants)
+    start, end = period.microseconds
     for thread in threads(period):
         check_time()
         before, turn_began, turns = "", 0, 0
         for message in thread.split(","):
             side, at = message[0], int(message[1:])
-            is_within = start <= at < end
-            if is_within:
-                counts[at // QUARTER, side] += 1
+            quarters[side].append(at // QUARTER)
             if side == before:
                 continue
             turns += 1
-            if side == "S" and before and is_within:
+            if side == "S" and before and start <= at < end:
                 replies.add(at, at - turn_began)
                 if turns <= 3:  # the company may have written first
                     first_replies.add(at, at - turn_began)
             before, turn_began = side, at
-    return on_the_clocks(counts, period), replies, first_replies
+    return Messages.at(quarters, period), replies, first_replies
 
 
 def threads(period: Period) -> Iterator[str]:
@@ -363,13 +380,3 @@ def threads(period: Period) -> Iterator[str]:
         cursor.execute(THREADS[connection.vendor].format(at=at, active=sql), params)
         for (thread,) in cursor:
             yield thread
-
-
-def on_the_clocks(counts: Counter[tuple[int, str]], period: Period) -> Messages:
-    found = Messages()
-    directions = {direction[0]: direction for direction in Direction.values}
-    for (quarter, side), number in counts.items():
-        day, hour = on_the_clock(quarter, period.zone)
-        found.by_day[day, directions[side]] += number
-        found.by_hour[hour, directions[side]] += number
-    return found

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from datetime import timedelta
+from time import sleep
 
 import pytest
 from django.core.cache import cache
@@ -156,6 +157,17 @@ def test_a_period_that_takes_too_long_is_refused_with_advice(client, thread):
     assert (answer.status_code, answer["Retry-After"]) == (503, "60")
     assert answer.json()["code"] == "period_too_long"
     assert "shorter" in answer.json()["detail"]
+
+
+def test_an_error_that_django_did_not_translate_is_the_end_of_the_time_too(db):
+    """As when Django closes a cursor of PostgreSQL whose query was not sent any more."""
+
+    def close_late():
+        sleep(0.02)
+        raise connection.Database.OperationalError("canceling statement due to statement timeout")
+
+    with pytest.raises(TooSlow), at_most(0.01):
+        close_late()
 
 
 @pytest.mark.usefixtures("_slow")

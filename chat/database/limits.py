@@ -31,11 +31,14 @@ def at_most(seconds: float, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[Callab
         check()
         return execute(*statement)
 
-    limited = limited_in_sqlite if connections[using].vendor == "sqlite" else limited_in_postgresql
+    connection: Any = connections[using]
+    # psycopg's too: Django does not translate the errors of a cursor that it closes after another error.
+    errors = OperationalError, connection.Database.OperationalError
+    limited = limited_in_sqlite if connection.vendor == "sqlite" else limited_in_postgresql
     try:
-        with limited(until, using), connections[using].execute_wrapper(check_first):
+        with limited(until, using), connection.execute_wrapper(check_first):
             yield check
-    except OperationalError:
+    except errors:
         check()
         raise
 
