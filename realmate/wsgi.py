@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,7 @@ def say_why_not_ready() -> None:
 def start_anew_when_the_disk_is_writable() -> None:
     """Replace a worker that began on a read-only disk, because it could never write."""
 
+    @cache  # many threads may try to write before the end
     def end() -> None:
         log.warning("The database can be written again: this worker ends, and another one starts.")
         stopping.end_this_worker()
