@@ -18,17 +18,21 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"ImproperlyConfigured: {error}")
-    except Error as error:  # of Django's own commands
+    except (Error, EOFError) as error:  # of Django's own commands
         if "--traceback" in sys.argv:
             raise
-        from chat.management.rehearsal import said_by_the_database
-
-        sys.exit(f"CommandError: {said_by_the_database(error)}")
-    except EOFError:  # a question of `changepassword` or `createsuperuser`
-        sys.exit("CommandError: this command asks questions, so it needs a terminal")
+        sys.exit(f"CommandError: {in_words(error)}")
     except KeyboardInterrupt:  # no traceback, and the exit code of a shell
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
+
+
+def in_words(error: Error | EOFError) -> str:
+    if isinstance(error, EOFError):  # a question of `changepassword` or `createsuperuser`
+        return "this command asks questions, so it needs a terminal"
+    from chat.management.rehearsal import said_by_the_database
+
+    return said_by_the_database(error)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ FIXED = {
     "GRANIAN_INTERFACE": "wsgi",
     # A killed worker is replaced. A worker that does not stop is killed after these seconds.
     "GRANIAN_RESPAWN_FAILED_WORKERS": "true",
-    "GRANIAN_WORKERS_KILL_TIMEOUT": "30",
+    "GRANIAN_WORKERS_KILL_TIMEOUT": str(stopping.SECONDS_TO_END),
     # The server writes log lines in the format of the application.
     "GRANIAN_LOG_CONFIG": str(Path(__file__).with_name("server_log.json")),
 }

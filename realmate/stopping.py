@@ -7,7 +7,11 @@ signal handlers, and granian installs its own. The wake-up file descriptor works
 import os
 import select
 import signal
+import threading
 import time
+
+# A worker that has been told to end, and does not, is killed after these seconds.
+SECONDS_TO_END = 30
 
 _stopping: int | None = None
 
@@ -26,9 +30,17 @@ def is_watching() -> bool:
 
 
 def end_this_worker() -> None:
-    """Let the worker finish its requests and end. The server then starts another one."""
-    if is_watching():
-        os.kill(os.getpid(), signal.SIGTERM)
+    """Let the worker finish its requests and end. The server then starts another one.
+
+    A stalled client would keep the worker for ever, and a stopping worker takes no connections. The
+    server does not know of this stop, so the worker has the server's time limit for itself.
+    """
+    if not is_watching():
+        return
+    os.kill(os.getpid(), signal.SIGTERM)
+    limit = threading.Timer(SECONDS_TO_END, os.kill, (os.getpid(), signal.SIGKILL))
+    limit.daemon = True
+    limit.start()
 
 
 def wait(seconds: float) -> bool:

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +123,12 @@ def count_waits() -> None:
 
 def hold_the_database() -> None:
     """Keep one connection to SQLite's file open: `manage.py restore` recognizes a running server by it."""
-    if connection.vendor == "sqlite" and Path(str(connection.settings_dict["NAME"])).exists():
-        with suppress(Error), connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+    if connection.vendor != "sqlite":
+        return
+    with suppress(Error, OSError):  # /readyz names the fault
+        if Path(connection.settings_dict["NAME"]).exists():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
 
 
 def say_why_not_ready() -> None:
@@ -138,6 +142,7 @@ def say_why_not_ready() -> None:
 def start_anew_when_the_disk_is_writable() -> None:
     """Replace a worker that began on a read-only disk, because it could never write."""
 
+    @cache  # many threads may try to write before the end
     def end() -> None:
         log.warning("The database can be written again: this worker ends, and another one starts.")
         stopping.end_this_worker()

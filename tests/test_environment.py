@@ -486,6 +486,12 @@ def test_a_question_without_a_terminal_ends_with_one_line(tmp_path):
     assert ended.stderr.splitlines()[-1].endswith("asks questions, so it needs a terminal")
 
 
+def test_an_early_end_of_a_file_is_found_by_a_traceback(manage):
+    """A bug may raise the error of a question without a terminal."""
+    command = ["shell", "--traceback", "-c", "import pickle; pickle.loads(b'')"]
+    assert "EOFError: Ran out of input" in manage(*command, **COMPLETE).stderr
+
+
 @pytest.mark.sqlite
 def test_an_error_of_the_disk_is_no_question_of_migrations(manage, clone):
     folder = clone / "closed"

@@ -2,10 +2,17 @@
 
 import re
 import shutil
+import sqlite3
 import subprocess
+import sys
+from contextlib import closing
+from io import BytesIO
 
 import pytest
 
+from chat.events.payloads import read_json
+from chat.management.event_lines import lines_in
+from chat.refusals import InvalidJSON
 from tests.missing import missing
 from tests.servers import ROOT
 
@@ -56,6 +63,46 @@ def test_the_way_back_finds_what_the_upgrade_has_noted():
     for file in ("$BEFORE.backup", "$BEFORE.commit"):
         assert file in upgrade.partition("\n## ")[0]
         assert file in back
+
+
+BODIES = {
+    "of several lines": b'{\n  "type": "A"\r\n}',
+    "a line end in a text": b'{"type": "A\nB"}',
+    "a name twice": b'{"type": "A", "type": "B"}',
+    "UTF-16": '{"type": "A"}'.encode("utf-16"),
+    "no JSON": b"\xff{",
+    "erased": b"",
+    "nested": b"[" * 100_000,
+    "a long number": b'{"more": ' + b"1" * 5_000 + b"}",
+    "a large number": b'{"more": 1e400}',
+    "as long as a body may be": b'{"more": "%s"}' % ("é" * 100_000).encode(),
+}
+
+
+def test_the_way_back_takes_each_event_of_the_replaced_database_as_it_came(tmp_path, settings):
+    """Written anew, some would become larger than a body may be, and some refused ones valid."""
+    page = (ROOT / "docs" / "upgrading.md").read_text()
+    script = re.search(r"<<'PYTHON' &&\n(.*?)^PYTHON$", page, re.MULTILINE | re.DOTALL)[1]
+    replaced, backup = tmp_path / "replaced", tmp_path / "backup"
+    for path, bodies in ((backup, [b"before"]), (replaced, [b"before", *BODIES.values()])):
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute(
+                "CREATE TABLE chat_delivery (id INTEGER PRIMARY KEY, body, replays_id)"
+            )
+            rows = [(body,) for body in bodies]
+            database.executemany("INSERT INTO chat_delivery (body) VALUES (?)", rows)
+    command = [sys.executable, "-", str(replaced), str(backup)]
+    since = subprocess.run(command, input=script.encode(), capture_output=True, check=True).stdout
+    settings.MAX_BODY_BYTES = max(map(len, BODIES.values()))
+    lines = [line.body for line in lines_in(BytesIO(since))]
+    assert list(map(read, lines)) == [read(body) for body in BODIES.values() if body]
+
+
+def read(body):
+    try:
+        return read_json(body)
+    except InvalidJSON:
+        return None
 
 
 @pytest.mark.by_hand("needs root, debootstrap and a mirror of Debian; some minutes")

@@ -2,15 +2,17 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
-from signal import SIGINT, SIGTERM
+from signal import SIGINT, SIGKILL, SIGTERM
 
 import pytest
 
 from chat.api.changes import MOST_WAITING
 from tests.conftest import C, make_event
-from tests.servers import running, set_up
+from tests.servers import ROOT, running, set_up
 
 pytestmark = [pytest.mark.sqlite, pytest.mark.alone("a stop within seconds")]
 
@@ -67,6 +69,27 @@ def test_a_request_that_is_under_way_when_the_server_stops_is_answered(environ):
         assert server.send_on(connection, BODY[20:]).status_code == 201
     with running("granian", environ) as server:
         assert server.ask("GET", f"/conversations/{C}").status_code == 200
+
+
+A_WORKER_TOLD_TO_END = """
+import signal, time
+from realmate import stopping
+
+stopping.watch_signals()
+told = []
+signal.signal(signal.SIGTERM, lambda *_: told.append(True))  # as granian, while a client is stalled
+stopping.SECONDS_TO_END = 0.5
+stopping.end_this_worker()
+print(told, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_worker_that_ends_by_itself_is_killed_if_a_stalled_client_keeps_it():
+    """Otherwise it would take no connections any more, and no other worker would replace it."""
+    command = [sys.executable, "-c", A_WORKER_TOLD_TO_END]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout) == (-SIGKILL, "[True]\n")
 
 
 WAIT = b"GET /changes?after=now&wait=25 HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -24,6 +24,23 @@ def test_a_look_for_garbage_leaves_out_all_that_was_loaded():
     assert has_views == "True"
 
 
+START = """
+from realmate import stopping
+stopping.watch_signals()
+import realmate.wsgi
+"""
+
+
+def test_a_worker_starts_where_the_database_cannot_be_looked_for(tmp_path):
+    """As in a folder closed to the service's user, but root may enter every folder."""
+    path = tmp_path / ("x" * 300)
+    environ = os.environ | {"DEBUG": "true", "DATABASE_URL": f"sqlite:///{path}"}
+    command = [sys.executable, "-c", START]
+    started = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert started.returncode == 0, started.stderr
+    assert "Not ready: The database does not answer." in started.stderr
+
+
 def test_an_empty_piece_of_an_answer_is_not_sent():
     """Some servers take it for the end of the body."""
     from realmate.wsgi import Stream
