@@ -63,7 +63,7 @@ def test_a_line_has_the_message_and_the_cursor_that_goes_on_after_it(deliver, ge
     deliver(make_event("NEW_MESSAGE", id=M, at="2025-02-21T10:20:41-03:00", content="Olá"))
     arrival = Message.objects.get().arrival
     answer = get()
-    assert answer["Content-Type"] == "application/jsonl"
+    assert answer["Content-Type"] == "application/x-ndjson"
     assert lines(answer) == (
         [
             {
@@ -190,7 +190,7 @@ def test_it_takes_a_turn_and_head_takes_none(stored, monkeypatch):
         assert_problem(get(), 503, "too_many_reads")
         answer = through_wsgi("HEAD", PATH)
     assert (answer.status_code, answer.content) == (200, b"")
-    assert answer["Content-Type"] == "application/jsonl"
+    assert answer["Content-Type"] == "application/x-ndjson"
     assert lines(get())
 
 

@@ -18,7 +18,8 @@ from chat.models import current_generation
 from chat.models.exports import MessageText, in_windows, settled_arrival, written_within
 from chat.refusals import BadParameters, CursorExpired, FieldError
 
-JSON_LINES = "application/jsonl"
+# Not application/jsonl: makers of clients, such as orval, read only this name line by line.
+JSON_LINES = "application/x-ndjson"
 PIECE = 64 * 1024
 # The m, because a cursor of /changes counts something else, and would skip messages here.
 CURSOR = re.compile(r"([0-9a-f]{8})-m(0|[1-9][0-9]{0,17})")
