@@ -30,8 +30,8 @@ ANOTHER = "whsec_bm9uZSBvZiB0aGVzZSwgYnV0IHF1aXRlIGxvbmcgZW5vdWdo"
 GUIDES = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in ("senders", "readers"))
 SENDERS = (ROOT / "docs" / "senders.md").read_text()
 PROGRAM = r"<!-- run: {} -->\n```\w+\n(.*?)```"
-SUFFIXES = {"node": "mjs", "curl": "sh"}  # the others are Python
-INTERPRETERS = {"node": "node", "curl": "bash"}
+SUFFIXES = {"node": "mjs", "curl": "sh", "php": "php"}  # the others are Python
+INTERPRETERS = {"node": "node", "curl": "bash", "php": "php"}
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +84,11 @@ def program(server, environ, tmp_path):
 
 @pytest.fixture
 def run(program):
-    def run(name, *arguments, **given):
+    def run(name, *arguments, given_in=None, **given):
         command, settings = program(name, *arguments, **given)
-        return subprocess.run(command, **settings, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            command, **settings, input=given_in, capture_output=True, text=True, timeout=120
+        )
 
     return run
 
@@ -117,6 +119,19 @@ def test_the_four_events_of_the_guide_are_taken(server):
 def test_the_curl_command_signs(run):
     ended = run("curl")
     assert json.loads(ended.stdout)["type"] == "NEW_CONVERSATION"
+
+
+def test_the_php_program_ends_well_only_if_the_event_is_on_disk(run):
+    event = json.dumps(make_event("NEW_CONVERSATION", id=str(uuid4())))
+    ended = run("php", given_in=event)
+    assert (ended.stdout[:24], ended.returncode) == ('201 {"outcome":"applied"', 0)
+    assert run("php", given_in=event).stdout.startswith('200 {"outcome":"duplicate"')
+    early = json.dumps(make_event("CLOSE_CONVERSATION", id=str(uuid4())))
+    assert run("php", given_in=early).returncode == 0
+    ended = run("php", given_in=event, REALMATE_SECRET=ANOTHER)
+    assert (ended.stdout[:4], ended.returncode) == ("401 ", 1)
+    ended = run("php", given_in=event, REALMATE_URL="http://127.0.0.1:9")
+    assert (ended.stdout, ended.returncode) == ("0 \n", 1)
 
 
 @pytest.mark.parametrize("name", ["python", "node"])
