@@ -181,6 +181,7 @@ def test_it_is_packed_for_whoever_takes_gzip(stored):
         "Accept-Encoding, Cookie",
     )
     assert gzip.decompress(answer.content) == get().content
+    assert get({"HTTP_ACCEPT_ENCODING": "GZIP"})["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in get({"HTTP_ACCEPT_ENCODING": "gzip;q=0, br"}).headers
 
 
