@@ -9,10 +9,11 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from time import monotonic, sleep
+from unittest.mock import ANY
 from uuid import uuid4
 
 import pytest
@@ -309,6 +310,32 @@ def test_the_table_gets_what_has_changed_since(run, token, deliver, waiting, tmp
     deliver(type="NEW_MESSAGE", id=str(uuid4()), conversation_id=waiting)
     added = rows()[len(before) :]
     assert {row["id"]: row["message_count"] for row in added}[waiting] == "2"
+
+
+def test_the_month_has_the_conversations_opened_in_it(run, token, deliver, tmp_path):
+    def opened(*times):
+        ids = [str(uuid4()) for _ in times]
+        for id, at in zip(ids, times, strict=True):
+            deliver(type="NEW_CONVERSATION", id=id, at=at)
+        return ids
+
+    def month(*arguments, name, **given):
+        ended = run("month", *arguments, REALMATE_TOKEN=token, **given)
+        assert ended.returncode == 0, ended.stderr
+        with (tmp_path / f"{name}.csv").open(newline="") as table:
+            return [row["id"] for row in csv.DictReader(table)]
+
+    _, first, last, _ = opened(
+        "2001-11-30T23:59:59Z",
+        "2001-12-01T00:00:00Z",
+        "2001-12-31T23:59:59Z",
+        "2002-01-01T00:00:00Z",
+    )
+    assert month("2001-12", name="2001-12", TZ="UTC") == [first, last]
+    assert month("2001-12", name="2001-12", TZ="UTC+1") == [last, ANY]  # ends an hour later
+    before = datetime.now(UTC).replace(day=1) - timedelta(days=1)
+    [newest] = opened(before.isoformat())
+    assert newest in month(name=f"{before:%Y-%m}", TZ="UTC")
 
 
 def test_the_search_prints_each_message_with_a_link(run, token, waiting, server):
