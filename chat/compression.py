@@ -1,4 +1,4 @@
-"""gzip for programs: JSON, metrics and transcripts."""
+"""gzip for programs: JSON, exports, metrics and transcripts."""
 
 import gzip
 import re
@@ -13,7 +13,7 @@ LEVEL = 1
 # A shorter body would hardly be shorter in gzip. A longer one would take processor time from the
 # webhook: 1 MiB takes some 50 ms.
 SHORTEST, LONGEST = 200, 1024 * 1024
-TEXTS = {"application/json", "text/csv", "text/plain"}
+TEXTS = {"application/json", "application/x-ndjson", "text/csv", "text/plain"}
 # Not `gzip;q=0`: this refuses gzip.
 ACCEPTS = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 WITH_HEADER = 16 + zlib.MAX_WBITS  # of gzip, as zlib's window bits

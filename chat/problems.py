@@ -44,7 +44,11 @@ def problem(request: HttpRequest, refusal: Refusal | type[Refusal]) -> HttpRespo
     """Return the answer to a refusal. The answer quotes nothing of the request."""
     members = members_of(refusal, request_id(request))
     response = JsonResponse(
-        members, status=refusal.status, content_type=MEDIA_TYPE, headers=dict(refusal.headers)
+        members,
+        status=refusal.status,
+        content_type=MEDIA_TYPE,
+        headers=dict(refusal.headers),
+        json_dumps_params={"separators": (",", ":")},
     )
     response.code = refusal.code  # type: ignore[attr-defined]
     response.logged = refusal.logged  # type: ignore[attr-defined]

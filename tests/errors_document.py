@@ -15,7 +15,7 @@ Every answer from 400 on is `application/problem+json`
 {"type": "about:blank", "title": "Bad Request", "status": 400, "code": "invalid_event",
  "detail": "The body is not a valid event; errors lists what is wrong.",
  "request_id": "0b6f8f52-6a0e-4f0f-8a51-0d5f6ff0d8a4",
- "errors": [{"pointer": "/data/id", "code": "invalid_id", "detail": "An id has the form 8-4-4-4-12."}]}
+ "errors": [{"pointer": "/data/id", "code": "invalid_id", "detail": "Must be a UUID in the form 8-4-4-4-12."}]}
 ```
 
 - **Act on `code`**, which never changes its meaning. `title` and `detail` are for people, and may change.

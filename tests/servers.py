@@ -49,6 +49,7 @@ def assert_problem(answer: Any, status: int, code: str) -> None:
     """The one shape of errors, with a request id that the header repeats."""
     assert (answer.status_code, answer["Content-Type"]) == (status, TYPE_OF_PROBLEMS)
     problem = answer.json()
+    assert answer.content.decode() == json.dumps(problem, separators=(",", ":"))
     assert (problem["status"], problem["code"]) == (status, code)
     assert problem["type"] == "about:blank"
     assert problem["title"]

@@ -63,7 +63,7 @@ def test_a_line_has_the_message_and_the_cursor_that_goes_on_after_it(deliver, ge
     deliver(make_event("NEW_MESSAGE", id=M, at="2025-02-21T10:20:41-03:00", content="Olá"))
     arrival = Message.objects.get().arrival
     answer = get()
-    assert answer["Content-Type"] == "application/jsonl"
+    assert answer["Content-Type"] == "application/x-ndjson"
     assert lines(answer) == (
         [
             {
@@ -181,6 +181,7 @@ def test_it_is_packed_for_whoever_takes_gzip(stored):
         "Accept-Encoding, Cookie",
     )
     assert gzip.decompress(answer.content) == get().content
+    assert get({"HTTP_ACCEPT_ENCODING": "GZIP"})["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in get({"HTTP_ACCEPT_ENCODING": "gzip;q=0, br"}).headers
 
 
@@ -190,7 +191,7 @@ def test_it_takes_a_turn_and_head_takes_none(stored, monkeypatch):
         assert_problem(get(), 503, "too_many_reads")
         answer = through_wsgi("HEAD", PATH)
     assert (answer.status_code, answer.content) == (200, b"")
-    assert answer["Content-Type"] == "application/jsonl"
+    assert answer["Content-Type"] == "application/x-ndjson"
     assert lines(get())
 
 

@@ -9,10 +9,11 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from time import monotonic, sleep
+from unittest.mock import ANY
 from uuid import uuid4
 
 import pytest
@@ -30,8 +31,8 @@ ANOTHER = "whsec_bm9uZSBvZiB0aGVzZSwgYnV0IHF1aXRlIGxvbmcgZW5vdWdo"
 GUIDES = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in ("senders", "readers"))
 SENDERS = (ROOT / "docs" / "senders.md").read_text()
 PROGRAM = r"<!-- run: {} -->\n```\w+\n(.*?)```"
-SUFFIXES = {"node": "mjs", "curl": "sh"}  # the others are Python
-INTERPRETERS = {"node": "node", "curl": "bash"}
+SUFFIXES = {"node": "mjs", "curl": "sh", "php": "php"}  # the others are Python
+INTERPRETERS = {"node": "node", "curl": "bash", "php": "php"}
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +85,11 @@ def program(server, environ, tmp_path):
 
 @pytest.fixture
 def run(program):
-    def run(name, *arguments, **given):
+    def run(name, *arguments, given_in=None, **given):
         command, settings = program(name, *arguments, **given)
-        return subprocess.run(command, **settings, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            command, **settings, input=given_in, capture_output=True, text=True, timeout=120
+        )
 
     return run
 
@@ -117,6 +120,19 @@ def test_the_four_events_of_the_guide_are_taken(server):
 def test_the_curl_command_signs(run):
     ended = run("curl")
     assert json.loads(ended.stdout)["type"] == "NEW_CONVERSATION"
+
+
+def test_the_php_program_ends_well_only_if_the_event_is_on_disk(run):
+    event = json.dumps(make_event("NEW_CONVERSATION", id=str(uuid4())))
+    ended = run("php", given_in=event)
+    assert (ended.stdout[:24], ended.returncode) == ('201 {"outcome":"applied"', 0)
+    assert run("php", given_in=event).stdout.startswith('200 {"outcome":"duplicate"')
+    early = json.dumps(make_event("CLOSE_CONVERSATION", id=str(uuid4())))
+    assert run("php", given_in=early).returncode == 0
+    ended = run("php", given_in=event, REALMATE_SECRET=ANOTHER)
+    assert (ended.stdout[:4], ended.returncode) == ("401 ", 1)
+    ended = run("php", given_in=event, REALMATE_URL="http://127.0.0.1:9")
+    assert (ended.stdout, ended.returncode) == ("0 \n", 1)
 
 
 @pytest.mark.parametrize("name", ["python", "node"])
@@ -294,6 +310,32 @@ def test_the_table_gets_what_has_changed_since(run, token, deliver, waiting, tmp
     deliver(type="NEW_MESSAGE", id=str(uuid4()), conversation_id=waiting)
     added = rows()[len(before) :]
     assert {row["id"]: row["message_count"] for row in added}[waiting] == "2"
+
+
+def test_the_month_has_the_conversations_opened_in_it(run, token, deliver, tmp_path):
+    def opened(*times):
+        ids = [str(uuid4()) for _ in times]
+        for id, at in zip(ids, times, strict=True):
+            deliver(type="NEW_CONVERSATION", id=id, at=at)
+        return ids
+
+    def month(*arguments, name, **given):
+        ended = run("month", *arguments, REALMATE_TOKEN=token, **given)
+        assert ended.returncode == 0, ended.stderr
+        with (tmp_path / f"{name}.csv").open(newline="") as table:
+            return [row["id"] for row in csv.DictReader(table)]
+
+    _, first, last, _ = opened(
+        "2001-11-30T23:59:59Z",
+        "2001-12-01T00:00:00Z",
+        "2001-12-31T23:59:59Z",
+        "2002-01-01T00:00:00Z",
+    )
+    assert month("2001-12", name="2001-12", TZ="UTC") == [first, last]
+    assert month("2001-12", name="2001-12", TZ="UTC+1") == [last, ANY]  # ends an hour later
+    before = datetime.now(UTC).replace(day=1) - timedelta(days=1)
+    [newest] = opened(before.isoformat())
+    assert newest in month(name=f"{before:%Y-%m}", TZ="UTC")
 
 
 def test_the_search_prints_each_message_with_a_link(run, token, waiting, server):

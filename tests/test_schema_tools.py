@@ -21,7 +21,7 @@ LINTERS = {
     "spectral": ("@stoplight/spectral-cli@6.16.3", "lint", "--fail-severity", "hint"),
 }
 # What a schema cannot say: parameters that contradict each other, cursors of another time, ids of unknown
-# messages, 30 February, and an If-Match that is meant to get 412.
+# messages, messages to a closed conversation, 30 February, and an If-Match that is meant to get 412.
 UNSAYABLE = "positive_data_acceptance"
 
 
