@@ -3,7 +3,7 @@ import json
 from django.db import migrations, transaction
 from django.db.models import Count, F, Max, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest
-from tqdm import tqdm
+from chat.management.progress import progress
 
 AT_ONCE = 500
 
@@ -20,7 +20,7 @@ def fill(apps, schema_editor):
     if not total:
         return
     last = None
-    with tqdm(total=total, unit=" conversations", desc="chat.0008") as bar:
+    with progress(total=total, unit=" conversations", desc="chat.0008") as bar:
         while True:
             rest = waiting.filter(pk__gt=last) if last else waiting
             keys = list(rest.order_by("pk").values_list("pk", flat=True)[:AT_ONCE])
@@ -63,7 +63,7 @@ def correct(apps, schema_editor):
     if not total:
         return
     last = None
-    with tqdm(total=total, unit=" conversations", desc="chat.0008, after closing") as bar:
+    with progress(total=total, unit=" conversations", desc="chat.0008, after closing") as bar:
         while True:
             rest = noted.filter(pk__gt=last) if last else noted
             rows = list(rest.order_by("pk").values_list("pk", "wrote_after_closing_at")[:AT_ONCE])

@@ -3,7 +3,7 @@ from hashlib import blake2b
 
 from django.db import migrations, transaction
 from django.db.models.functions import Coalesce
-from tqdm import tqdm
+from chat.management.progress import progress
 
 AT_ONCE = 100
 
@@ -21,7 +21,7 @@ def fill(apps, schema_editor):
     total = waiting.count()
     if not total:
         return
-    with tqdm(total=total, unit=" conversations", desc="chat.0012") as bar:
+    with progress(total=total, unit=" conversations", desc="chat.0012") as bar:
         while rows := list(waiting.order_by("pk")[:AT_ONCE]):
             # Read before the transaction, because other writers wait for a transaction.
             found = [(row, texts_of(apps, alias, row.pk)) for row in rows]

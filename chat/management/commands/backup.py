@@ -6,9 +6,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import Error
 from django.utils import timezone
-from tqdm import tqdm
 
 from chat.management.maintenance import MaintenanceCommand
+from chat.management.progress import progress
 from chat.management.rehearsal import database_errors_named
 from chat.models import Backup
 from chat.upkeep import backup
@@ -32,7 +32,7 @@ class Command(MaintenanceCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         file = options["file"]
         try:
-            with database_errors_named(), tqdm(unit=" pages", delay=1) as bar:
+            with database_errors_named(), progress(unit=" pages", delay=1) as bar:
 
                 def show(done: int, total: int) -> None:
                     bar.total = total

@@ -5,9 +5,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import Error
 from environs import ValidationError
-from tqdm import tqdm
 
 from chat.management.maintenance import MaintenanceCommand, name_of
+from chat.management.progress import progress
 from chat.upkeep import copying
 
 
@@ -39,7 +39,7 @@ class Command(MaintenanceCommand):
             raise CommandError(f"nothing was copied; a database says: {error}") from error
 
     def copy(self) -> None:
-        with tqdm(total=copying.how_many(), unit=" rows", desc="copying") as bar:
+        with progress(total=copying.how_many(), unit=" rows", desc="copying") as bar:
             for written in copying.copy():
                 bar.update(written)
 

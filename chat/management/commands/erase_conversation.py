@@ -6,9 +6,9 @@ from uuid import UUID
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
-from tqdm import tqdm
 
 from chat.management.maintenance import MaintenanceCommand
+from chat.management.progress import progress
 from chat.management.rehearsal import (
     NOTHING_DONE,
     add_yes,
@@ -60,7 +60,7 @@ class Command(MaintenanceCommand):
 
     def scrub(self, ids: list[UUID], *, rewrite: bool) -> None:
         try:
-            with tqdm(unit=" pages", desc="search index") as bar:
+            with progress(unit=" pages", desc="search index") as bar:
                 for pages in erasure.scrub(*ids, rewrite=rewrite):
                     bar.update(pages)
         except erasure.StillRead:

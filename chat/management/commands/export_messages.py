@@ -1,15 +1,14 @@
 """Export all messages as JSON lines or as CSV."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from tqdm import tqdm
 
 from chat.api.exports import cursor_at, line_of, start_of
 from chat.management.maintenance import MaintenanceCommand, new_private_file
+from chat.management.progress import progress
 from chat.management.rehearsal import moment
 from chat.models import current_generation
 from chat.models.exports import MessageText, in_windows, settled_arrival, written_within
@@ -60,7 +59,7 @@ class Command(MaintenanceCommand):
         )
         write_rows = csv_rows if options["format"] == "csv" else json_rows
         count = 0
-        with tqdm(total=last - start, unit=" arrivals", file=sys.stderr) as bar:
+        with progress(total=last - start, unit=" arrivals") as bar:
             for number, arrival, text in write_rows(windows, generation):
                 write(text)
                 count += number

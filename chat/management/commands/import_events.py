@@ -17,6 +17,7 @@ from chat.events.ingest import Result, refused
 from chat.management import event_lines
 from chat.management.event_lines import Line, Source
 from chat.management.maintenance import MaintenanceCommand
+from chat.management.progress import progress
 from chat.management.rehearsal import NOTHING_DONE, add_yes
 from chat.refusals import BodyTooLarge, Subject
 
@@ -73,7 +74,7 @@ class Command(MaintenanceCommand):
     def load(self, source: Source, lines: Iterator[Line], write: Callable[[str], Any]) -> None:
         tally: Counter[str] = Counter()
         last = 0
-        with tqdm(total=source.size, unit="B", unit_scale=True) as bar:
+        with progress(total=source.size, unit="B", unit_scale=True) as bar:
             try:
                 with tuned_for_loading(), suppress(KeyboardInterrupt):  # imported batches stay
                     for last, result in imported(lines):

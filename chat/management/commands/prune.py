@@ -5,9 +5,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
-from tqdm import tqdm
 
 from chat.management.maintenance import MaintenanceCommand
+from chat.management.progress import progress
 from chat.management.rehearsal import NOTHING_DONE, add_yes
 from chat.upkeep import pruning
 
@@ -40,10 +40,10 @@ class Command(MaintenanceCommand):
         if not options["yes"]:
             self.stdout.write(NOTHING_DONE)
             return
-        with tqdm(total=total, unit=" deliveries") as bar:
+        with progress(total=total, unit=" deliveries") as bar:
             for deleted in pruning.prune(now=now, days=days):
                 bar.update(deleted)
-        with tqdm(total=len(changes), unit=" changes") as bar_of_changes:
+        with progress(total=len(changes), unit=" changes") as bar_of_changes:
             for deleted in pruning.prune_changes(changes):
                 bar_of_changes.update(deleted)
         self.stdout.write(f"{bar.n} deliveries and {bar_of_changes.n} changes deleted.")

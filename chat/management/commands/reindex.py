@@ -3,9 +3,9 @@
 from typing import Any
 
 from django.core.management.base import CommandParser
-from tqdm import tqdm
 
 from chat.management.maintenance import MaintenanceCommand
+from chat.management.progress import progress
 from chat.models import Message
 from chat.upkeep.reindexing import reindex
 
@@ -21,7 +21,7 @@ class Command(MaintenanceCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         written = 0
-        with tqdm(unit=" messages") as bar:
+        with progress(unit=" messages") as bar:
             bar.reset(total=Message.objects.count())
             for read, rows in reindex(every=options["all"]):
                 written += rows

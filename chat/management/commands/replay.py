@@ -1,6 +1,5 @@
 """Replay refused deliveries, or check the log against the stored conversations."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,10 +11,10 @@ from django.db import Error
 from django.db.models import Count
 from django.utils import timezone
 from environs import ValidationError
-from tqdm import tqdm
 
 from chat.events.ingest import Result, apply_again
 from chat.management.maintenance import MaintenanceCommand
+from chat.management.progress import above_the_bar, progress
 from chat.management.rehearsal import (
     NOTHING_DONE,
     add_yes,
@@ -127,15 +126,15 @@ class Command(MaintenanceCommand):
 
     def compare(self, check: rebuilding.Check) -> None:
         differences = 0
-        with tqdm(total=check.last, unit=" deliveries", desc="feeding") as bar:
+        with progress(total=check.last, unit=" deliveries", desc="feeding") as bar:
             for done in check.feed():
                 bar.update(done)
-        with tqdm(unit=" conversations", desc="comparing") as bar:
+        with progress(unit=" conversations", desc="comparing") as bar:
             for difference in check.differences():
                 bar.update()
                 if difference:
                     differences += 1
-                    with tqdm.external_write_mode(file=sys.stderr):
+                    with above_the_bar():
                         self.stdout.write(f"{difference.conversation_id}: {difference.said}")
         self.say(f"{check.equal} conversations are equal, by {check.fed} deliveries", {})
         if is_reindex_due():
@@ -163,7 +162,7 @@ def chosen_by(options: dict[str, Any]) -> DeliveryQuerySet:
 
 def replayed(chosen: DeliveryQuerySet) -> Iterator[Result]:
     """Replay each delivery in its own transaction, unless an earlier replay has settled the delivery."""
-    for id in tqdm(
+    for id in progress(
         list(chosen.as_they_happened().values_list("pk", flat=True)), unit=" deliveries"
     ):
         delivery = chosen.filter(pk=id).first()

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.db import connection
-from tqdm import tqdm
 
 from chat.management.maintenance import MaintenanceCommand
+from chat.management.progress import progress
 from chat.management.rehearsal import NOTHING_DONE, add_yes, reason_of
 from chat.upkeep import erasure_list, restoring, restoring_sqlite
 from chat.upkeep.restored import RestoreFailed
@@ -77,7 +77,7 @@ class Command(MaintenanceCommand):
         self.stdout.write(f"{path} lists {len(erasure_list.read())} erased conversations.")
 
     def restore(self, file: Path) -> None:
-        with tqdm(unit=" pages", disable=None) as bar:
+        with progress(unit=" pages") as bar:
 
             def show(done: int, total: int) -> None:
                 bar.total = total

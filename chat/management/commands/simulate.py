@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,13 +13,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from tqdm import tqdm
 from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError
 from urllib3.util import parse_url
 
 from chat.events.bulk import ingest_many, tuned_for_loading
 from chat.management.maintenance import find_database
+from chat.management.progress import above_the_bar, progress
 from chat.management.rehearsal import NOTHING_DONE, add_yes, database_errors_named
 from chat.management.simulation import Posting, postings, utc_now
 from chat.management.simulation.history import history
@@ -113,7 +112,7 @@ class Command(BaseCommand):
                 pending.append(posting)
                 yield posting.body, received_at
 
-        with tqdm(total=total, unit=" conversations") as bar:
+        with progress(total=total, unit=" conversations") as bar:
             for result in ingest_many(deliveries()):
                 posting = pending.popleft()
                 answer = Answer(code=result.code or result.outcome.value)
@@ -126,7 +125,7 @@ class Command(BaseCommand):
     def post_all(
         self, stream: Iterator[Posting], url: str, tally: "Tally", *, total: int | None
     ) -> None:
-        with Sender(url, on_wait=self.warn) as sender, tqdm(total=total, unit=" events") as bar:
+        with Sender(url, on_wait=self.warn) as sender, progress(total=total, unit=" events") as bar:
             for posting in stream:
                 answer = sender.post(posting.body)
                 if tally.count_in(posting, answer):
@@ -136,7 +135,7 @@ class Command(BaseCommand):
 
     def warn(self, text: str) -> None:
         """Write a line above the progress bar."""
-        with tqdm.external_write_mode(file=sys.stderr):
+        with above_the_bar():
             self.stderr.write(text)
 
 
