@@ -30,6 +30,16 @@ ROOT = Path(__file__).resolve().parent.parent
 TYPE_OF_PROBLEMS = "application/problem+json"
 
 
+def copy_of_the_checkout(folder: Path, *names: str) -> None:
+    """Copy these files and folders without compiled modules, which other processes may be writing."""
+    for name in names:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, folder / name)
+
+
 @dataclass(frozen=True)
 class Answer:
     """An answer under the names that Django's test client gives its own."""

@@ -23,7 +23,16 @@ from chat.models import Conversation
 from realmate import environment
 from tests.conftest import C
 from tests.databases import beside
-from tests.servers import ROOT, Server, a_migrated_file, free_port, running, set_up, wait_for
+from tests.servers import (
+    ROOT,
+    Server,
+    a_migrated_file,
+    copy_of_the_checkout,
+    free_port,
+    running,
+    set_up,
+    wait_for,
+)
 from tests.test_settings import COMPLETE
 
 MAINTENANCE = {
@@ -52,9 +61,8 @@ OURS = [name for name, app in get_commands().items() if app == "chat"]
 def clone(tmp_path):
     """A checkout without settings."""
     clone = tmp_path / "clone"
-    for name in ("realmate", "chat"):
-        shutil.copytree(ROOT / name, clone / name)
-    shutil.copy(ROOT / "manage.py", clone)
+    clone.mkdir()
+    copy_of_the_checkout(clone, "realmate", "chat", "manage.py")
     for folder in ("static", "bundles/static"):
         (clone / folder).mkdir(parents=True)
     return clone
@@ -529,9 +537,9 @@ def test_a_command_leaves_no_counters_in_the_server_s_folder(env_file, python, t
 def test_make_serve_writes_nothing_into_the_checkout(tmp_path):
     """The folders of the static files and the counters, which are elsewhere, are made at the start."""
     copy = tmp_path / "copy"
-    for name in ("realmate", "chat", "static", "templates", "locale"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Makefile", copy)
+    copy.mkdir()
+    names = "realmate", "chat", "static", "templates", "locale", "Makefile"
+    copy_of_the_checkout(copy, *names)
     (copy / ".venv").symlink_to(ROOT / ".venv")
     before = files_in(copy)
     port = free_port()

@@ -14,7 +14,7 @@ from django.utils.translation import trans_real
 
 from chat.models import Delivery
 from tests.missing import missing
-from tests.servers import ROOT
+from tests.servers import ROOT, copy_of_the_checkout
 
 CATALOG = Path("locale/pt_BR/LC_MESSAGES/django.po")
 C = "00000000-0000-4000-8000-000000000001"
@@ -31,9 +31,7 @@ def fresh(tmp_path_factory):
     if shutil.which("msgattrib") is None:
         missing("no gettext on this machine (Debian: apt-get install gettext)")
     root = tmp_path_factory.mktemp("sources")
-    for name in ("chat", "realmate", "templates", "locale", "manage.py"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, root / name)
+    copy_of_the_checkout(root, "chat", "realmate", "templates", "locale", "manage.py")
     command = ["makemessages", "-l", "pt_BR", "--no-obsolete", "--no-wrap", "--no-location"]
     environ = os.environ | {"DJANGO_SETTINGS_MODULE": "realmate.settings"}
     subprocess.run([sys.executable, "manage.py", *command], cwd=root, check=True, env=environ)

@@ -1,7 +1,6 @@
 """`manage.py init_env`: a complete env file, whose secrets nobody has seen."""
 
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import sys
 import pytest
 
 from realmate import new_env_file
-from tests.servers import ROOT
+from tests.servers import ROOT, copy_of_the_checkout
 from tests.test_settings import read_settings
 
 GIVEN = ["--host", "inbox.example", "--database", "sqlite:////srv/realmate/db.sqlite3"]
@@ -122,9 +121,7 @@ def test_a_folder_that_is_not_there_is_named(init_env, tmp_path):
 
 
 def test_without_a_name_it_is_the_file_beside_manage(tmp_path):
-    for name in ("realmate", "chat", "manage.py", ".env.example"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, tmp_path / name)
+    copy_of_the_checkout(tmp_path, "realmate", "chat", "manage.py", ".env.example")
     command = [sys.executable, tmp_path / "manage.py", "init_env", *GIVEN]
     subprocess.run(command, env={"PATH": os.defpath}, check=True, timeout=60)
     assert (tmp_path / ".env").exists()

@@ -1,7 +1,6 @@
 """Bugs put into a copy of the code: the suite finds each, or it proves nothing."""
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from django.db import connection
 
-from tests.servers import ROOT
+from tests.servers import copy_of_the_checkout
 
 pytestmark = pytest.mark.both_engines("bugs that only one engine meets")
 
@@ -116,9 +115,7 @@ def cases(bugs):
 
 @pytest.fixture
 def copy(tmp_path):
-    for name in COPIED:
-        copied = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copied(ROOT / name, tmp_path / name)
+    copy_of_the_checkout(tmp_path, *COPIED)
     return tmp_path
 
 
