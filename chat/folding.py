@@ -144,15 +144,16 @@ def places_of(folded: str) -> Iterator[tuple[str, int, int]]:
     """Yield each term of a folded text with its start and end."""
     for unit in UNIT.finditer(folded):
         start, end = unit.span()
-        if unit["numbers"]:
-            yield from places_of_numbers(unit[0], start)
-            continue
-        if unit["word"]:
+        kind = unit.lastgroup
+        if kind == "word":
             yield from places_of_word(unit[0], start)
+            continue
+        if kind == "numbers":
+            yield from places_of_numbers(unit[0], start)
             continue
         for word in WORD.finditer(unit[0]):
             yield from places_of_word(word[0], start + word.start())
-        if unit["chain"] or unit["cnpj"]:
+        if kind in ("chain", "cnpj"):
             yield from (
                 (term, start, end) for term, _, _ in places_of_word(joined_chain(unit[0]), 0)
             )

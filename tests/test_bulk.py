@@ -1,5 +1,6 @@
 """`ingest_many`: what `ingest` does with one event after another, in few transactions."""
 
+import gc
 import json
 from datetime import timedelta
 from threading import Event, Thread
@@ -235,6 +236,28 @@ def test_results_come_after_the_commit_and_nothing_is_asked_for_ahead(db):
     assert (asked, Conversation.objects.count()) == ([], 0)
     next(results)
     assert (len(asked), Conversation.objects.get().state) == (2, "CLOSED")
+
+
+@pytest.fixture
+def rows_in_memory():
+    """Return how many messages are in memory. Frees nothing: the garbage collector is off."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield lambda: sum(isinstance(each, Message) for each in gc.get_objects())
+    finally:
+        gc.enable()
+
+
+def test_results_keep_no_rows_in_memory(db, rows_in_memory):
+    """The traceback of a refusal would keep those of its batch, texts and all."""
+    before = rows_in_memory()
+    early = make_event("NEW_MESSAGE", id=M2, conversation_id=OTHER_C)
+    unreadable = (b"{", NOW)
+    events = [*bodies(OPEN, make_event("NEW_MESSAGE", id=M), early), unreadable]
+    results = list(ingest_many(events))
+    assert [result.code for result in results] == ["", "", "conversation_not_found", "invalid_json"]
+    assert rows_in_memory() == before
 
 
 # Among other writers

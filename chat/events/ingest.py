@@ -13,6 +13,7 @@ from chat.database.batches import taking_turns
 from chat.database.group_commit import GroupCommit
 from chat.database.migrated import WrongSchema, writing
 from chat.database.readiness import note_failure, note_write
+from chat.database.statements import new
 from chat.events.payloads import Event, NewConversation, parse
 from chat.events.rules import Outcome, apply, note_writing_after_closing
 from chat.events.unit_of_work import UnitOfWork
@@ -193,13 +194,14 @@ def result_of(event: Event, work: UnitOfWork, *, received_at: datetime) -> Resul
         return Result(apply(event, work, received_at=received_at), event.subject)
     except ConversationClosed as refusal:
         text_digest = note_writing_after_closing(event, work, received_at=received_at)
-        return Result(Outcome.REFUSED, event.subject, refusal, text_digest)
+        return refused(refusal, event.subject, text_digest)
     except Refusal as refusal:
         return refused(refusal, event.subject)
 
 
-def refused(refusal: Refusal, subject: Subject) -> Result:
-    return Result(Outcome.REFUSED, subject, refusal)
+def refused(refusal: Refusal, subject: Subject, text_digest: str = "") -> Result:
+    # A traceback would keep every row of the unit of work in memory.
+    return Result(Outcome.REFUSED, subject, refusal.with_traceback(None), text_digest)
 
 
 def find_early_events(conversation_id: UUID, envelope: Envelope, work: UnitOfWork) -> None:
@@ -264,7 +266,8 @@ def record(result: Result, envelope: Envelope, work: UnitOfWork) -> Result:
     is_erased = result.outcome != Outcome.APPLIED and work.has_erased(
         subject.conversation_id, subject.message_id
     )
-    delivery = Delivery(
+    delivery = new(
+        Delivery,
         received_at=envelope.received_at,
         type=subject.type,
         conversation_id=subject.conversation_id,

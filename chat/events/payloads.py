@@ -2,8 +2,9 @@
 
 import json
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import cache
+from codecs import BOM_UTF8
+from datetime import UTC, datetime, tzinfo
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal, NoReturn
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -41,13 +42,8 @@ def parse_id(text: object) -> UUID | None:
 
 def read_json(body: bytes) -> Any:
     try:
-        text = body.decode("utf-8-sig")
-        document = json.loads(
-            text,
-            object_pairs_hook=object_without_duplicates,
-            parse_constant=refuse_constant,
-            parse_int=float,  # int() fails past 4,300 digits, and no member is a number
-        )
+        text = body.removeprefix(BOM_UTF8).decode()
+        document = DECODER.decode(text)
     except (ValueError, RecursionError):
         raise InvalidJSON from None
     if text.count("[") + text.count("{") >= MAX_NESTING and nesting_of(document) >= MAX_NESTING:
@@ -66,6 +62,13 @@ def refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+DECODER = json.JSONDecoder(
+    object_pairs_hook=object_without_duplicates,
+    parse_constant=refuse_constant,
+    parse_int=float,  # int() fails past 4,300 digits, and no member is a number
+)
+
+
 def nesting_of(document: Any) -> int:
     depth, level = 0, [document]
     while level := [value for value in level if isinstance(value, dict | list)]:
@@ -82,8 +85,7 @@ def nesting_of(document: Any) -> int:
 
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I | re.A)
 TIMESTAMP = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})"
-    r"(?:\.(\d{1,9}))?(?:(Z)|([+-])(\d{2}):(\d{2}))?",
+    r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)?",
     re.A,
 )
 
@@ -112,26 +114,16 @@ def parse_timestamp(value: object) -> datetime:
     A timestamp without an offset is read in EVENT_TIME_ZONE. If clocks were set back, an hour occurs
     twice, and the timestamp means the first occurrence.
     """
-    match = TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
+    if not isinstance(value, str) or not TIMESTAMP.fullmatch(value):
         raise ValueError("not in the form")
-    *fields, fraction, utc, sign, hours, minutes = match.groups()
-    zone = UTC if utc else offset(sign, int(hours), int(minutes)) if sign else event_time_zone()
-    local = datetime(*map(int, fields), int((fraction or "0").ljust(6, "0")[:6]), tzinfo=zone)  # type: ignore[arg-type,misc]
+    written = datetime.fromisoformat(value)
+    local = written if written.tzinfo else written.replace(tzinfo=event_time_zone())
     if local.year not in range(YEARS.start - 1, YEARS.stop + 1):
         raise ValueError("out of range")  # else a zone may move the time past the range of datetime
     instant = local.astimezone(UTC)
     if instant.year not in YEARS:
         raise ValueError("out of range")
     return instant
-
-
-def offset(sign: str, hours: int, minutes: int) -> tzinfo:
-    """Return RFC 3339's numeric offset: at most 23 hours and 59 minutes. Raises ValueError."""
-    if hours > 23 or minutes > 59:
-        raise ValueError("not an offset")
-    ahead = timedelta(hours=hours, minutes=minutes)
-    return timezone(ahead if sign == "+" else -ahead)
 
 
 @cache
@@ -226,7 +218,7 @@ class NewConversation(Payload):
     timestamp: Timestamp
     data: ConversationData
 
-    @property
+    @cached_property
     def subject(self) -> Subject:
         return Subject(self.type, self.timestamp, conversation_id=self.data.id)
 
@@ -236,7 +228,7 @@ class NewMessage(Payload):
     timestamp: Timestamp
     data: MessageData
 
-    @property
+    @cached_property
     def subject(self) -> Subject:
         return Subject(self.type, self.timestamp, self.data.conversation_id, self.data.id)
 
@@ -246,7 +238,7 @@ class CloseConversation(Payload):
     timestamp: Timestamp
     data: ConversationData
 
-    @property
+    @cached_property
     def subject(self) -> Subject:
         return Subject(self.type, self.timestamp, conversation_id=self.data.id)
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from hashlib import blake2b
 
+from chat.database.statements import new
 from chat.events.payloads import CloseConversation, Event, NewConversation, NewMessage
 from chat.events.unit_of_work import UnitOfWork
 from chat.models import Conversation, Delivery, Direction, Message
@@ -56,7 +57,8 @@ def add_message(event: NewMessage, work: UnitOfWork, *, received_at: datetime) -
         raise ConversationClosed
     if work.must_wait(conversation):
         raise EarlierEventsWait
-    message = Message(
+    message = new(
+        Message,
         id=event.data.id,
         conversation_id=conversation.id,
         direction=event.data.direction,

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import DEFAULT_DB_ALIAS
 
 from chat.database.batches import batches
-from chat.database.statements import Lookup, insert, update
+from chat.database.statements import Lookup, insert, new, update
 from chat.models import (
     CHANGED_BY_A_MESSAGE,
     CHANGED_BY_CLOSING,
@@ -185,7 +185,13 @@ class UnitOfWork:
         assert self.now is not None  # noqa: S101 - ingest_into sets it
         conversation.updated_at = self.now
         self.changes.append(
-            Change(type=type, conversation_id=conversation.id, message_id=message_id, at=self.now)
+            new(
+                Change,
+                type=type,
+                conversation_id=conversation.id,
+                message_id=message_id,
+                at=self.now,
+            )
         )
         if conversation.id not in self.opened:
             self.changed[conversation.id] = conversation
@@ -197,7 +203,7 @@ class UnitOfWork:
         Both engines check foreign keys at the commit, so a message may precede its conversation.
         """
         for messages in batches(self.added, lambda message: len(message.content)):
-            insert(*messages, using=self.using)
+            insert(*messages, with_keys=True, using=self.using)
             insert(*map(MessageWords.of, messages), using=self.using)
         for id in self.stale_waiting:
             if conversation := self.conversations[id]:

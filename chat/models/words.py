@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 
 from chat.database.keyset import Page, cursor_of, decoded
+from chat.database.statements import new
 from chat.expressions import Every, Term, expression_of
 from chat.folding import RULE, indexed
 from chat.models.messages import Message
@@ -156,4 +157,4 @@ class MessageWords(models.Model):
 
     @classmethod
     def of(cls, message: Message) -> MessageWords:
-        return cls(message_id=message.arrival, words=indexed(message.content))
+        return new(cls, message_id=message.arrival, words=indexed(message.content))
