@@ -135,13 +135,17 @@ def _insert_each(
 ) -> None:
     """Insert with a statement for one row, which SQLite compiles once for all numbers of rows."""
     fields, sql = _insert_of(type(rows[0]), 1, False, connection.vendor, connection.alias)
+    values = [_values(row, fields, connection) for row in rows]
     with connection.cursor() as cursor:
-        cursor.executemany(sql, [_values(row, fields, connection) for row in rows])
-        if with_keys:  # an AUTOINCREMENT grows by one within a transaction
-            cursor.execute("SELECT last_insert_rowid()")
-            [last] = cursor.fetchone()
-            for key, row in enumerate(rows, last - len(rows) + 1):
-                row.pk = key
+        if not with_keys:
+            cursor.executemany(sql, values)
+            return
+        if len(values) > 1:
+            cursor.executemany(sql, values[:-1])
+        cursor.execute(sql, values[-1])
+        # An AUTOINCREMENT grows by one within a transaction.
+        for key, row in enumerate(rows, cursor.lastrowid - len(rows) + 1):
+            row.pk = key
 
 
 def _insert_at_once(
