@@ -1,5 +1,6 @@
 """Fixtures for all tests: events as senders write them, their delivery, databases and browsers."""
 
+import gc
 import json
 import os
 import re
@@ -202,6 +203,13 @@ LONG = (
 
 def is_short(item) -> bool:
     return not (item.get_closest_marker("proof") or item.nodeid.startswith(LONG))
+
+
+def pytest_collection_finish():
+    """Let the garbage collector leave the tests alone: to scan them takes a tenth of the run."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def pytest_configure(config):

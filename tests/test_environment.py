@@ -26,6 +26,7 @@ from tests.databases import beside
 from tests.servers import (
     ROOT,
     Server,
+    a_compiled_checkout,
     a_migrated_file,
     copy_of_the_checkout,
     free_port,
@@ -60,9 +61,7 @@ OURS = [name for name, app in get_commands().items() if app == "chat"]
 @pytest.fixture
 def clone(tmp_path):
     """A checkout without settings."""
-    clone = tmp_path / "clone"
-    clone.mkdir()
-    copy_of_the_checkout(clone, "realmate", "chat", "manage.py")
+    clone = shutil.copytree(a_compiled_checkout(), tmp_path / "clone")
     for folder in ("static", "bundles/static"):
         (clone / folder).mkdir(parents=True)
     return clone

@@ -18,6 +18,8 @@ from chat.api import spreadsheets
 from chat.api.reads import Transcript
 from chat.api.schema import addresses
 from chat.database.keyset import tag_of
+from chat.events.bulk import ingest_many
+from chat.events.ingest import Outcome
 from chat.models import Conversation, Message, begin_generation, current_generation
 from chat.upkeep import erasure
 from realmate.postgresql.base import deadline
@@ -60,20 +62,23 @@ def errors_of(answer):
 
 
 @pytest.fixture
-def conversations(deliver):
+def conversations(db):
     """Some of one instant, some closed, some that wait, some empty."""
-    for n in range(23):
-        deliver(make_event("NEW_CONVERSATION", id=id_of(n), at=f"2025-02-21T10:{n // 3:02}:00"))
+    events = [event for n in range(23) for event in events_of(n)]
+    results = ingest_many((json.dumps(event).encode(), NOW) for event in events)
+    assert {result.outcome for result in results} == {Outcome.APPLIED}
+
+
+def events_of(n):
+    yield make_event("NEW_CONVERSATION", id=id_of(n), at=f"2025-02-21T10:{n // 3:02}:00")
+    if n % 3:
         about = {"conversation_id": id_of(n), "at": f"2025-02-21T11:{n // 4:02}:00"}
-        if n % 3:
-            direction = "SENT" if n % 5 == 0 else "RECEIVED"
-            deliver(
-                make_event(
-                    "NEW_MESSAGE", id=id_of(100 + n), direction=direction, content="pago", **about
-                )
-            )
-        if n % 4 == 0:
-            deliver(make_event("CLOSE_CONVERSATION", id=id_of(n), at="2025-02-21T12:00:00"))
+        direction = "SENT" if n % 5 == 0 else "RECEIVED"
+        yield make_event(
+            "NEW_MESSAGE", id=id_of(100 + n), direction=direction, content="pago", **about
+        )
+    if n % 4 == 0:
+        yield make_event("CLOSE_CONVERSATION", id=id_of(n), at="2025-02-21T12:00:00")
 
 
 # Conversations
