@@ -98,7 +98,7 @@ def test_a_server_that_is_killed_has_kept_what_it_acknowledged(tmp_path, rounds)
     environ = set_up("granian", tmp_path)
     path = tmp_path / "granian.sqlite3"
     acknowledged, controls, starts = [], [], []
-    kills = rounds(quick=2, ci=6, long=200)
+    kills = rounds(quick=2, ci=3, long=200)
     for kill in range(kills):
         # Beside one another, because other programs may slow down the machine at any moment.
         if kill % 2 == 0:

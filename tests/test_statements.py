@@ -10,7 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, connections,
 from django.test.utils import CaptureQueriesContext
 
 from chat.database import statements
-from chat.database.statements import Lookup, execute, insert, new, update
+from chat.database.statements import Known, Lookup, execute, insert, new, update
 from chat.expressions import Term
 from chat.models import (
     CHANGED_BY_A_MESSAGE,
@@ -250,6 +250,32 @@ def sascattered(find, id):
         return parts_of(find(id))
     except ValueError as error:
         return type(error)
+
+
+# Known
+
+
+@pytest.mark.parametrize("rows", [0, 1, 4, 5, 9])
+def test_known_are_the_values_of_the_queryset_each_once(rows, monkeypatch):
+    monkeypatch.setattr(statements, "MOST_ROWS", 4)
+    for n in range(1, 12):
+        delivery(n, conversation_id=scattered(n // 2)).save()
+    refused = Delivery.objects.filter(code="invalid_json").order_by("-id")
+    asked = [scattered(n) for n in range(rows)]
+    found = Known(refused, by="conversation_id").among(asked)
+    assert found == set(
+        refused.filter(conversation_id__in=asked).values_list("conversation_id", flat=True)
+    )
+    assert len(found) == min(rows, 6)
+
+
+def test_known_are_found_again_for_other_values_and_in_one_query():
+    delivery(1, conversation_id=scattered(1)).save()
+    known = Known(Delivery.objects.filter(code="invalid_json"), by="conversation_id")
+    with queries() as asked:
+        assert known.among([scattered(2)]) == set()
+        assert known.among([scattered(1)]) == {scattered(1)}
+    assert len(asked) == 2
 
 
 # new

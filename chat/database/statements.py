@@ -98,6 +98,37 @@ def in_parts(items: list[Item]) -> Iterator[list[Item]]:
         yield items[start : start + MOST_ROWS]
 
 
+class Known(Generic[Row]):
+    """The values of `rows.filter(column__in=values)`, by a column such as an id, each once."""
+
+    def __init__(self, rows: models.QuerySet[Row], *, by: str) -> None:
+        self._rows = rows
+        self._column = field_of(rows.model, by)
+        self._sql: dict[tuple[int, str], tuple[str, tuple[Any, ...]]] = {}
+
+    def among(self, values: Iterable[Any], *, using: str = DEFAULT_DB_ALIAS) -> set[Any]:
+        return {value for part in in_parts(sorted(values)) for value in self._found(part, using)}
+
+    def _found(self, values: list[Any], using: str) -> list[Any]:
+        connection = connections[using]
+        sql, own = self._sql_for(len(values), connection)
+        asked = [self._column.get_db_prep_value(value, connection) for value in values]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [*own, *asked])
+            return [self._column.to_python(value) for (value,) in cursor.fetchall()]
+
+    def _sql_for(self, count: int, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
+        """Return the statement, and the parameters of the rows themselves, which come first."""
+        key = count, connection.vendor
+        if key not in self._sql:
+            any_values = [self._column.to_python(f"{number:032}") for number in range(count)]
+            found = self._rows.filter(**{f"{self._column.name}__in": any_values}).order_by()
+            query = found.values_list(self._column.name).distinct().query
+            sql, params = query.get_compiler(connection=connection).as_sql()
+            self._sql[key] = str(sql), params[: len(params) - count]
+        return self._sql[key]
+
+
 def new(model: type[Row], **values: Any) -> Row:
     """`model(**values)` without signals, several times as fast. Values are named as the columns are."""
     defaults = _defaults_of(model)

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import DEFAULT_DB_ALIAS
 
 from chat.database.batches import batches
-from chat.database.statements import Lookup, insert, new, update
+from chat.database.statements import Known, Lookup, insert, new, update
 from chat.models import (
     CHANGED_BY_A_MESSAGE,
     CHANGED_BY_CLOSING,
@@ -23,6 +23,7 @@ from chat.refusals import Subject
 
 OPENING = Delivery.Type.NEW_CONVERSATION
 find_message = Lookup(Message.objects.all())
+find_early = Known(Delivery.objects.filter(code=EARLY), by="conversation_id")
 
 
 class UnitOfWork:
@@ -60,7 +61,7 @@ class UnitOfWork:
         opened = {subject.conversation_id for subject in subjects if subject.type == OPENING}
         absent = {id for id in opened if id and self.conversations[id] is None}
         if absent and self.early_events:
-            self.with_early_events = Delivery.objects.using(self.using).awaiting(absent)
+            self.with_early_events = find_early.among(absent, using=self.using)
 
     def _read_messages(self, message_ids: Iterable[UUID | None]) -> None:
         ids = {id for id in message_ids if id}

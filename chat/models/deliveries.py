@@ -43,13 +43,6 @@ NUMBER = re.compile(r"[1-9][0-9]{0,17}")  # within any database's big integer
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
-    def awaiting(self, conversation_ids: Collection[UUID]) -> set[UUID]:
-        """Return the unknown conversations among these with early events of any age."""
-        early = self.filter(conversation_id__in=conversation_ids, code=EARLY).values_list(
-            "conversation_id", flat=True
-        )
-        return {id for id in early.distinct() if id}
-
     def refused_for(self, conversation_id: UUID) -> DeliveryQuerySet:
         """Return refusals without a successful replay, newest first. Defers the bodies."""
         refused = self.filter(conversation_id=conversation_id, outcome=Delivery.Outcome.REFUSED)
