@@ -43,7 +43,7 @@ def copy_of_the_checkout(folder: Path, *names: str) -> None:
 
 @cache
 def a_compiled_checkout() -> Path:
-    """Our code with its compiled modules, to copy: a process that has to compile them takes a second more."""
+    """Return our code with compiled modules, to be copied. Without them each process compiles for a second."""
     folder = Path(mkdtemp(prefix="realmate-compiled-"))
     atexit.register(shutil.rmtree, folder)
     copy_of_the_checkout(folder, "realmate", "chat", "manage.py")

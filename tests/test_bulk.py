@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from chat.events.bulk import ingest_many
 from chat.events.ingest import (
     Envelope,
+    Parsed,
     ingest,
     ingest_into,
     ingest_together,
@@ -238,26 +239,31 @@ def test_results_come_after_the_commit_and_nothing_is_asked_for_ahead(db):
     assert (len(asked), Conversation.objects.get().state) == (2, "CLOSED")
 
 
+KEPT_BY_A_BATCH = Message, Delivery, Envelope, Parsed
+
+
 @pytest.fixture
-def rows_in_memory():
-    """Return how many messages are in memory. Frees nothing: the garbage collector is off."""
+def count_in_memory():
+    """Count what a batch keeps in memory. Nothing is freed meanwhile: the garbage collector is off."""
     gc.collect()
     gc.disable()
     try:
-        yield lambda: sum(isinstance(each, Message) for each in gc.get_objects())
+        yield lambda: sum(isinstance(each, KEPT_BY_A_BATCH) for each in gc.get_objects())
     finally:
         gc.enable()
 
 
-def test_results_keep_no_rows_in_memory(db, rows_in_memory):
-    """The traceback of a refusal would keep those of its batch, texts and all."""
-    before = rows_in_memory()
+def test_results_keep_no_batch_in_memory(db, count_in_memory):
+    """The tracebacks of refusals would keep its rows and its bodies."""
+    before = count_in_memory()
     early = make_event("NEW_MESSAGE", id=M2, conversation_id=OTHER_C)
-    unreadable = (b"{", NOW)
-    events = [*bodies(OPEN, make_event("NEW_MESSAGE", id=M), early), unreadable]
-    results = list(ingest_many(events))
-    assert [result.code for result in results] == ["", "", "conversation_not_found", "invalid_json"]
-    assert rows_in_memory() == before
+    after_closing = make_event("NEW_MESSAGE", id=M2)
+    events = bodies(OPEN, make_event("NEW_MESSAGE", id=M), CLOSE, early, after_closing, {"type": 1})
+    results = list(ingest_many([*events, (b"{", NOW)]))
+    assert count_in_memory() == before
+    assert [result.code for result in results[3:]] == [
+        *("conversation_not_found", "conversation_closed", "invalid_event", "invalid_json")
+    ]
 
 
 # Among other writers

@@ -555,7 +555,7 @@ def test_queries_of_a_poll_that_brings_news(queries, client, deliver, held):
 
 
 class ShortReporter(ExceptionReporter):
-    """Django's page of an error without the values, because to write those takes seconds."""
+    """Django's page of an error without frames, because to write the values of those takes seconds."""
 
     def get_traceback_frames(self):
         return []

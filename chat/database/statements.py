@@ -22,14 +22,13 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     Field = models.Field[Any, Any]
-    # Each field, its attribute, and how a value is prepared by the value's type.
     Quick = dict[type, Callable[[Any], Any]]
     Fields = list[tuple[Field, str, Quick]]
 
 Row = TypeVar("Row", bound=models.Model)
 Item = TypeVar("Item")
 
-# Rows per statement. Each distinct count is compiled once and kept.
+# Rows per statement. Each distinct count is compiled once and kept. Inserts on SQLite have one row.
 MOST_ROWS = 64
 
 
@@ -99,7 +98,9 @@ def in_parts(items: list[Item]) -> Iterator[list[Item]]:
 
 
 class Known(Generic[Row]):
-    """The values of `rows.filter(column__in=values)`, by a column such as an id, each once."""
+    """Finds which of some values a column of `rows` holds:
+    `set(rows.filter(column__in=values).values_list(column, flat=True))`.
+    """
 
     def __init__(self, rows: models.QuerySet[Row], *, by: str) -> None:
         self._rows = rows
@@ -118,7 +119,7 @@ class Known(Generic[Row]):
             return [self._column.to_python(value) for (value,) in cursor.fetchall()]
 
     def _sql_for(self, count: int, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
-        """Return the statement, and the parameters of the rows themselves, which come first."""
+        """Return the statement, and the parameters of the queryset's own filters, which come first."""
         key = count, connection.vendor
         if key not in self._sql:
             any_values = [self._column.to_python(f"{number:032}") for number in range(count)]
@@ -130,11 +131,14 @@ class Known(Generic[Row]):
 
 
 def new(model: type[Row], **values: Any) -> Row:
-    """`model(**values)` without signals, several times as fast. Values are named as the columns are."""
+    """Return what `model(**values)` returns, several times as fast, without signals.
+
+    Names are those of attributes: `conversation_id`, not `conversation`.
+    """
     defaults = _defaults_of(model)
     if not values.keys() <= defaults.keys():
         unknown = ", ".join(sorted(values.keys() - defaults.keys()))
-        raise TypeError(f"{model.__name__} has no column {unknown}")
+        raise TypeError(f"{model.__name__} has no attribute {unknown}")
     row = model.__new__(model)
     row._state = ModelState()
     row.__dict__.update(defaults, **values)
@@ -150,10 +154,15 @@ def _defaults_of(model: type[models.Model]) -> dict[str, Any]:
 
 
 def insert(*rows: models.Model, with_keys: bool = False, using: str = DEFAULT_DB_ALIAS) -> None:
-    """`row.save(force_insert=True)` of each row, in a transaction, because an error may leave some of
-    the rows. All are of one model. Generated keys are set only `with_keys`.
+    """`row.save(force_insert=True)` of each row. All are of one model.
+
+    Call it in a transaction, because an error may leave some rows. Generated keys are set only
+    `with_keys`, which needs a transaction and a model with such keys.
     """
     connection = connections[using]
+    if rows and with_keys:
+        assert connection.in_atomic_block  # noqa: S101 - else the keys may not be consecutive
+        assert isinstance(rows[0]._meta.pk, models.AutoField)  # noqa: S101
     if rows and connection.vendor == "sqlite":
         _insert_each(rows, connection, with_keys)
     else:
@@ -164,7 +173,7 @@ def insert(*rows: models.Model, with_keys: bool = False, using: str = DEFAULT_DB
 def _insert_each(
     rows: Sequence[models.Model], connection: BaseDatabaseWrapper, with_keys: bool
 ) -> None:
-    """Insert with a statement for one row, which SQLite compiles once for all numbers of rows."""
+    """Insert row by row with one statement, so SQLite compiles it once for any number of rows."""
     fields, sql = _insert_of(type(rows[0]), 1, False, connection.vendor, connection.alias)
     values = [_values(row, fields, connection) for row in rows]
     with connection.cursor() as cursor:
@@ -174,7 +183,7 @@ def _insert_each(
         if len(values) > 1:
             cursor.executemany(sql, values[:-1])
         cursor.execute(sql, values[-1])
-        # An AUTOINCREMENT grows by one within a transaction.
+        # The keys of a transaction are consecutive, because SQLite has one writer.
         for key, row in enumerate(rows, cursor.lastrowid - len(rows) + 1):
             row.pk = key
 
@@ -278,15 +287,22 @@ def _values(row: models.Model, fields: Fields, connection: BaseDatabaseWrapper) 
 
 
 def _with_quick_ways(fields: Iterable[Field], vendor: str) -> Fields:
-    """Return each field, its attribute, and how a value is prepared by the value's type."""
+    """Return each field, its attribute, and for the usual types of values what replaces `get_db_prep_save`."""
     quick = QUICK_ON_SQLITE if vendor == "sqlite" else {}
     return [(field, field.attname, quick.get(type(field), {})) for field in fields]
 
 
-@lru_cache(maxsize=1024)
 def _naive_in_utc(aware: datetime) -> str:
-    """Return a time as SQLite stores it. Several columns of an event have the same times."""
-    return str(aware.astimezone(UTC).replace(tzinfo=None))
+    """Return a time as SQLite stores it."""
+    return _without_zone(aware.astimezone(UTC))
+
+
+@lru_cache(maxsize=1024)
+def _without_zone(utc: datetime) -> str:
+    """Cached, because several columns of an event hold the same time. Only of UTC: elsewhere a time
+    that occurs twice equals itself.
+    """
+    return str(utc.replace(tzinfo=None))
 
 
 OF_TEXT: Quick = {str: AS_IT_IS, NoneType: AS_IT_IS}

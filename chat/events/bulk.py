@@ -58,7 +58,7 @@ def ingest_envelopes(
             if batch is None:
                 return
             results = ingest_batch(batch, using=using, early_events=early_events)
-            batch.clear()  # or the collector would scan its objects
+            batch.clear()  # else the garbage collector scans it while the results are consumed
         yield from results
 
 

@@ -200,7 +200,8 @@ def result_of(event: Event, work: UnitOfWork, *, received_at: datetime) -> Resul
 
 
 def refused(refusal: Refusal, subject: Subject, text_digest: str = "") -> Result:
-    # A traceback would keep every row of the unit of work in memory.
+    # Tracebacks, also that of the parser's own error, would keep the whole batch in memory.
+    refusal.__context__ = None
     return Result(Outcome.REFUSED, subject, refusal.with_traceback(None), text_digest)
 
 

@@ -29,8 +29,8 @@ find_early = Known(Delivery.objects.filter(code=EARLY), by="conversation_id")
 class UnitOfWork:
     """The conversations and messages of a batch of events, in the caller's transaction.
 
-    Rows are read once, at the start. Changes stay in memory until `write` stores them with one
-    statement for each table. Without `early_events`, a new conversation does not apply its early events.
+    Rows are read once, at the start. Changes stay in memory until `write` stores them, with
+    few statements for each table. Without `early_events`, a new conversation does not apply its early events.
     """
 
     def __init__(
