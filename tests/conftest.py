@@ -16,7 +16,6 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finder
 from django.core.cache import cache
 from django.core.management import call_command
-from django.core.management.commands import flush
 from django.db import connection, connections
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.test import Client
@@ -84,25 +83,19 @@ def generation(db) -> str:
     return current_generation()
 
 
-# What migrations make: each permission and the model that it is about.
-MADE_BY_MIGRATIONS = ("django_content_type", "auth_permission")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _a_quick_flush():
     """Empty the tables by DELETE after each test with real transactions.
 
     On PostgreSQL Django would TRUNCATE, and so give each table and each index a new file. With few
-    rows a TRUNCATE takes ten times as long. Django would also empty what migrations make, and make it
-    again, which takes as long as a short test.
+    rows a TRUNCATE takes ten times as long.
     """
 
     def deletions(style, tables, **options):
-        return [f'DELETE FROM "{table}"' for table in tables if table not in MADE_BY_MIGRATIONS]
+        return [f'DELETE FROM "{table}"' for table in tables]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection.ops, "sql_flush", deletions)
-        patch.setattr(flush, "emit_post_migrate_signal", lambda *args, **options: None)
         yield
 
 

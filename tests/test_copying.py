@@ -78,20 +78,12 @@ def test_an_erased_conversation_is_copied_as_it_is(filled, url):
         assert not MessageWords.objects.using(copying.TARGET).search("acucar")
 
 
-@pytest.fixture
-def of_a_removed_app(filled):
-    """What no migration makes any more. The flush after a test leaves such rows alone."""
-    found = ContentType.objects.create(app_label="gone", model="long ago")
-    yield
-    found.delete()
-
-
-@pytest.mark.usefixtures("of_a_removed_app")
 def test_who_may_do_what_is_copied(filled, url):
     """Whatever the numbers are that the other database gave to the same permissions."""
     may_look = Permission.objects.get(codename="view_delivery")
     may_look.delete()
     may_look.save(force_insert=True)
+    ContentType.objects.create(app_label="gone", model="long ago")
     group = Group.objects.create(name="Night shift")
     group.permissions.add(may_look)
     User.objects.get().groups.add(group)
