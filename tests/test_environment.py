@@ -525,6 +525,16 @@ def test_make_serve_leaves_the_port_to_the_settings_unless_it_is_given(given, to
     assert lines[-1].strip() == f"{told}.venv/bin/python -m realmate.server"
 
 
+@pytest.mark.sqlite
+def test_a_command_of_maintenance_loads_no_page(python, clone, tmp_path):
+    """Cron starts some of them every few minutes. To load the pages would take a third of each start."""
+    database = shutil.copy(a_migrated_file(), tmp_path / "db.sqlite3")
+    environ = COMPLETE | {"DATABASE_URL": f"sqlite:///{database}"}
+    ended = python("-X", "importtime", clone / "manage.py", "listtokens", **environ)
+    assert (ended.returncode, "chat.models" in ended.stderr) == (0, True), ended.stderr
+    assert "chat.views.inbox" not in ended.stderr
+
+
 def test_a_command_leaves_no_counters_in_the_server_s_folder(env_file, python, tmp_path):
     (tmp_path / "counters").mkdir()
     with env_file.open("a") as file:

@@ -330,7 +330,7 @@ BAD = {
     "METRICS_TOKEN": ["short", "x" * 31],
     "DATABASE_URL": ["", "nonsense", "mongodb://localhost/x", "/var/lib/realmate.sqlite3"],
     "EVENT_TIME_ZONE": ["", "Mars/Olympus", "UTC+3", "../../../etc/passwd", "america/sao_paulo"],
-    "DISPLAY_TIME_ZONE": ["", "Mars/Olympus", "BRT "],
+    "DISPLAY_TIME_ZONE": ["", "America", "posixrules", "right/UTC", "BRT "],
     "REPLY_URL": [
         "desk.example/{id}",
         "http://desk.example/{id}",

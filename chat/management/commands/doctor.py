@@ -31,7 +31,6 @@ class Command(MaintenanceCommand):
         "each. The exit code is 1 if there is a fault. Changes nothing, and takes seconds. "
         "`replay --check` compares everything."
     )
-    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_json(parser)
