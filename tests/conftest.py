@@ -13,9 +13,12 @@ from typing import Any
 import hypothesis
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.contrib.staticfiles.finders import get_finder
 from django.core.cache import cache
 from django.core.management import call_command
+from django.core.management.commands import flush
 from django.db import connection, connections
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.test import Client
@@ -83,19 +86,43 @@ def generation(db) -> str:
     return current_generation()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _a_quick_flush():
-    """Empty the tables by DELETE after each test with real transactions.
+class QuickFlush:
+    """Empties the tables after a test with real transactions, by DELETE.
 
     On PostgreSQL Django would TRUNCATE, and so give each table and each index a new file. With few
-    rows a TRUNCATE takes ten times as long.
+    rows a TRUNCATE takes ten times as long. Django would also delete its content types and permissions,
+    and make them again, which takes as long as a short test. Here they stay unless a test changed one.
     """
 
-    def deletions(style, tables, **options):
-        return [f'DELETE FROM "{table}"' for table in tables]
+    def __init__(self):
+        self._made = None  # what Django made last
+        self._make_again = flush.emit_post_migrate_signal
+        self._are_gone = False
 
+    def statements(self, style, tables, **options):
+        self._are_gone = self._made is None or self._made != self._stored()
+        staying = set() if self._are_gone else {model._meta.db_table for model in MADE_BY_DJANGO}
+        return [f'DELETE FROM "{table}"' for table in tables if table not in staying]
+
+    def emit_post_migrate_signal(self, *args):
+        if self._are_gone:
+            self._make_again(*args)
+            self._made = self._stored()
+
+    def _stored(self):
+        return [list(model.objects.order_by("pk").values_list()) for model in MADE_BY_DJANGO]
+
+
+MADE_BY_DJANGO = (ContentType, Permission)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_quick_flush():
+    quick = QuickFlush()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection.ops, "sql_flush", deletions)
+        # In the class: beside a browser this thread gets another connection.
+        patch.setattr(type(connection.ops), "sql_flush", quick.statements)
+        patch.setattr(flush, "emit_post_migrate_signal", quick.emit_post_migrate_signal)
         yield
 
 

@@ -227,7 +227,6 @@ def server(tmp_path):
         yield server
 
 
-@pytest.mark.alone("watches the memory of a worker")
 @pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("secret", "number", "statuses"),

@@ -26,7 +26,7 @@ from tests.conftest import C, M
 from tests.databases import beside
 
 pytestmark = [
-    pytest.mark.usefixtures("second_database"),
+    pytest.mark.usefixtures("scratch_database"),
     pytest.mark.django_db(transaction=True),
     pytest.mark.both_engines("copies between the engines"),
 ]
@@ -59,7 +59,8 @@ def stored(database):
     }
 
 
-def test_everything_is_copied(filled, url, capsys):
+def test_everything_is_copied(filled, url, capsys, monkeypatch):
+    monkeypatch.setattr(copying, "call_command", call_command)  # migrates
     call_command("copy_to", url)
     with copying_from(url):
         assert stored(copying.TARGET) == stored("default")

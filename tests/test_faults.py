@@ -23,7 +23,6 @@ from tests.system import strace
 
 pytestmark = [
     pytest.mark.both_engines("each engine fails in its own way"),
-    pytest.mark.alone("an answer within seconds"),
 ]
 
 SENDERS = 8

@@ -30,7 +30,7 @@ def two_at_once(monkeypatch):
     monkeypatch.setattr("chat.models.deliveries.EARLY_AT_ONCE", 2)
 
 
-@pytest.mark.alone
+@pytest.mark.erases
 def test_an_erased_conversation_waits_for_nothing(deliver, two_at_once):
     for early in messages(7):
         deliver(early)

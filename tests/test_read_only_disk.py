@@ -22,7 +22,7 @@ from tests.test_faults import (
     retried,
 )
 
-pytestmark = [pytest.mark.sqlite, pytest.mark.alone("mounts disks, and waits for new workers")]
+pytestmark = pytest.mark.sqlite
 
 
 @contextmanager
