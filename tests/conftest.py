@@ -200,10 +200,7 @@ def shares_its_server() -> bool:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(config, items):
-    """Leave the tests of the other engine out (deselected, not skipped), and begin with the long ones.
-
-    A proof takes up to a minute. As the last test it would keep one process busy, and the others idle.
-    """
+    """Leave the tests of the other engine out: deselected, not skipped."""
     if shares_its_server():
         for item in items:
             if item.get_closest_marker("erases"):
@@ -213,14 +210,23 @@ def pytest_collection_modifyitems(config, items):
     left_out = [item for item in items if not runs_here(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-    staying = [item for item in items if item not in set(left_out)]
-    items[:] = sorted(staying, key=is_short)
+    items[:] = [item for item in items if item not in set(left_out)]
 
 
-# The longest files, by the durations of pytest. Alphabetically, half of them would come last.
+class LongOnesFirst:
+    """Begins with the long files. As the last one, each would keep one process busy and the others idle."""
+
+    @pytest.hookimpl(trylast=True)  # pytest-django moves what needs no database to the end
+    def pytest_collection_modifyitems(self, items):
+        items.sort(key=is_short)
+
+
+# The longest files, by the durations of pytest.
 LONG = (
+    "tests/test_faults.py",
     "tests/test_environment.py",
     "tests/test_settings.py",
+    "tests/test_copying.py",
     "tests/test_rebuilding.py",
     "tests/test_browser_thread.py",
     "tests/test_the_card.py",
@@ -240,6 +246,7 @@ def pytest_collection_finish():
 
 
 def pytest_configure(config):
+    config.pluginmanager.register(LongOnesFirst())
     if not hasattr(config, "workerinput"):
         remove_databases_of_killed_runs()
 
