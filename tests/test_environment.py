@@ -23,6 +23,7 @@ from chat.models import Conversation
 from realmate import environment
 from tests.conftest import C
 from tests.databases import beside
+from tests.programs import run_python
 from tests.servers import (
     ROOT,
     Server,
@@ -80,14 +81,8 @@ def python(clone, elsewhere):
 
     def run(*arguments, **environ):
         bare = {"PATH": os.defpath, "PYTHONPATH": str(clone), "PYTHONDONTWRITEBYTECODE": "1"}
-        return subprocess.run(
-            [sys.executable, *map(str, arguments)],
-            cwd=elsewhere,
-            env=bare | {name: str(value) for name, value in environ.items()},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        given = {name: str(value) for name, value in environ.items()}
+        return run_python(*arguments, cwd=elsewhere, env=bare | given)
 
     return run
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from realmate import new_env_file
+from tests.programs import run_python
 from tests.servers import ROOT, copy_of_the_checkout
 from tests.test_settings import read_settings
 
@@ -21,14 +22,8 @@ def init_env(tmp_path):
 
     def run(*arguments, given=GIVEN, **environ):
         bare = {"PATH": os.defpath, "REALMATE_ENV_FILE": str(tmp_path / "env")}
-        return subprocess.run(
-            [sys.executable, ROOT / "manage.py", "init_env", *map(str, arguments), *given],
-            cwd=tmp_path,
-            env=bare | environ,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        command = [ROOT / "manage.py", "init_env", *arguments, *given]
+        return run_python(*command, cwd=tmp_path, env=bare | environ)
 
     return run
 

@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from runpy import run_path
 
@@ -11,6 +10,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from realmate.environment import SECRETS
+from tests.programs import run_python
 
 ROOT = Path(__file__).resolve().parent.parent
 REFUSAL = "ImproperlyConfigured: "
@@ -29,14 +29,7 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess:
     """Python in a clone without an env file, with these variables and no others of ours."""
     system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     system["REALMATE_ENV_FILE"] = ""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=system | environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return run_python(*arguments, cwd=ROOT, env=system | environ)
 
 
 def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess:
