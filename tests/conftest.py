@@ -223,14 +223,18 @@ class LongOnesFirst:
 
 # The longest files, by the durations of pytest.
 LONG = (
-    "tests/test_faults.py",
     "tests/test_environment.py",
-    "tests/test_settings.py",
-    "tests/test_copying.py",
-    "tests/test_rebuilding.py",
+    "tests/test_accessibility.py",
     "tests/test_browser_thread.py",
-    "tests/test_the_card.py",
-    "tests/test_thread_view.py",
+    "tests/test_faults.py",
+    "tests/test_browser_unread.py",
+    "tests/test_copying.py",
+    "tests/test_browser_looks.py",
+    "tests/test_readiness.py",
+    "tests/test_browser_live.py",
+    "tests/test_restore.py",
+    "tests/test_starting.py",
+    "tests/test_guides.py",
 )
 
 

@@ -33,7 +33,8 @@ pytestmark = pytest.mark.sqlite
 
 @pytest.fixture(scope="module")
 def environ(tmp_path_factory):
-    return set_up("granian", tmp_path_factory.mktemp("starting"))
+    """Of one worker, because each loads the application for half a second."""
+    return set_up("granian", tmp_path_factory.mktemp("starting"), GRANIAN_WORKERS="1")
 
 
 def start(environ, **others):
