@@ -44,7 +44,7 @@ def known_zone(value: str) -> None:
     """Look for this zone alone: to list all of them takes a twentieth of a command's time."""
     with suppress(ZoneInfoNotFoundError, ValueError, OSError):
         ZoneInfo(value)
-        # Folders with the same zones again, on some systems. Those of right/ count leap seconds.
+        # The same zones again, on some systems. Those of right/ count leap seconds.
         if value.partition("/")[0] not in ("posix", "posixrules", "right"):
             return
     raise ValidationError("Not a time zone of the IANA database.")

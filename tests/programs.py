@@ -1,8 +1,7 @@
 """Python programs that tests run as processes, forked from one that has loaded the libraries.
 
-To load Django and other libraries takes two thirds of the time of a command, and the tests run some two
-hundred. Before the fork nothing of ours is loaded, no settings, and no library that reads the environment
-as it is loaded.
+Loading Django and other libraries takes two thirds of a command's time, and the tests run some two hundred
+commands. The process that forks has loaded none of our modules, and no settings.
 """
 
 import atexit
@@ -35,8 +34,8 @@ LIBRARIES = (
     "pydantic",
     "tqdm",
 )
-# What an interpreter reads at its start. Of these a fork heeds only two.
-READ_AT_THE_START = ("PYTHON", "LC_", "LANG", "TZ")
+# What an interpreter reads at its start, or a library as it is loaded. A fork heeds only two of these.
+READ_AT_THE_START = ("PYTHON", "LC_", "LANG", "TZ", "TQDM_", "PSYCOPG_")
 HEEDED = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 
 
@@ -48,23 +47,47 @@ def run_python(
     Raises TimeoutExpired.
     """
     command = list(map(str, arguments))
-    if command[0].startswith("-X") or any(map(is_read_at_the_start, env)):
-        given = [sys.executable, *command]
-        return subprocess.run(
-            given, cwd=cwd, env=env, capture_output=True, text=True, timeout=seconds
-        )
+    is_plain = command[0] in ("-c", "-m") or not command[0].startswith("-")
+    if is_plain and not any(map(is_read_at_the_start, env)):
+        return forked(command, cwd, env, seconds)
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+
+
+def is_read_at_the_start(name: str) -> bool:
+    return name.startswith(READ_AT_THE_START) and name not in HEEDED
+
+
+def forked(
+    command: list[str], cwd: Path, env: dict[str, str], seconds: int
+) -> subprocess.CompletedProcess[str]:
     with TemporaryDirectory() as name:
-        said = [Path(name) / "stdout", Path(name) / "stderr"]
+        said = [f"{name}/stdout", f"{name}/stderr"]
         program = {"command": command, "cwd": str(cwd), "env": env, "seconds": seconds}
-        code = ended(forker(), program | {"said": list(map(str, said))})
-        output = [file.read_text() for file in said]
+        code = ended(program | {"said": said})
+        output = [Path(file).read_text() for file in said]
     if code == -signal.SIGALRM:
         raise subprocess.TimeoutExpired(command, seconds, *output)
     return subprocess.CompletedProcess(command, code, *output)
 
 
-def is_read_at_the_start(name: str) -> bool:
-    return name.startswith(READ_AT_THE_START) and name not in HEEDED
+def ended(program: dict[str, Any]) -> int:
+    """Return the exit code of a program. After an error the next program has a new forker."""
+    process = forker()
+    try:
+        print(json.dumps(program), file=process.stdin, flush=True)
+        return int(process.stdout.readline())
+    except BaseException:  # a test that takes too long is interrupted here
+        process.kill()
+        forker.cache_clear()
+        raise
 
 
 @cache
@@ -80,13 +103,6 @@ def forker() -> subprocess.Popen[str]:
     )
     atexit.register(process.communicate)
     return process
-
-
-def ended(forker: subprocess.Popen[str], program: dict[str, Any]) -> int:
-    assert forker.stdin is not None
-    assert forker.stdout is not None
-    print(json.dumps(program), file=forker.stdin, flush=True)
-    return int(forker.stdout.readline())
 
 
 # In the process that forks
@@ -109,7 +125,7 @@ def main() -> None:
 def become(
     *, command: list[str], cwd: str, env: dict[str, str], seconds: int, said: list[str]
 ) -> None:
-    """Do what `python *command` does. Its exceptions are the caller's."""
+    """Do what `python *command` does. Exceptions propagate, and end the process as in an interpreter."""
     signal.alarm(seconds)
     os.chdir(cwd)
     coerced = {name: value for name, value in os.environ.items() if name == "LC_CTYPE"}  # PEP 538

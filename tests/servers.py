@@ -137,7 +137,7 @@ class Server:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: Any) -> Answer:
         """One request on a connection of its own. An iterable body is sent in chunks."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with closing(connection):
             # A server that has heard enough answers before the end of the body, and hangs up.

@@ -417,7 +417,6 @@ def test_a_prune_keeps_the_text_until_somebody_has_dealt_with_it(db, get):
     assert "1 texto mais antigo" in get(f"/ui/{C}/")
 
 
-@pytest.mark.erases
 @pytest.mark.django_db(transaction=True)
 def test_an_upgrade_finds_the_texts_that_were_written_before(deliver, get):
     for event in (

@@ -227,6 +227,7 @@ def server(tmp_path):
         yield server
 
 
+@pytest.mark.alone("sends 256 MiB at once")
 @pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("secret", "number", "statuses"),

@@ -13,7 +13,7 @@ from chat.models import Conversation, Delivery, Message
 from tests.conftest import C, M, make_event
 from tests.servers import assert_page, assert_problem, through_wsgi
 
-# What reaches the database. The rest is refused before, or leaves the same row on each engine.
+# For input that reaches the database. Other input is refused before, or leaves the same row on each engine.
 stored = pytest.mark.both_engines("what breaks one engine is text to the other")
 
 MIB = 1024 * 1024
@@ -892,6 +892,7 @@ def debug(settings):
     settings.DEBUG = True
 
 
+@stored
 @pytest.mark.parametrize(
     ("sent", "code"),
     [

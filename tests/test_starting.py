@@ -33,7 +33,7 @@ pytestmark = pytest.mark.sqlite
 
 @pytest.fixture(scope="module")
 def environ(tmp_path_factory):
-    """Of one worker, because each loads the application for half a second."""
+    """Return the environment of a server with one worker: each worker takes half a second to load."""
     return set_up("granian", tmp_path_factory.mktemp("starting"), GRANIAN_WORKERS="1")
 
 

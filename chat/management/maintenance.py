@@ -1,13 +1,14 @@
 """The base of the operator's commands: each names its database first, and creates none."""
 
 import os
+from argparse import SUPPRESS
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.utils.translation import override
 
@@ -19,14 +20,20 @@ class MaintenanceCommand(BaseCommand):
     """A command on a service's database. It names the database on stderr, in English. New files are private.
 
     realmate/environment.py refuses such a command in a checkout without settings. If the code is not of
-    the schema's version, the command ends with one line. Django's checks are left out: they are about
-    code, and would load every page.
+    the schema's version, the command ends with one line. The command makes none of Django's checks,
+    because these are about code, and load every page.
     """
 
     requires_system_checks = ()
     makes_the_file = False
     # False for a command with its own check of the schema.
     needs_the_schema = True
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        # Django offers this option where there are checks, and a line of cron may have it.
+        parser.add_argument("--skip-checks", action="store_true", help=SUPPRESS)
+        return parser
 
     def execute(self, *args: Any, **options: Any) -> Any:
         said = find_database(may_be_missing=self.makes_the_file)
