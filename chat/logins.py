@@ -20,11 +20,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chat.database.statements import Lookup
-from chat.folding import fold
-from chat.hashing import turn_to_hash
+from chat.heavy.hashing import turn_to_hash
 from chat.models import LoginAttempts, User
 from chat.models.attempts import lockout
 from chat.refusals import LockedOut
+from chat.text.folding import fold
 
 Found = TypeVar("Found")
 

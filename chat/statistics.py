@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chat.database.limits import TooSlow, at_most
 from chat.database.texts import Instant
-from chat.heavy import turn_to_read
+from chat.heavy.reading import turn_to_read
 from chat.models import Conversation, Direction, Filter
 from chat.refusals import PeriodTooLong
 

@@ -396,7 +396,7 @@ DATABASES = {"default": database_url.configured(DATABASE, SQLITE, POSTGRESQL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "chat.User"
 AUTHENTICATION_BACKENDS = ["chat.logins.Passwords"]
-PASSWORD_HASHERS = ["chat.hashing.PBKDF2"]
+PASSWORD_HASHERS = ["chat.heavy.hashing.PBKDF2"]
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",

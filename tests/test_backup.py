@@ -18,9 +18,9 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from django.utils import timezone
 
+from chat.health.vitals import read_all
 from chat.models import Backup
 from chat.upkeep import backup
-from chat.vitals import read_all
 from tests.conftest import C, M, make_event
 from tests.databases import beside
 from tests.servers import ROOT, serving

@@ -8,9 +8,9 @@ import pytest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory
 
-from chat import compression
-from chat.compression import LONGEST, compressed, is_worth_compressing
 from chat.events.bulk import ingest_many
+from chat.middleware import compression
+from chat.middleware.compression import LONGEST, compressed, is_worth_compressing
 from tests.conftest import NOW, C, id_of, make_event
 from tests.servers import serving, through_wsgi
 

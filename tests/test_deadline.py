@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth import hashers
 from django.db import OperationalError, connection, transaction
 
-from chat import hashing
+from chat.heavy import hashing
 from chat.refusals import TooManyLogins
 from realmate.postgresql.base import a_request
 

@@ -17,7 +17,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from django.utils.translation import override
 
-from chat.diagnosis import CHECKS, found_by
+from chat.health.diagnosis import CHECKS, found_by
 from chat.models import Backup, Change, Delivery, Message, MessageWords
 from realmate.sqlite import base as sqlite
 from realmate.sqlite import files

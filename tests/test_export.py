@@ -12,8 +12,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections, transaction
 
-from chat import heavy
 from chat.api import exports as api
+from chat.heavy import reading
 from chat.models import Message, begin_generation, exports
 from chat.models.messages import LONG_TEXT
 from chat.upkeep import erasure
@@ -186,8 +186,8 @@ def test_it_is_packed_for_whoever_takes_gzip(stored):
 
 
 def test_it_takes_a_turn_and_head_takes_none(stored, monkeypatch):
-    monkeypatch.setattr(heavy, "WAIT_SECONDS", 0)
-    with heavy.turn_to_read(), heavy.turn_to_read():
+    monkeypatch.setattr(reading, "WAIT_SECONDS", 0)
+    with reading.turn_to_read(), reading.turn_to_read():
         assert_problem(get(), 503, "too_many_reads")
         answer = through_wsgi("HEAD", PATH)
     assert (answer.status_code, answer.content) == (200, b"")

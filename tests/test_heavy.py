@@ -9,9 +9,10 @@ from django.core.cache import cache
 from django.core.signals import request_finished
 from django.db import OperationalError, close_old_connections, connection
 
-from chat import heavy, statistics
+from chat import statistics
 from chat.api import reads, serializers
 from chat.database.limits import TooSlow, at_most
+from chat.heavy import reading
 from chat.models import Conversation, MessageQuerySet, messages
 from tests.conftest import C, M, make_event
 
@@ -35,8 +36,8 @@ EVERY_SECOND = """
 
 @pytest.fixture(autouse=True)
 def _no_wait(monkeypatch):
-    monkeypatch.setattr(heavy, "WAIT_SECONDS", 0)
-    monkeypatch.setattr(heavy, "MANY_MESSAGES", 3)
+    monkeypatch.setattr(reading, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(reading, "MANY_MESSAGES", 3)
     cache.clear()
     yield
     cache.clear()
@@ -52,21 +53,21 @@ def thread(deliver):
 
 @pytest.fixture
 def short_thread(thread, monkeypatch):
-    monkeypatch.setattr(heavy, "MANY_MESSAGES", 4)
+    monkeypatch.setattr(reading, "MANY_MESSAGES", 4)
 
 
 @pytest.fixture
 def no_turn_left():
     with ExitStack() as turns:
-        for _ in range(heavy.READS_AT_ONCE):
-            turns.enter_context(heavy.turn_to_read())
+        for _ in range(reading.READS_AT_ONCE):
+            turns.enter_context(reading.turn_to_read())
         yield
 
 
 def assert_all_turns_are_free():
     with ExitStack() as turns:
-        for _ in range(heavy.READS_AT_ONCE):
-            turns.enter_context(heavy.turn_to_read())
+        for _ in range(reading.READS_AT_ONCE):
+            turns.enter_context(reading.turn_to_read())
 
 
 @pytest.mark.parametrize("path", [*LONG, *STATISTICS, TABLE])
@@ -97,7 +98,7 @@ def test_head_reads_nothing_and_needs_no_turn(client, thread, no_turn_left, monk
 
 @pytest.mark.parametrize("path", STREAMED)
 def test_a_stream_holds_its_turn_until_it_is_closed(client, thread, path):
-    answers = [client.get(path) for _ in range(heavy.READS_AT_ONCE)]
+    answers = [client.get(path) for _ in range(reading.READS_AT_ONCE)]
     assert client.get(path).status_code == 503
     for answer in answers:
         close(answer)
@@ -112,8 +113,7 @@ def close(answer):
 
 
 def test_a_closed_answer_gives_its_turn_back_while_it_is_still_held(thread):
-    conversation = Conversation.objects.get()
-    answers = [heavy.streamed(iter("abcd"), conversation) for _ in range(heavy.READS_AT_ONCE)]
+    answers = [reading.streamed(iter("abcd")) for _ in range(reading.READS_AT_ONCE)]
     for answer in answers:
         close(answer)
     assert_all_turns_are_free()
@@ -121,7 +121,7 @@ def test_a_closed_answer_gives_its_turn_back_while_it_is_still_held(thread):
 
 @pytest.mark.parametrize("path", [*LONG, *STATISTICS, TABLE])
 def test_the_turn_is_free_after_the_answer(client, thread, path):
-    for _ in range(2 * heavy.READS_AT_ONCE):
+    for _ in range(2 * reading.READS_AT_ONCE):
         answer = client.get(path)
         assert answer.status_code == 200
         assert answer.getvalue() if answer.streaming else answer.content

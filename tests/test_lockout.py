@@ -16,7 +16,7 @@ from django.db import OperationalError, connection
 from django.db.models import F
 from django.test import Client
 
-from chat import hashing
+from chat.heavy import hashing
 from chat.logins import attempt
 from chat.models import LoginAttempts, User
 from tests.conftest import C, make_event

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chat.graphemes import MAX_CLUSTER
+from chat.text.graphemes import MAX_CLUSTER
 from chat.views.markup import (
     MAX_SHOWN,
     TAGS,

@@ -16,11 +16,11 @@ from django.utils import timezone
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
-from chat.commits import commit, commit_of
 from chat.database.statements import execute
+from chat.health.vitals import VITALS, Vital, read_all
 from chat.models import Change, LoginAttempts, Token, User
-from chat.vitals import VITALS, Vital, read_all
 from realmate import __version__
+from realmate.commits import commit, commit_of
 from realmate.server import counters_of
 from tests.conftest import M2, NOW, OTHER_C, C, M, make_event
 from tests.servers import serving, through_wsgi
@@ -261,7 +261,7 @@ def test_a_database_that_takes_too_long_is_not_waited_for(monkeypatch):
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT MAX(i) FROM n"
     slow = Vital("", lambda now: execute(endless)[0])
     monkeypatch.setitem(VITALS, "sessions", slow)
-    monkeypatch.setattr("chat.vitals.MOST_SECONDS", 0.1)
+    monkeypatch.setattr("chat.health.vitals.MOST_SECONDS", 0.1)
     began = monotonic()
     assert gauges()["realmate_database_up",] == 0
     assert monotonic() - began < 20
@@ -276,7 +276,13 @@ def test_the_database_is_asked_once_in_fifteen_seconds(db, django_assert_num_que
 @pytest.mark.sqlite
 def test_a_file_that_is_gone_is_not_made_anew(db, tmp_path):
     found = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-c", "from chat.vitals import *; print(vitals())"],
+        [
+            sys.executable,
+            "manage.py",
+            "shell",
+            "-c",
+            "from chat.health.vitals import *; print(vitals())",
+        ],
         env=os.environ | {"DEBUG": "true", "DATABASE_URL": f"sqlite:///{tmp_path}/none.sqlite3"},
         capture_output=True,
         text=True,

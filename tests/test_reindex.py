@@ -8,8 +8,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from chat.folding import RULE
 from chat.models import Conversation, Message, MessageWords
+from chat.text.folding import RULE
 from chat.upkeep import reindexing
 from chat.upkeep.erasure import erase
 from tests.conftest import NOW, C, id_of

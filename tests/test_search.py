@@ -5,10 +5,10 @@ from urllib.parse import quote
 import pytest
 from django.db import connection
 
-from chat.expressions import MAX_ATOMS, Term, expression_of, terms_of
-from chat.folding import fold, words_of
 from chat.models import Message, MessageWords
-from chat.snippets import Piece, snippet
+from chat.text.expressions import MAX_ATOMS, Term, expression_of, terms_of
+from chat.text.folding import fold, words_of
+from chat.text.snippets import Piece, snippet
 from tests.conftest import OTHER_C, C, M, id_of, make_event
 
 pytestmark = pytest.mark.both_engines("two full-text engines give the same hits")

@@ -3,8 +3,8 @@
 import pytest
 from django.db import connection
 
-from chat.folding import WORD, fold, indexed
 from chat.models import MessageWords
+from chat.text.folding import WORD, fold, indexed
 from tests.conftest import C, id_of, make_event
 
 pytestmark = pytest.mark.both_engines("two full-text engines give the same hits")

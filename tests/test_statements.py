@@ -12,7 +12,6 @@ from django.test.utils import CaptureQueriesContext
 
 from chat.database import statements
 from chat.database.statements import Known, Lookup, execute, insert, new, update
-from chat.expressions import Term
 from chat.models import (
     CHANGED_BY_A_MESSAGE,
     Change,
@@ -23,6 +22,7 @@ from chat.models import (
     Token,
     User,
 )
+from chat.text.expressions import Term
 from chat.upkeep import copying
 from tests.databases import beside
 

@@ -8,10 +8,10 @@ from django.core.cache import cache
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from chat.diagnosis import CHECKS
+from chat.health.diagnosis import CHECKS
+from chat.health.vitals import VITALS
 from chat.models import Backup, Delivery
 from chat.views.status import FIGURES, NOT_HERE, PARTS
-from chat.vitals import VITALS
 from tests.conftest import C, M, make_event
 
 pytestmark = pytest.mark.both_engines("the figures are SQL of each engine")

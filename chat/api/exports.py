@@ -11,7 +11,7 @@ from chat.api import examples
 from chat.api.described import Tag, read
 from chat.api.queries import ExportParameters
 from chat.api.reads import Read
-from chat.heavy import streamed
+from chat.heavy.reading import streamed
 from chat.models import current_generation
 from chat.models.exports import MessageText, in_windows, settled_arrival, written_within
 from chat.refusals import BadParameters, CursorExpired, FieldError
@@ -40,7 +40,7 @@ class MessageExport(Read):
     def get(self, request: Request) -> StreamingHttpResponse:
         parameters = ExportParameters.read(request.query_params)
         if request.method == "HEAD":
-            return StreamingHttpResponse((), content_type=JSON_LINES)
+            return StreamingHttpResponse((), JSON_LINES)
         return export(parameters)
 
 
@@ -52,7 +52,7 @@ def export(parameters: ExportParameters) -> StreamingHttpResponse:
         raise BadParameters(INVALID_AFTER)
     messages = written_within(parameters.since, parameters.until)
     pieces = json_lines(in_windows(messages, after=start, last=last), generation, last)
-    return streamed(pieces, content_type=JSON_LINES)
+    return streamed(pieces, JSON_LINES)
 
 
 def start_of(after: str, generation: str) -> int:

@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from chat.database.keyset import Page
 from chat.database.texts import Instant
-from chat.expressions import Term
 from chat.models import Message
-from chat.snippets import Piece, snippet
+from chat.text.expressions import Term
+from chat.text.snippets import Piece, snippet
 
 # Makes an absolute URL of a path.
 Absolute = Callable[[str], str]

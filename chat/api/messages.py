@@ -12,9 +12,9 @@ from chat.api.queries import FindParameters
 from chat.api.reads import Read, page_of_generation, with_etag, with_next
 from chat.database.keyset import Page
 from chat.events.payloads import parse_id
-from chat.expressions import expression_of, terms_of
 from chat.models import Message, find_messages
 from chat.refusals import NotFound
+from chat.text.expressions import expression_of, terms_of
 
 
 class MessageSearch(Read):

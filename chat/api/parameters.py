@@ -15,11 +15,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from chat.events.payloads import field_errors
-from chat.expressions import MAX_QUERY, MAX_TERMS
-from chat.folding import WORD, fold
 from chat.models import Conversation, Sort
 from chat.refusals import BadParameters, FieldError
 from chat.statistics import PERIODS
+from chat.text.expressions import MAX_QUERY, MAX_TERMS
+from chat.text.folding import WORD, fold
 
 MAX_LIMIT = 100
 MAX_CHANGES = 1000

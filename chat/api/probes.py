@@ -19,10 +19,10 @@ from chat.api.base import JSONView
 from chat.api.described import Tag, read
 from chat.api.reads import Read
 from chat.database import readiness
+from chat.health.vitals import Gauges
 from chat.metrics import exposition
 from chat.models import Scope
 from chat.refusals import FieldError, NotReady
-from chat.vitals import Gauges
 
 
 class Probe(JSONView):

@@ -36,7 +36,7 @@ from chat.api.throttles import ByAddress, ByToken
 from chat.api.transcripts import csv_of, text_of
 from chat.database.keyset import BadCursor, Ordering, Page, page_of
 from chat.events.payloads import parse_id
-from chat.heavy import has_many_messages, streamed, turn_to_read_all_of
+from chat.heavy.reading import are_many, streamed, turn_to_read
 from chat.models import (
     SIDES,
     Conversation,
@@ -155,7 +155,7 @@ class ConversationDetail(Read):
         conversation = find_conversation(id)
         etag = etag_of(conversation)
         response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
-        if response is None and request.method == "HEAD" and has_many_messages(conversation):
+        if response is None and request.method == "HEAD" and are_many(conversation.message_count):
             response = without_a_body()
         if response is None and conversation.message_count > MOST_AT_ONCE:
             return streamed_whole(conversation)
@@ -176,7 +176,7 @@ def streamed_whole(conversation: Conversation) -> StreamingHttpResponse:
     """
     now: Any = Conversation.objects.with_last_arrival().get(pk=conversation.pk)
     pieces = conversation_pieces(now, last_arrival=now.last_arrival)
-    response = streamed(pieces, now, "application/json")
+    response = streamed(pieces, "application/json", messages=now.message_count)
     response["ETag"] = etag_of(now)
     return response
 
@@ -187,7 +187,7 @@ def without_a_body() -> StreamingHttpResponse:
 
 
 def whole(conversation: Conversation) -> bytes:
-    with turn_to_read_all_of(conversation):
+    with turn_to_read(messages=conversation.message_count):
         return conversation_json(conversation)
 
 
@@ -245,7 +245,8 @@ class Transcript(Read):
         if request.method == "HEAD":
             response = StreamingHttpResponse((), content_type=self.content_type)
         else:
-            response = streamed(self.write(conversation), conversation, self.content_type)
+            pieces = self.write(conversation)
+            response = streamed(pieces, self.content_type, messages=conversation.message_count)
         name = f"conversation-{conversation.id}.{self.suffix}"
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         return response

@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.middleware.gzip import GZipMiddleware
 
-from chat.compression import compress, is_worth_compressing
+from chat.middleware.compression import compress, is_worth_compressing
 from chat.middleware.edge import is_for_people, refused
 from chat.refusals import HostNotAllowed
 

@@ -9,7 +9,7 @@ import django.db.models.deletion
 import django.db.models.functions.comparison
 from django.db import migrations, models
 
-from chat.folding import indexed
+from chat.text.folding import indexed
 
 
 TABLE = "chat_messagewords"

@@ -14,10 +14,10 @@ from django.db.models.functions import Coalesce, Substr
 from chat.database.digits import DIGITS, LastDigits
 from chat.database.locks import lock_ids
 from chat.database.statements import Lookup
-from chat.graphemes import inwards
 from chat.models.deliveries import Delivery
 from chat.models.lists import NEVER, ListedQuerySet
 from chat.models.messages import Direction, Message, MessageQuerySet
+from chat.text.graphemes import inwards
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -10,9 +10,9 @@ from django.db.models import BooleanField, ExpressionWrapper, Max, Min, Q, Value
 from django.db.models.functions import Substr
 
 from chat.database.keyset import Page, cursor_of, decoded, page_of_some
-from chat.folding import MAX_SEARCHED, has_phrase
 from chat.models.messages import BACKWARDS, Message
 from chat.models.words import HITS_A_PAGE, NEWEST_FIRST, MessageWords
+from chat.text.folding import MAX_SEARCHED, has_phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from chat.database.keyset import Ordering, after, page_of
 from chat.database.texts import IdText, InstantText
-from chat.folding import MAX_LOOKED_THROUGH
+from chat.text.folding import MAX_LOOKED_THROUGH
 
 
 class Direction(models.TextChoices):

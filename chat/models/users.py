@@ -12,7 +12,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
-from chat.hashing import turn_to_hash
+from chat.heavy.hashing import turn_to_hash
 
 # Case folding makes up to three characters of one: "ΐ".
 LONGEST_FOLDED_NAME = 3 * 150

@@ -8,9 +8,9 @@ from django.db import models
 
 from chat.database.keyset import Page, cursor_of, decoded
 from chat.database.statements import new
-from chat.expressions import Every, Term, expression_of
-from chat.folding import RULE, indexed
 from chat.models.messages import Message
+from chat.text.expressions import Every, Term, expression_of
+from chat.text.folding import RULE, indexed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from chat.database.keyset import Ordering
-    from chat.expressions import Expression
     from chat.models.conversations import Conversation, ConversationQuerySet
+    from chat.text.expressions import Expression
 
 NEWEST_FIRST: Ordering = ("-arrival",)
 # The most hits read for a page.

@@ -19,8 +19,8 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from chat.database.batches import taking_turns
 from chat.database.migrated import writing
 from chat.database.statements import execute, in_parts
-from chat.folding import indexed
 from chat.models import Change, Conversation, Delivery, Message, MessageWords
+from chat.text.folding import indexed
 from chat.upkeep import erasure_list
 from chat.upkeep.erasure_list import Happened
 

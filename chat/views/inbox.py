@@ -14,7 +14,7 @@ from django.utils.translation import override
 from django.views.decorators.cache import never_cache
 
 from chat.events.payloads import parse_id
-from chat.heavy import streamed
+from chat.heavy.reading import streamed
 from chat.models import (
     Conversation,
     Delivery,
@@ -128,7 +128,7 @@ def print_thread(request: HttpRequest, id: str) -> StreamingHttpResponse:
     conversation = conversation_or_404(id)
     if request.method == "HEAD":
         return StreamingHttpResponse(())
-    return streamed(printed(request, conversation), conversation)
+    return streamed(printed(request, conversation), messages=conversation.message_count)
 
 
 def printed(request: HttpRequest, conversation: Conversation) -> Iterator[str]:

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.cache import never_cache
 
-from chat.heavy import streamed
+from chat.heavy.reading import streamed
 from chat.models import Conversation
 from chat.tables import CSV, harmless, table, utc
 from chat.views.listing import Listing
@@ -42,7 +42,7 @@ def list_csv(request: HttpRequest) -> HttpResponseBase:
         response = StreamingHttpResponse((), content_type=CSV)
     else:
         chunks = (map(row_of, conversations) for conversations in listing.in_chunks())
-        response = streamed(table(COLUMNS, chunks), None, CSV)
+        response = streamed(table(COLUMNS, chunks), CSV)
     name = f"conversations-{listing.filter.value}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

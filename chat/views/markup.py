@@ -14,7 +14,7 @@ from unicodedata import category
 
 from django.utils.safestring import SafeString, mark_safe
 
-from chat.graphemes import inwards
+from chat.text.graphemes import inwards
 
 # The longest text between two marks, always on one line.
 MAX_MARKED = 1_000

@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy as _
 
 from chat.database.keyset import BadCursor
 from chat.events.payloads import parse_id
-from chat.expressions import expression_of, has_signs, has_words, terms_of
 from chat.models import Conversation, Direction, HitFilters, Message, find_messages
-from chat.snippets import snippet
+from chat.text.expressions import expression_of, has_signs, has_words, terms_of
+from chat.text.snippets import snippet
 from chat.views.fields import ConversationField, choice_field
 from chat.views.markup import OVERRIDES
 from chat.views.pasted import pasted_ids

@@ -16,12 +16,12 @@ from django.utils.translation import pgettext_lazy
 from django.views.decorators.cache import never_cache
 
 from chat.database.limits import TooSlow, at_most
-from chat.diagnosis import diagnose
+from chat.health.diagnosis import diagnose
+from chat.health.vitals import vitals
 from chat.metrics import running_since
 from chat.models import Delivery
 from chat.views.durations import in_words
 from chat.views.page import page
-from chat.vitals import vitals
 
 SECONDS = 1
 # Of the newest refusals. A flood of more would take the page too long.

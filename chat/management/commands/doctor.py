@@ -7,7 +7,7 @@ from django.db import Error, connection, transaction
 
 from chat.api.probes import faults_of_the_static_files
 from chat.database.statements import execute
-from chat.diagnosis import Finding, diagnose, look_at_the_file
+from chat.health.diagnosis import Finding, diagnose, look_at_the_file
 from chat.management.maintenance import MaintenanceCommand
 from chat.management.tables import add_json, print_json
 

@@ -2,7 +2,7 @@
 
 A text has one term for each run of letters and each run of digits. Numbers, words with hyphens and
 scripts without spaces have further terms, so another notation finds them. A query is an expression
-of terms, see chat/expressions.py. Every row written by the current rule has the term RULE.
+of terms, see chat/text/expressions.py. Every row written by the current rule has the term RULE.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Turns: how many threads of a process may do some heavy work at one time."""
+"""How many threads of a process may do some heavy work at one time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Hashing of passwords: few at a time, in threads of low priority, because the webhook goes first."""
+"""Hashing of passwords, in threads of low priority."""
 
 import os
 import sys
@@ -11,8 +11,8 @@ from typing import Any
 
 from django.contrib.auth import hashers
 
+from chat.heavy.turns import Turns
 from chat.refusals import TooManyLogins
-from chat.turns import Turns
 from realmate.postgresql.base import not_counted
 
 HASHES_AT_ONCE = 2

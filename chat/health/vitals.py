@@ -19,11 +19,11 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chat.commits import commit
 from chat.database.limits import TooSlow, at_most
 from chat.database.statements import execute
 from chat.models import EARLY, Backup, Change, Conversation, Delivery, Filter, LoginAttempts, Sort
 from realmate import __version__
+from realmate.commits import commit
 from realmate.postgresql.base import a_request
 from realmate.sqlite.base import identity_of
 

@@ -1,10 +1,10 @@
-"""Queries of the search. A query becomes an expression of the terms of chat/folding.py."""
+"""Queries of the search. A query becomes an expression of the terms of chat/text/folding.py."""
 
 import re
 import unicodedata
 from dataclasses import dataclass
 
-from chat.folding import (
+from chat.text.folding import (
     ATOM,
     BREAKS,
     LOCAL,

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from chat.expressions import Term
-from chat.folding import MAX_LOOKED_THROUGH, fold, places_of
-from chat.graphemes import inwards, outwards
+from chat.text.expressions import Term
+from chat.text.folding import MAX_LOOKED_THROUGH, fold, places_of
+from chat.text.graphemes import inwards, outwards
 
 fold_one = lru_cache(maxsize=4_096)(fold)
 

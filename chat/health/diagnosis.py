@@ -18,8 +18,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from chat.database import readiness
 from chat.database.limits import TooSlow, at_most
+from chat.health.vitals import vitals
 from chat.models import Backup, Conversation, Delivery, Message
-from chat.vitals import vitals
 from realmate.postgresql.base import a_request
 from realmate.sqlite.files import SUFFIXES
 

@@ -1,0 +1,1 @@
+"""The state of this installation: figures from the database, and faults with the command against each."""
