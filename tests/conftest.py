@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -133,11 +134,18 @@ def nothing_cached():
     cache.set("silence", None, None)
 
 
+@pytest.fixture(scope="session")
+def _erasures_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("erasures")
+    return (folder / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def erasures_file(settings, tmp_path):
-    """A new list of erasures for each test."""
-    settings.ERASURES_FILE = str(tmp_path / "erasures")
-    return tmp_path / "erasures"
+def erasures_file(settings, _erasures_files):
+    """A new list of erasures for each test. Not in `tmp_path`: to make a folder takes longer than a short test."""
+    file = next(_erasures_files)
+    settings.ERASURES_FILE = str(file)
+    return file
 
 
 def polled(html: str) -> dict[str, str]:
