@@ -408,7 +408,7 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": "chat.logins.NoNames"},
 ]
 
-# Holds only the counts of READS_PER_MINUTE. The process's own memory is the fastest, and needs no server.
+# Holds counts and figures for a minute or so, such as those of READS_PER_MINUTE. The process's own memory is the fastest, and needs no server.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
@@ -457,8 +457,11 @@ CONTENT_SECURITY_POLICY_OF_DOCS = CONTENT_SECURITY_POLICY.replace(
     "style-src 'self'", "style-src 'self' 'unsafe-inline'"
 )
 
-# JSON only: not the pages, the webhook, the probes, /docs or /metrics. No cookie counts across origins.
-CORS_URLS_REGEX = r"^/(conversations|changes|deliveries|export|stats|schema)(/|$)"
+# JSON reads only: not the pages, the webhook, replays, the probes, /docs or /metrics. No cookie counts across
+# origins.
+CORS_URLS_REGEX = (
+    r"^/(conversations|messages|changes|deliveries(?!/[^/]*/replay)|export|stats|schema)(/|$)"
+)
 CORS_ALLOW_METHODS = ["GET", "HEAD"]
 CORS_ALLOW_HEADERS = ["authorization", "if-none-match", "x-request-id"]
 CORS_EXPOSE_HEADERS = ["ETag", "Link", "Retry-After", "X-Request-Id"]

@@ -3,17 +3,24 @@
 import pytest
 from django.test import Client
 
+from chat.api.probes import Metrics
+from chat.api.reads import Read
+from chat.api.schema import addresses
 from chat.models import Token
 from tests.conftest import NOW, C, make_event
 from tests.servers import assert_problem
 
 ORIGIN = "https://app.example"
+READS = {
+    path.format(id=C): issubclass(view, Read) and view is not Metrics for path, view in addresses()
+}
 JSON = [
     *("/conversations", f"/conversations/{C}", f"/conversations/{C}/messages", "/changes"),
     *(
         f"/conversations/{C}/transcript.txt",
         "/deliveries",
         "/stats",
+        "/messages",
         "/export/messages.jsonl",
         "/schema",
         "/conversations/",
@@ -63,6 +70,11 @@ def test_a_page_of_an_allowed_origin_reads_json(path, token):
     assert exposed == "ETag, Link, Retry-After, X-Request-Id"
     assert "origin" in answer["Vary"].lower()
     assert "Access-Control-Allow-Credentials" not in answer
+
+
+@pytest.mark.parametrize(("path", "is_read"), READS.items())
+def test_of_the_addresses_for_programs_all_reads_are_for_other_origins(path, is_read):
+    assert bool(cors_of(preflight(path))) == is_read
 
 
 def test_a_preflight_allows_reads_with_a_token():
