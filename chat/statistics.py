@@ -19,8 +19,8 @@ from django.db.models import BigIntegerField, Count, F, Func, Value
 from django.utils import timezone
 from pydantic import BaseModel, ConfigDict
 
-from chat.database.limits import TooSlow, at_most
-from chat.database.texts import Instant
+from chat.database.json_texts import Instant
+from chat.database.time_limits import TooSlow, at_most
 from chat.heavy.reading import turn_to_read
 from chat.models import Conversation, Direction, Filter
 from chat.refusals import PeriodTooLong

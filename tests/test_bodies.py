@@ -11,8 +11,8 @@ from threading import Event, Thread
 
 import pytest
 
-from chat.api import bodies
-from chat.api.bodies import ROOM, SMALL
+from chat.api import body_memory
+from chat.api.body_memory import ROOM, SMALL
 from chat.models import Delivery
 from chat.refusals import BodyTooSlow, Refusal
 from chat.signatures import Standard, signed
@@ -82,7 +82,7 @@ def after_their_deadline(monkeypatch):
     """Let a minute pass. Bodies of 4 MiB have 50 seconds."""
 
     def wait():
-        monkeypatch.setattr(bodies, "monotonic", lambda: time.monotonic() + 60)
+        monkeypatch.setattr(body_memory, "monotonic", lambda: time.monotonic() + 60)
 
     return wait
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from chat.api import queries, reads
+from chat.api import query_parameters, reads
 from chat.models import Conversation
 from tests.conftest import id_of, make_event
 from tests.test_keyset import a_new_table, plans  # noqa: F401 - fixtures
@@ -67,14 +67,14 @@ def test_bounds_list_what_lies_between_them_in_the_order_of_their_time(conversat
 
 @pytest.mark.parametrize("given", [given for given, _ in LISTS if "q" not in given])
 def test_each_of_them_is_read_from_an_index(conversations, plans, given):  # noqa: F811
-    asked = queries.ConversationParameters.model_validate(given)
+    asked = query_parameters.ConversationParameters.model_validate(given)
     for plan in plans(*reads.listed_by(asked)):
         assert re.search("USING INDEX|Index Scan", plan)
         assert not re.search("TEMP B-TREE|Sort", plan)
 
 
 def test_a_list_of_closings_has_an_index_of_its_own(conversations, plans):  # noqa: F811
-    asked = queries.ConversationParameters.model_validate(between("closed", 0, 9, hour=11))
+    asked = query_parameters.ConversationParameters.model_validate(between("closed", 0, 9, hour=11))
     assert all("conversation_by_closing" in plan for plan in plans(*reads.listed_by(asked)))
 
 

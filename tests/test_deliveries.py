@@ -12,8 +12,8 @@ from chat.database.keyset import cursor_of
 from chat.events.ingest import apply_again
 from chat.models import KEPT_OF_INVALID_BODY, SHOWN_OF_BODY, Conversation, Delivery, Message
 from chat.refusals import OF_EVENTS
-from chat.views.bodies import readable
 from chat.views.deliveries import DELIVERIES_PAGE
+from chat.views.shown_bodies import readable
 from tests.conftest import M2, NOW, OTHER_C, C, M, make_event
 from tests.servers import assert_page, assert_problem
 

@@ -1,4 +1,4 @@
-"""Events that come before their conversation: DESIGN 1.5."""
+"""Events that come before their conversation: docs/requirements.md, Early events."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The members of an event: DESIGN 1.2."""
+"""The members of an event: docs/requirements.md, Fields."""
 
 import json
 import re

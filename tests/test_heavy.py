@@ -11,7 +11,7 @@ from django.db import OperationalError, close_old_connections, connection
 
 from chat import statistics
 from chat.api import reads, serializers
-from chat.database.limits import TooSlow, at_most
+from chat.database.time_limits import TooSlow, at_most
 from chat.heavy import reading
 from chat.models import Conversation, MessageQuerySet, messages
 from tests.conftest import C, M, make_event

@@ -1,4 +1,4 @@
-"""What a conversation says of itself: the inbox's columns and the JSON of one, DESIGN 2."""
+"""What a conversation says of itself: the inbox's columns and the JSON of one."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Random events against a small model of the rules, written from DESIGN 1 and 2 and not from the code."""
+"""Random events against a small model of the rules, written from docs/requirements.md and not from the code."""
 
 import json
 from collections import namedtuple

@@ -1,4 +1,4 @@
-"""What each delivery gets, and what it changes: DESIGN 1.1, every rule through both doors."""
+"""What each delivery gets, and what it changes: docs/requirements.md, every rule through both doors."""
 
 import json
 from collections import namedtuple

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.core.cache import cache
 
+from chat.health.silence import look
 from chat.models import latest_cursor
-from chat.views.silence import look
 from tests.conftest import NOW, id_of, make_event
 
 pytestmark = pytest.mark.both_engines("spans of an index of times")

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from chat.api import examples
 from chat.api.described import Tag, read
-from chat.api.queries import ChangeParameters
+from chat.api.query_parameters import ChangeParameters
 from chat.api.reads import Read, with_next
 from chat.api.serializers import changes_out
 from chat.models import Change, Cursor, current_generation, place_new_changes

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from chat.api import examples
 from chat.api.described import Tag, read
-from chat.api.queries import ExportParameters
+from chat.api.query_parameters import ExportParameters
 from chat.api.reads import Read
 from chat.heavy.reading import streamed
 from chat.models import current_generation

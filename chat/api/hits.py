@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from chat.database.json_texts import Instant
 from chat.database.keyset import Page
-from chat.database.texts import Instant
 from chat.models import Message
 from chat.text.expressions import Term
 from chat.text.snippets import Piece, snippet

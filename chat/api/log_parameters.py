@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, fie
 from pydantic_core import PydanticCustomError
 
 from chat.api.parameters import contradiction, one_of, refuse_backwards
-from chat.api.queries import PageParameters
+from chat.api.query_parameters import PageParameters
 from chat.events.payloads import Id, Timestamp
 from chat.models import LOOKED_AT, REQUEST_COLUMNS, Delivery, LogFilters
 from chat.refusals import OF_EVENTS

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from chat.api import examples
 from chat.api.described import Tag, read
 from chat.api.hits import hits_out, message_detail_out
-from chat.api.queries import FindParameters
+from chat.api.query_parameters import FindParameters
 from chat.api.reads import Read, page_of_generation, with_etag, with_next
 from chat.database.keyset import Page
 from chat.events.payloads import parse_id

@@ -19,7 +19,7 @@ from chat.api import examples
 from chat.api.base import JSONView
 from chat.api.described import Described, Tag, read
 from chat.api.parameters import INVALID_CURSOR
-from chat.api.queries import (
+from chat.api.query_parameters import (
     COUNTED_UP_TO,
     ConversationParameters,
     MessageParameters,

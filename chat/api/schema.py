@@ -23,7 +23,7 @@ from chat.api.components import (
     with_short_names,
 )
 from chat.api.described import Answer, Described, Tag
-from chat.api.headers import HEADERS, OF_REQUESTS
+from chat.api.described_headers import HEADERS, OF_REQUESTS
 from chat.api.parameters import Parameters
 from chat.api.reads import Read
 from chat.events.payloads import ID_PATTERN

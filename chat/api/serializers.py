@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 from typing_extensions import TypedDict
 
+from chat.database.json_texts import Instant, instant_text
 from chat.database.keyset import Page
-from chat.database.texts import Instant, instant_text
 from chat.events.ingest import Result
 from chat.events.payloads import parse
 from chat.models import Change, Conversation, Delivery, ThreadPage

@@ -9,8 +9,8 @@ from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
 from chat.api.transcripts import COLUMNS, CONTROL
+from chat.csv_tables import utc
 from chat.models import Conversation, Message
-from chat.tables import utc
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # Excel's limits. A sign outside the Basic Multilingual Plane counts as two characters.

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from chat.csv_tables import harmless, table, utc
 from chat.models import Conversation, Message
-from chat.tables import harmless, table, utc
 
 COLUMNS = ("timestamp", "direction", "content", "id")
 # Terminals obey these.

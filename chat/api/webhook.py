@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from chat.api import examples
 from chat.api.authentication import IsSender, SenderSignature, address_of, body_of
 from chat.api.base import JSONView
-from chat.api.bodies import ROOM, SMALL
+from chat.api.body_memory import ROOM, SMALL
 from chat.api.described import Answer, Described, Tag
 from chat.api.serializers import outcome_out
 from chat.events.ingest import Result, ingest

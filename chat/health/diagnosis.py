@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from chat.database import readiness
-from chat.database.limits import TooSlow, at_most
+from chat.database.time_limits import TooSlow, at_most
 from chat.health.vitals import vitals
 from chat.models import Backup, Conversation, Delivery, Message
 from realmate.postgresql.base import a_request

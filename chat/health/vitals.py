@@ -19,8 +19,8 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chat.database.limits import TooSlow, at_most
 from chat.database.statements import execute
+from chat.database.time_limits import TooSlow, at_most
 from chat.models import EARLY, Backup, Change, Conversation, Delivery, Filter, LoginAttempts, Sort
 from realmate import __version__
 from realmate.commits import commit

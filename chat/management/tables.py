@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser, OutputWrapper
 
-from chat.database.texts import instant_text
+from chat.database.json_texts import instant_text
 
 
 def add_json(parser: CommandParser) -> None:

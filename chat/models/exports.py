@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db import OperationalError, connection
 
-from chat.database.texts import IdText, InstantText
+from chat.database.json_texts import IdText, InstantText
 from chat.models.messages import SHORT_CONTENT, Message, MessageQuerySet, content_of
 
 # Arrivals read by one query, so each query is short with any filter.

@@ -14,8 +14,8 @@ from django.db.models.functions import Length, Substr
 from django.db.models.lookups import LessThanOrEqual
 from django.urls import reverse
 
+from chat.database.json_texts import IdText, InstantText
 from chat.database.keyset import Ordering, after, page_of
-from chat.database.texts import IdText, InstantText
 from chat.text.folding import MAX_LOOKED_THROUGH
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import models
 from pydantic_core import to_json
 
-from chat.database.texts import instant_text
+from chat.database.json_texts import instant_text
 from chat.models import Conversation, Delivery, Message
 
 AT_ONCE = 100

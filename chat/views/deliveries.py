@@ -17,9 +17,9 @@ from chat.events import ingest
 from chat.models import LOOKED_AT, SHOWN_OF_BODY, Conversation, Delivery, LogFilters
 from chat.problems import request_id
 from chat.refusals import OF_EVENTS, reason_of
-from chat.views.bodies import readable
 from chat.views.fields import IdField, choice_field, time_field
 from chat.views.page import nothing_here, page
+from chat.views.shown_bodies import readable
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrPromise

@@ -14,6 +14,7 @@ from django.utils.translation import override
 from django.views.decorators.cache import never_cache
 
 from chat.events.payloads import parse_id
+from chat.health.silence import silent_since
 from chat.heavy.reading import streamed
 from chat.models import (
     Conversation,
@@ -33,7 +34,6 @@ from chat.views.markup import piece
 from chat.views.page import number, page
 from chat.views.searching import address_of, search_context
 from chat.views.seen import seen_context, user_of
-from chat.views.silence import silent_since
 from chat.views.thread import entries
 
 THREAD_PAGE = 50

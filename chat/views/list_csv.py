@@ -7,9 +7,9 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.cache import never_cache
 
+from chat.csv_tables import CSV, harmless, table, utc
 from chat.heavy.reading import streamed
 from chat.models import Conversation
-from chat.tables import CSV, harmless, table, utc
 from chat.views.listing import Listing
 
 COLUMNS = (

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from django.views.decorators.cache import never_cache
 
-from chat.database.limits import TooSlow, at_most
+from chat.database.time_limits import TooSlow, at_most
 from chat.health.diagnosis import diagnose
 from chat.health.vitals import vitals
 from chat.metrics import running_since

@@ -7,13 +7,13 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from chat.api.exports import cursor_at, line_of, start_of
+from chat.csv_tables import BYTE_ORDER_MARK, harmless, rows
 from chat.management.maintenance import MaintenanceCommand, new_private_file
 from chat.management.progress import progress
 from chat.management.rehearsal import moment
 from chat.models import current_generation
 from chat.models.exports import MessageText, in_windows, settled_arrival, written_within
 from chat.refusals import BadParameters, CursorExpired
-from chat.tables import BYTE_ORDER_MARK, harmless, rows
 
 COLUMNS = (
     "timestamp",
