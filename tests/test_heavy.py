@@ -11,6 +11,7 @@ from django.db import OperationalError, close_old_connections, connection
 
 from chat import statistics
 from chat.api import reads, serializers
+from chat.bodies import streamed
 from chat.database.time_limits import TooSlow, at_most
 from chat.heavy import reading
 from chat.models import Conversation, MessageQuerySet, messages
@@ -113,7 +114,7 @@ def close(answer):
 
 
 def test_a_closed_answer_gives_its_turn_back_while_it_is_still_held(thread):
-    answers = [reading.streamed(iter("abcd")) for _ in range(reading.READS_AT_ONCE)]
+    answers = [streamed(iter("abcd")) for _ in range(reading.READS_AT_ONCE)]
     for answer in answers:
         close(answer)
     assert_all_turns_are_free()

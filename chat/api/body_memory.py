@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from chat.lengths import PIECE
+from chat.bodies import PIECE
 from chat.refusals import BodyTooSlow, TooManyBodies
 
 # A smaller body needs no room, because the threads of a process are few. So slow large bodies never

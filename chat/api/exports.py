@@ -11,7 +11,7 @@ from chat.api import examples
 from chat.api.described import Tag, read
 from chat.api.query_parameters import ExportParameters
 from chat.api.reads import Read
-from chat.heavy.reading import streamed
+from chat.bodies import streamed
 from chat.models import current_generation
 from chat.models.exports import MessageText, in_windows, settled_arrival, written_within
 from chat.refusals import BadParameters, CursorExpired, FieldError

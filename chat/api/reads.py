@@ -34,9 +34,10 @@ from chat.api.serializers import (
 from chat.api.spreadsheets import XLSX, xlsx_of
 from chat.api.throttles import ByAddress, ByToken
 from chat.api.transcripts import csv_of, text_of
+from chat.bodies import streamed
 from chat.database.keyset import BadCursor, Ordering, Page, page_of
 from chat.events.payloads import parse_id
-from chat.heavy.reading import are_many, streamed, turn_to_read
+from chat.heavy.reading import are_many, turn_to_read
 from chat.models import (
     SIDES,
     Conversation,

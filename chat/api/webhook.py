@@ -20,9 +20,9 @@ from chat.api.base import JSONView
 from chat.api.body_memory import ROOM, SMALL
 from chat.api.described import Answer, Described, Tag
 from chat.api.serializers import outcome_out
+from chat.bodies import declared_length, is_chunked, read_up_to
 from chat.events.ingest import Result, ingest
 from chat.events.payloads import EVENTS
-from chat.lengths import declared_length, is_chunked, read_up_to
 from chat.metrics import DELIVERIES, EVENT_LAG, SIGNATURES_REFUSED
 from chat.models import Delivery
 from chat.problems import caller_request_id, request_id

@@ -11,8 +11,8 @@ from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 
+from chat.bodies import declared_length, is_chunked, read_up_to
 from chat.database.migrated import WrongSchema, refuse_wrong_schema
-from chat.lengths import declared_length, is_chunked, read_up_to
 from chat.middleware.edge import is_for_people, refused
 from chat.refusals import BadRequest, FormTooLarge, NotMigrated, Refusal
 

@@ -13,9 +13,9 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import override
 from django.views.decorators.cache import never_cache
 
+from chat.bodies import streamed
 from chat.events.payloads import parse_id
 from chat.health.silence import silent_since
-from chat.heavy.reading import streamed
 from chat.models import (
     Conversation,
     Delivery,

@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.cache import never_cache
 
+from chat.bodies import streamed
 from chat.csv_tables import CSV, harmless, table, utc
-from chat.heavy.reading import streamed
 from chat.models import Conversation
 from chat.views.listing import Listing
 
