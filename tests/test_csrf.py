@@ -7,9 +7,10 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver, path
 from django.views.decorators.http import require_POST
 
-from chat.models import User
+from chat.api.base import JSONView
+from chat.models import Delivery, User
 from chat.urls import urlpatterns as ours
-from tests.conftest import C
+from tests.conftest import M2, OTHER_C, C, M, make_event
 
 UNSAFE = ["POST", "PUT", "PATCH", "DELETE"]
 HARMLESS = {401, 403, 404, 405}
@@ -73,6 +74,44 @@ def test_nothing_acts_without_a_token(staff, settings, method):
         if address.rstrip("/") == "/ui/login":
             led_to_the_login |= answer.status_code == 302 and answer["Location"] == "/ui/"
         assert answer.status_code in HARMLESS or led_to_the_login, (method, address)
+
+
+def takes_posts(view):
+    return "post" in view.cls.http_method_names if hasattr(view, "cls") else "POST" in view.methods
+
+
+TAKING_POSTS = {path_of(str(one.pattern)) for one in ours if takes_posts(one.callback)}
+
+
+@pytest.fixture
+def stored(deliver):
+    """What the forms act on: a closed conversation, and a delivery that may be applied again. Returns its number."""
+    deliver(make_event("NEW_CONVERSATION", id=C))
+    deliver(make_event("CLOSE_CONVERSATION", id=C))
+    deliver(make_event("NEW_MESSAGE", id=M))  # after closing, to be dealt with
+    deliver(make_event("NEW_MESSAGE", id=M2, conversation_id=OTHER_C))  # too early
+    return Delivery.objects.get(message_id=M2).pk
+
+
+@pytest.mark.parametrize("address", sorted(TAKING_POSTS - {"/webhook", "/webhook/"}))
+def test_whatever_takes_a_post_wants_a_token(staff, stored, address):
+    browser = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    if "/login" not in address:  # the form of somebody who is logged in does nothing
+        browser.force_login(staff)
+    answer = browser.post(address.replace("/1", f"/{stored}"), {"username": "root"})
+    assert answer.status_code == 403
+
+
+def test_the_walk_meets_every_form():
+    assert {"/ui/login", "/ui/logout", "/ui/account", f"/ui/{C}/dealt-with"} <= TAKING_POSTS
+    assert {"/ui/fragments/seen", "/ui/deliveries/1/apply", "/deliveries/1/replay"} <= TAKING_POSTS
+
+
+def test_only_programs_are_exempt():
+    """Their sessions are checked by SessionAuthentication."""
+    exempt = [one for one in ours if getattr(one.callback, "csrf_exempt", False)]
+    assert exempt
+    assert all(issubclass(getattr(one.callback, "cls", object), JSONView) for one in exempt)
 
 
 @require_POST

@@ -279,13 +279,49 @@ def test_what_is_malformed_in_a_signed_body_is_told_and_recorded(standard, post)
     assert Delivery.objects.get().code == "invalid_json"
 
 
-def test_the_checks_before_the_signature_come_first(standard, db):
-    client = Client()
-    too_large = b" " * (4 * 1024 * 1024 + 1)
-    assert client.get("/webhook/").status_code == 405
-    assert client.post("/webhook/", BODY, content_type="text/plain").status_code == 415
-    assert client.post("/webhook/", too_large, content_type="application/json").status_code == 413
-    assert client.post("/webhook/", b"{", content_type="application/json").status_code == 401
+TOO_LARGE = 4 * 1024 * 1024 + 1
+# The checks in their order: status, code, and a request that fails this check alone.
+CHECKS = {
+    "method": (405, "method_not_allowed", {"REQUEST_METHOD": "GET"}),
+    "address": (403, "forbidden", {"REMOTE_ADDR": "192.0.2.7"}),
+    "media type": (415, "unsupported_media_type", {"CONTENT_TYPE": "text/plain"}),
+    "no end": (
+        411,
+        "length_required",
+        {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": None},
+    ),
+    "length": (413, "body_too_large", {"CONTENT_LENGTH": str(TOO_LARGE)}),
+    "signature headers": (401, "invalid_signature", {"HTTP_WEBHOOK_SIGNATURE": None}),
+    "count": (
+        413,
+        "body_too_large",
+        {
+            "HTTP_TRANSFER_ENCODING": "chunked",
+            "wsgi.input_terminated": True,
+            "body": b" " * TOO_LARGE,
+        },
+    ),
+    "signature": (401, "invalid_signature", {"signed": b"another body"}),
+    "json": (400, "invalid_json", {"body": b"{"}),
+}
+PAIRS = [
+    (first, second)
+    for n, first in enumerate(CHECKS)
+    for second in list(CHECKS)[n:]
+    # A chunked body has no length to judge.
+    if (first, second) != ("length", "count")
+]
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_of_two_faults_the_earlier_check_answers(standard, settings, db, first, second):
+    settings.WEBHOOK_ALLOWED_NETWORKS = ["127.0.0.1"]
+    status, code, fault = CHECKS[first]
+    sent = {"body": BODY, "REMOTE_ADDR": "127.0.0.1"} | CHECKS[second][2] | fault
+    body = sent.pop("body")
+    signature = standard_headers(sent.pop("signed", body))
+    signed = {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in signature.items()}
+    assert_problem(through_wsgi("POST", "/webhook/", body, **signed | sent), status, code)
 
 
 def test_what_is_refused_is_counted(standard, post):
