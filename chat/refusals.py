@@ -42,6 +42,10 @@ class Subject:
         return self.message_id or self.conversation_id
 
 
+# By code: the first class with the code, in the order of this file.
+REFUSALS: dict[str, type[Refusal]] = {}
+
+
 class Refusal(Exception):
     """A declined request. Each subclass is one rule; problems.py makes the answers.
 
@@ -52,10 +56,17 @@ class Refusal(Exception):
     status: ClassVar[HTTPStatus]
     detail: ClassVar[str]  # English, for developers of clients
     reason: StrPromise | str = _("This request cannot be answered.")  # for people
+    # What helps: English, for docs/errors.md.
+    remedy: ClassVar[str] = "Send it again after a while."
     retry: ClassVar[bool] = False  # whether the same request can succeed later
+    is_recorded: ClassVar[bool] = False  # whether the delivery log records it
     headers: Mapping[str, str] = {}
     errors: tuple[FieldError, ...] = ()
     logged: Mapping[str, object] = {}  # for the log only
+
+    def __init_subclass__(cls) -> None:
+        if hasattr(cls, "code"):
+            REFUSALS.setdefault(cls.code, cls)
 
 
 # The events: recorded in the delivery log
@@ -74,6 +85,8 @@ class InvalidJSON(InvalidPayload):
     code = "invalid_json"
     detail = "The body is not one well-formed JSON value in UTF-8 without duplicate names."
     reason = _("The body is not valid JSON.")
+    remedy = "Mend the program that writes the body."
+    is_recorded = True
 
 
 class InvalidEvent(InvalidPayload):
@@ -82,6 +95,8 @@ class InvalidEvent(InvalidPayload):
     code = "invalid_event"
     detail = "The body is not a valid event; errors lists what is wrong."
     reason = _("The body is JSON, but not a valid event.")
+    remedy = "Mend what `errors` names. Staff can apply the delivery again after an upgrade."
+    is_recorded = True
 
     def __init__(self, errors: tuple[FieldError, ...], subject: Subject) -> None:
         super().__init__(self.code)
@@ -96,6 +111,8 @@ class IdConflict(Refusal):
     status = HTTPStatus.CONFLICT
     detail = "This id already stands for something else; the first stays as it is."
     reason = _("The id already stands for something else; the first stays.")
+    remedy = "Give each conversation and each message an id of its own."
+    is_recorded = True
 
 
 class ReplayCannotHelp(Refusal):
@@ -105,6 +122,7 @@ class ReplayCannotHelp(Refusal):
     status = HTTPStatus.CONFLICT
     detail = "Applying this delivery again cannot help: it is applied, erased, or refused for good."
     reason = _("Nothing was done: applying this again cannot help.")
+    remedy = "Nothing. `can_be_replayed` of `GET /deliveries/{id}` says which deliveries can be replayed."
 
 
 class ConversationNotFound(Refusal):
@@ -114,7 +132,12 @@ class ConversationNotFound(Refusal):
     status = HTTPStatus.NOT_FOUND
     detail = "No conversation has this id."
     reason = _("The conversation was not known.")
+    remedy = (
+        "An event is kept, and applied when its conversation arrives; a repetition does no harm. "
+        "For a read check the id."
+    )
     retry = True
+    is_recorded = True
 
 
 class EventTooEarly(ConversationNotFound):
@@ -142,6 +165,8 @@ class ConversationClosed(Refusal):
     status = HTTPStatus.BAD_REQUEST
     detail = "The conversation is closed; sending the message again cannot help."
     reason = _("The conversation was closed.")
+    remedy = "Open a new conversation. The agents see the text of a customer."
+    is_recorded = True
 
 
 class ConversationErased(Refusal):
@@ -160,6 +185,7 @@ class BadRequest(Refusal):
     code = "bad_request"
     status = HTTPStatus.BAD_REQUEST
     detail = "The request cannot be understood."
+    remedy = "Mend what `errors` names."
 
 
 class BadLength(BadRequest):
@@ -192,6 +218,7 @@ class InvalidSignature(Refusal):
     code = "invalid_signature"
     status = HTTPStatus.UNAUTHORIZED
     detail = "The signature is missing or wrong, or its time is more than five minutes off."
+    remedy = "Check the secret, the clock, and that the signed bytes are the sent ones. Then send it again."
     headers = {"WWW-Authenticate": "Webhook-Signature"}
 
     def __init__(self, why: str, seconds_off: int | None = None, *, address: str = "") -> None:
@@ -207,6 +234,7 @@ class NotAuthenticated(Refusal):
     status = HTTPStatus.UNAUTHORIZED
     detail = "Log in, or send a token: Authorization: Bearer."
     reason = _("Your session is over.")
+    remedy = "Log in, or send a token of `manage.py createtoken`."
     headers = {"WWW-Authenticate": "Bearer"}
 
 
@@ -217,6 +245,7 @@ class Forbidden(Refusal):
     reason = _(
         "You may not do this, or the page was open for too long. Go back, reload it, and try again."
     )
+    remedy = "Ask the operator for the right. In a browser, load the page again."
 
 
 class SenderNotAllowed(Forbidden):
@@ -235,6 +264,7 @@ class HttpsRequired(Refusal):
     code = "https_required"
     status = HTTPStatus.FORBIDDEN
     detail = "Send a token over https only. Revoke this one, because others may have read it."
+    remedy = "Use https, and let the operator revoke the token."
 
 
 class InsufficientScope(Refusal):
@@ -243,6 +273,7 @@ class InsufficientScope(Refusal):
     code = "insufficient_scope"
     status = HTTPStatus.FORBIDDEN
     detail = "The token does not open this address. WWW-Authenticate names the scope that does."
+    remedy = "Ask the operator for a token with the scope."
 
     def __init__(self, scope: str) -> None:
         super().__init__(self.code)
@@ -254,12 +285,14 @@ class NotFound(Refusal):
     status = HTTPStatus.NOT_FOUND
     detail = "There is nothing at this address."
     reason = _("There is nothing at this address.")
+    remedy = "Check the address."
 
 
 class MethodNotAllowed(Refusal):
     code = "method_not_allowed"
     status = HTTPStatus.METHOD_NOT_ALLOWED
     detail = "This address does not take that method; Allow names those it takes."
+    remedy = "Use a method that the header `Allow` names."
 
 
 class LengthRequired(Refusal):
@@ -268,6 +301,7 @@ class LengthRequired(Refusal):
     code = "length_required"
     status = HTTPStatus.LENGTH_REQUIRED
     detail = "This server cannot read a body without a Content-Length."
+    remedy = "Send a `Content-Length`."
 
 
 class CursorExpired(Refusal):
@@ -280,12 +314,14 @@ class CursorExpired(Refusal):
         "`next` of /changes?after=now, read all of /conversations?ordering=oldest, then follow from "
         "that `next`."
     )
+    remedy = "Begin again as [changes.md](changes.md) says."
 
 
 class PreconditionFailed(Refusal):
     code = "precondition_failed"
     status = HTTPStatus.PRECONDITION_FAILED
     detail = "The conversation is not in the state that the request asks for."
+    remedy = "Read it again, then decide again."
 
 
 class BodyTooLarge(Refusal):
@@ -294,6 +330,7 @@ class BodyTooLarge(Refusal):
     code = "body_too_large"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     detail = "The body is larger than 4 MiB."
+    remedy = "Send less than the limit."
 
 
 class FormTooLarge(BodyTooLarge):
@@ -309,12 +346,14 @@ class UnsupportedMediaType(Refusal):
     code = "unsupported_media_type"
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     detail = "Send application/json, without a Content-Encoding."
+    remedy = "Send `Content-Type: application/json`, and no `Content-Encoding`."
 
 
 class RangeNotSatisfiable(Refusal):
     code = "range_not_satisfiable"
     status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
     detail = "There is no such range of this file."
+    remedy = "Ask for the whole file."
 
 
 class TooManyAttempts(Refusal):
@@ -439,40 +478,8 @@ class NotReady(TryAgain):
         self.errors = errors
 
 
-# The refusals recorded in the delivery log.
-OF_EVENTS: tuple[type[Refusal], ...] = (
-    InvalidJSON,
-    InvalidEvent,
-    IdConflict,
-    ConversationNotFound,
-    ConversationClosed,
-)
-ALL: tuple[type[Refusal], ...] = (
-    *OF_EVENTS,
-    BadRequest,
-    ReplayCannotHelp,
-    InvalidSignature,
-    NotAuthenticated,
-    Forbidden,
-    HttpsRequired,
-    InsufficientScope,
-    NotFound,
-    MethodNotAllowed,
-    LengthRequired,
-    CursorExpired,
-    PreconditionFailed,
-    BodyTooLarge,
-    UnsupportedMediaType,
-    RangeNotSatisfiable,
-    TooManyAttempts,
-    RateLimited,
-    TooManyBodies,
-    TooManyLogins,
-    TooManyReads,
-    PeriodTooLong,
-    TryAgain,
-)
-REFUSALS = {refusal.code: refusal for refusal in ALL}
+ALL: tuple[type[Refusal], ...] = tuple(REFUSALS.values())
+OF_EVENTS: tuple[type[Refusal], ...] = tuple(each for each in ALL if each.is_recorded)
 # For answers made by Django or a library, because these carry only a status.
 OF_STATUS: dict[int, type[Refusal]] = {
     400: BadRequest,

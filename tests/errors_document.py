@@ -26,32 +26,6 @@ Every answer from 400 on is `application/problem+json`
 
 `make errors` writes this page from `chat/refusals.py`.
 """
-# What to do, where "do not send it again" would not help.
-WHAT_TO_DO = {
-    "replay_cannot_help": "Nothing. `can_be_replayed` in `GET /deliveries/{id}` says which can.",
-    "invalid_json": "Mend the program that writes the body.",
-    "invalid_event": "Mend what `errors` names. Staff can apply the delivery again after an upgrade.",
-    "id_conflict": "Give each conversation and each message an id of its own.",
-    "conversation_not_found": "Of an event: it is kept, and applied when its conversation arrives; "
-    "a repetition is harmless. Of a read: check the id.",
-    "conversation_closed": "Open a new conversation. What a customer wrote is shown to the agents.",
-    "bad_request": "Mend what `errors` names.",
-    "invalid_signature": "Check the secret, the clock, and that the signed bytes are the sent ones. "
-    "Then send it again.",
-    "not_authenticated": "Log in, or send a token of `manage.py createtoken`.",
-    "forbidden": "Ask the operator for the right. In a browser, load the page again.",
-    "https_required": "Use https, and let the operator revoke the token.",
-    "insufficient_scope": "Ask the operator for a token with the scope.",
-    "not_found": "Check the address.",
-    "method_not_allowed": "Use a method that the header `Allow` names.",
-    "length_required": "Send a `Content-Length`.",
-    "cursor_expired": "Begin again as [changes.md](changes.md) says.",
-    "precondition_failed": "Read it again, and decide anew.",
-    "body_too_large": "Send less than the limit.",
-    "unsupported_media_type": "Send `Content-Type: application/json`, and no `Content-Encoding`.",
-    "range_not_satisfiable": "Ask for the whole file.",
-}
-SEND_AGAIN = "Send it again after a while."
 
 
 def errors_document() -> str:
@@ -76,7 +50,7 @@ def row(refusal: type[Refusal]) -> str:
         f"{refusal.status:d} {refusal.status.phrase}",
         refusal.detail,
         "yes" if refusal.retry else "no",
-        WHAT_TO_DO.get(refusal.code) or SEND_AGAIN,
+        refusal.remedy,
     )
     return f"| {' | '.join(cells)} |"
 
