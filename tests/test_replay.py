@@ -162,7 +162,7 @@ def test_bad_filters_are_named(db, arguments):
 
 
 def test_a_database_that_fails_is_named_and_what_was_done_stays(refused, monkeypatch):
-    applied = command.apply_again
+    applied = command.replay
 
     def failing(delivery, **rest):
         if delivery.message_id is None:
@@ -170,7 +170,7 @@ def test_a_database_that_fails_is_named_and_what_was_done_stays(refused, monkeyp
         return applied(delivery, **rest)
 
     with monkeypatch.context() as broken:
-        broken.setattr(command, "apply_again", failing)
+        broken.setattr(command, "replay", failing)
         with pytest.raises(CommandError, match=r"stopped after 2, .*run this again"):
             replay()
     replay()

@@ -21,7 +21,7 @@ from chat.database.keyset import Page
 from chat.events import ingest
 from chat.models import Delivery, Scope, Token
 from chat.problems import request_id
-from chat.refusals import NotFound, ReplayCannotHelp
+from chat.refusals import NotFound
 
 
 class DeliveryList(Read):
@@ -98,8 +98,6 @@ class Replay(JSONView):
     def post(self, request: Request, number: str) -> Response:
         """Apply the delivery again. Raises NotFound, ReplayCannotHelp, and the refusal of the event."""
         delivery = find_delivery(number)
-        if not delivery.is_worth_applying_again:
-            raise ReplayCannotHelp
         result = ingest.apply_again(delivery, at=timezone.now(), request_id=request_id(request))
         if result.refusal:
             raise result.refusal

@@ -18,7 +18,7 @@ from chat.events.payloads import Event, NewConversation, parse
 from chat.events.rules import Outcome, apply, note_writing_after_closing
 from chat.events.unit_of_work import UnitOfWork
 from chat.models import KEPT_OF_INVALID_BODY, Delivery, ids_in
-from chat.refusals import ConversationClosed, InvalidPayload, Refusal, Subject
+from chat.refusals import ConversationClosed, InvalidPayload, Refusal, ReplayCannotHelp, Subject
 
 # A constraint decides a race. The loser runs again, and then finds the winner's row.
 ATTEMPTS = 3
@@ -109,6 +109,13 @@ def ingest(
 
 
 def apply_again(delivery: Delivery, *, at: datetime, request_id: UUID | None = None) -> Result:
+    """Replay a delivery if this can help. Raises ReplayCannotHelp, and as `ingest` does."""
+    if not delivery.is_worth_applying_again:
+        raise ReplayCannotHelp
+    return replay(delivery, at=at, request_id=request_id)
+
+
+def replay(delivery: Delivery, *, at: datetime, request_id: UUID | None = None) -> Result:
     """Ingest the body of a logged delivery once more. Raises as `ingest` does."""
     return ingest(
         bytes(delivery.body),

@@ -16,7 +16,7 @@ from chat.database.keyset import BadCursor, Page, decoded
 from chat.events import ingest
 from chat.models import LOOKED_AT, SHOWN_OF_BODY, Conversation, Delivery, LogFilters
 from chat.problems import request_id
-from chat.refusals import OF_EVENTS, reason_of
+from chat.refusals import OF_EVENTS, ReplayCannotHelp, reason_of
 from chat.views.fields import IdField, choice_field, time_field
 from chat.views.page import nothing_here, page
 from chat.views.shown_bodies import readable
@@ -112,10 +112,11 @@ def apply_again(request: HttpRequest, number: str) -> HttpResponse:
     found = Delivery.objects.numbered(number)
     if found is None:
         return nothing_here(request)
-    if not found.is_worth_applying_again:
-        messages.warning(request, gettext("Nothing was done: applying this again cannot help."))
+    try:
+        result = ingest.apply_again(found, at=timezone.now(), request_id=request_id(request))
+    except ReplayCannotHelp as refusal:
+        messages.warning(request, str(refusal.reason))
         return redirect("delivery", number)
-    result = ingest.apply_again(found, at=timezone.now(), request_id=request_id(request))
     level = messages.WARNING if result.refusal else messages.SUCCESS
     messages.add_message(request, level, notice(result.outcome, result.code))
     return redirect("delivery", number)

@@ -12,7 +12,7 @@ from django.db.models import Count
 from django.utils import timezone
 from environs import ValidationError
 
-from chat.events.ingest import Result, apply_again
+from chat.events.ingest import Result, replay
 from chat.management.maintenance import MaintenanceCommand
 from chat.management.progress import above_the_bar, progress
 from chat.management.rehearsal import (
@@ -167,4 +167,4 @@ def replayed(chosen: DeliveryQuerySet) -> Iterator[Result]:
     ):
         delivery = chosen.filter(pk=id).first()
         if delivery is not None:
-            yield apply_again(delivery, at=timezone.now())
+            yield replay(delivery, at=timezone.now())
