@@ -53,6 +53,12 @@ def test_the_index_links_every_document():
     assert documents - targets == {"README.md"}
 
 
+def test_the_index_of_the_decisions_has_each_heading_in_order():
+    text = text_of("docs/decisions.md")
+    index = re.findall(r"^ *- \[(.+)\]\(#", text, re.MULTILINE)
+    assert index == re.findall(r"^##+ (.+)$", text, re.MULTILINE)
+
+
 def test_a_name_that_is_not_there_is_found_to_be_missing():
     assert defines("tests/test_documents.py", "test_the_index_links_every_document")
     assert not defines("tests/test_documents.py", "test_the_index")
