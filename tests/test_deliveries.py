@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from chat.database.keyset import cursor_of
-from chat.events.ingest import apply_again
+from chat.events.ingest import replay
 from chat.models import KEPT_OF_INVALID_BODY, SHOWN_OF_BODY, Conversation, Delivery, Message
 from chat.refusals import OF_EVENTS
 from chat.views.deliveries import DELIVERIES_PAGE
@@ -323,7 +323,7 @@ def test_queries_of_the_list_do_not_grow_with_it(
     deliver(MESSAGE)
     deliver(OPEN)
     for n in range(70):
-        apply_again(Delivery.objects.earliest("id"), at=NOW)
+        replay(Delivery.objects.earliest("id"), at=NOW)
         deliver(b"%d" % n)
     for address, count in (("/ui/deliveries/", 2), ("/deliveries", 3)):
         with django_assert_num_queries(count) as queries:
@@ -487,7 +487,7 @@ def test_what_is_applied_again_is_as_old_as_its_delivery_and_logged_as_of_now(
 
 def test_the_webhook_id_of_what_is_applied_again_stays(came_too_early):
     Delivery.objects.filter(pk=came_too_early.pk).update(webhook_id="msg_1")
-    apply_again(Delivery.objects.get(pk=came_too_early.pk), at=NOW)
+    replay(Delivery.objects.get(pk=came_too_early.pk), at=NOW)
     assert last().webhook_id == "msg_1"
 
 
@@ -550,14 +550,14 @@ def test_an_older_replay_does_not_turn_back_when_the_customer_wrote_after_closin
     deliver(CLOSE, after=LATER)
     deliver(make_event("NEW_MESSAGE", id=M2, at="2025-02-23T00:00:00"), after=LATER)
     noted = Conversation.objects.get().wrote_after_closing_at
-    apply_again(came_too_early, at=NOW + 2 * LATER)
+    replay(came_too_early, at=NOW + 2 * LATER)
     assert Conversation.objects.get().wrote_after_closing_at == noted > NOW
 
 
 def test_an_event_that_was_refused_again_is_still_applied_once_when_its_conversation_comes(deliver):
     deliver(MESSAGE)
     early = last()
-    apply_again(early, at=NOW)
+    replay(early, at=NOW)
     deliver(OPEN)
     assert [replay.outcome for replay in early.replayed_by.all()] == ["applied"]
     assert Delivery.objects.count() == 3
@@ -574,13 +574,13 @@ def test_only_what_may_go_otherwise_is_worth_applying_again(every):
 def test_a_replay_is_not_worth_it_but_what_it_replays(deliver):
     deliver(MESSAGE)
     early = last()
-    apply_again(early, at=NOW)
+    replay(early, at=NOW)
     assert worth() == {early}
 
 
 def test_what_a_replay_has_settled_is_not_worth_it(came_too_early):
     assert worth() == {came_too_early}
-    apply_again(came_too_early, at=NOW)
+    replay(came_too_early, at=NOW)
     assert worth() == set()
 
 
