@@ -96,7 +96,7 @@ def times_of(database_url: str, conversations: int, options: argparse.Namespace)
 
 
 def build(conversations: int) -> None:
-    """Build the database, unless it exists already."""
+    """Build the database, unless the file exists already."""
     from chat.events.bulk import ingest_many
     from chat.models import Conversation
 

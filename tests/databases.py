@@ -1,4 +1,4 @@
-"""Databases beside that of the tests, on the same server."""
+"""More databases on the server of the tests."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "licences.md"
 PIN = re.compile(r"^([\w.-]+)(?:\[[^]]*\])?==(\S+)(.*)$", re.MULTILINE)
 
-# SPDX names by what the older fields of the metadata say.
+# SPDX names of the licences in older fields of the metadata.
 SPDX = {
     "Apache 2.0": "Apache-2.0",
     "BSD 2-Clause License": "BSD-2-Clause",
@@ -85,7 +85,7 @@ def page() -> str:
 
 
 def pinned(requirements: Path) -> dict[str, str]:
-    """Return the version of each package of an exported lock, but for those of Windows."""
+    """Return the version of each package of an exported lock, except for packages of Windows."""
     pins = PIN.findall(requirements.read_text())
     return {name: version for name, version, marker in pins if "Windows" not in marker}
 

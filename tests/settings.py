@@ -6,7 +6,7 @@ os.environ |= {"DEBUG": "true", "REALMATE_ENV_FILE": ""}
 for name in ("WEBHOOK_SECRETS", "WEBHOOK_SCHEME", "WEBHOOK_ALLOW_UNSIGNED"):
     os.environ.pop(name, None)
 
-# A program that a test starts with a database of its own keeps it.
+# A program with a database of its own keeps that database.
 if os.environ.get("DATABASE_URL") in (servers := os.environ.get("TEST_SERVERS", "").split()):
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     os.environ["DATABASE_URL"] = servers[int(worker.removeprefix("gw"))]
@@ -20,8 +20,8 @@ if DATABASES["default"]["ENGINE"] == "realmate.sqlite":
 else:
     DATABASES["default"]["TEST"] = {"NAME": f"test_{DATABASES['default']['NAME']}_{RUN}"}
 
-# Static files as in development: found where they are, whether any were collected or not. The live
-# server would serve what `make serve` once collected, so it looks for that where nothing is.
+# Static files as in development: served from their sources. The folder of collected files is empty, because
+# the live server would otherwise serve old files of `make serve`.
 STATIC_ROOT = str(BASE_DIR / "nothing-collected")
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True

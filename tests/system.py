@@ -1,4 +1,4 @@
-"""What the system is asked about a server, and made to tell it."""
+"""Questions to the operating system about a server, and answers forced for a test."""
 
 import shutil
 import subprocess

@@ -88,7 +88,7 @@ def after_their_deadline(monkeypatch):
 
 
 class Trickle(BytesIO):
-    """Gives a byte, and is silent in the middle of the next read until it is told to go on."""
+    """Gives a byte, and then blocks the next read until the test lets the body go on."""
 
     def __init__(self):
         self.is_silent, self.goes_on = Event(), Event()
@@ -98,7 +98,7 @@ class Trickle(BytesIO):
             self.is_silent.set()
             return b" "
         assert self.goes_on.wait(30)
-        return b" " * most  # at most what is missing
+        return b" " * most  # at most the missing bytes
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def trickling(number=4):
 
 
 def read_slowly(stream):
-    """What the parser does with a body of 4 MiB. A refusal is the result."""
+    """Parse a body of 4 MiB. Return the parser's result, or the refusal."""
     try:
         with ROOM.reserved(4 * MIB) as place:
             return place.read(4 * MIB, stream)

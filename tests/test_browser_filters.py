@@ -1,4 +1,4 @@
-"""Filters and sorts of the list, in a real Chromium whose clock the tests move on."""
+"""Filters and sorts of the list, in a real Chromium with a clock moved by the tests."""
 
 import re
 from datetime import timedelta

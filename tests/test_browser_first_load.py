@@ -1,4 +1,4 @@
-"""What the first load of a thread costs: a real Chromium with an empty cache, and the production server."""
+"""The cost of the first load of a thread: a real Chromium with an empty cache, and the production server."""
 
 import json
 from datetime import timedelta
@@ -19,7 +19,7 @@ MOST_REQUESTS = 7
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """With a thread of 60 messages, a full page of which is shown."""
+    """A server with a thread of 60 messages, enough to fill a page."""
     folder = tmp_path_factory.mktemp("granian")
     environ = set_up("granian", folder, **PRODUCTION, STATIC_ROOT=str(folder / "static"))
     manage("collectstatic", "-v0", **environ)
@@ -36,7 +36,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def open_page(server, chromium):
-    """A page in a browser that has nothing in its cache, and perhaps cookies."""
+    """Open a page in a browser with an empty cache, and perhaps with cookies."""
     contexts = []
 
     def open_page(**options):

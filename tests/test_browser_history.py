@@ -1,4 +1,4 @@
-"""Back and Forward in a real Chromium, whose clock is real too: a faked one knows of no reload."""
+"""Back and Forward in a real Chromium. The clock is real too, because a faked one ignores reloads."""
 
 import re
 from datetime import datetime, timedelta
@@ -41,7 +41,7 @@ def is_at(page, rows, top):
 
 
 def go_down(page, pages, top):
-    """Through so many more pages of the list, and then to an offset in it."""
+    """Load so many more pages of the list, and then scroll to an offset."""
     for _ in range(pages):
         rows = page.locator("#list .row").count()
         page.locator("#more a").click()

@@ -1,4 +1,4 @@
-"""How the inbox looks in a real Chromium: what is measured there and not a matter of taste."""
+"""The looks of the inbox in a real Chromium, as far as they can be measured."""
 
 import re
 from itertools import product

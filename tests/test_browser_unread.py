@@ -1,4 +1,4 @@
-"""What is unread, and who is told, in a real Chromium."""
+"""Unread messages and their notifications, in a real Chromium."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The bundles that production serves are made of the scripts and styles as they are."""
+"""The bundles of production are made of the current scripts and styles."""
 
 import re
 

@@ -23,7 +23,7 @@ SECOND = timedelta(seconds=1)
 
 
 def numbered(number):
-    """An id that ends with the number."""
+    """Return an id ending with the number."""
     return f"49108c71-4dca-4af3-9f32-61bc745926{number:02}"
 
 
@@ -40,7 +40,7 @@ def happened():
     ]
 
 
-# What is a change
+# Events with a change, and events without
 
 
 def test_each_event_that_is_applied_is_a_change(deliver):

@@ -28,7 +28,7 @@ NEAR = timedelta(minutes=1)
 CODES = ["conversation_not_found", "conversation_closed", "id_conflict", "invalid_event"]
 
 
-# Histories: each step is a function of the service, which has a clock
+# Histories: each step is a function of the service, and the service has a clock
 
 
 class Service:
@@ -56,7 +56,7 @@ class Service:
         list(pruning.prune_changes(pruning.outdated_changes(now=self.now, days=2 * days)))
 
     def upgrade(self):
-        """As from 0.1.0, which had no changes: `updated_at` is an estimate."""
+        """Upgrade from 0.1.0, which had no changes, so `updated_at` is an estimate."""
         Change.objects.all().delete()
         Conversation.objects.update(updated_at=self.now)
 
@@ -148,7 +148,7 @@ def closed(id):
 
 
 def replayed_late(message, wait, ids):
-    """A message comes too early, and a replay applies it days later."""
+    """A message comes too early, and a replay applies the message days later."""
     early = DAY, ("deliver", said(message, ids[0]))
     return [early, opened(ids[0]), (wait, ("replay", CODES[:1])), (10 * DAY, ("prune", 10))]
 
@@ -160,7 +160,7 @@ def raced(message, wait, ids):
 
 
 def stored_elsewhere(message, wait, ids):
-    """An open conversation stores what a closed one refused, and may be erased."""
+    """An open conversation stores a message refused by a closed one. The message may be erased."""
     both = [(wait, ("deliver", said(message, id))) for id in ids[:2]]
     erased = [(DAY, ("erase", ids[1]))] if wait else []
     return [opened(ids[0]), opened(ids[1]), closed(ids[0]), *both, *erased]
@@ -232,7 +232,7 @@ def other_value(field, value):
 
 
 def stored_fields(checked):
-    """Each stored field of the conversations that were checked, of their messages and changes."""
+    """Yield each stored field of the checked conversations, of their messages and changes."""
     for model, rows, left_out in (
         (
             Conversation,
@@ -281,7 +281,7 @@ def is_writing_after_closing_told(conversation_id):
 
 
 def is_change_told(row, field):
-    """A change may be missing if it would be the oldest one of its conversation, after a prune."""
+    """Whether the log tells of the change. After a prune, the oldest change of a conversation may be missing."""
     values = {row.type, other_value(field, row.type)} if field.name == "type" else {row.type}
     if "wrote_after_closing" in values and not is_writing_after_closing_told(row.conversation_id):
         return False
@@ -292,7 +292,7 @@ def is_change_told(row, field):
 
 
 def is_near_a_prune(log):
-    """Whether the conversation was opened as early as the oldest row that a prune left."""
+    """Whether the conversation was opened about as early as the oldest row left by a prune."""
     if Delivery.objects.filter(pk=1).exists() and Delivery.objects.count() == last_number():
         return False
     replays = Delivery.objects.filter(replays=OuterRef("pk"))
@@ -325,7 +325,7 @@ def changed_by_hand(row, field):
 
 @pytest.fixture
 def undone():
-    """Runs a function, and then leaves the database as it was."""
+    """Run a function, and then undo its changes in the database."""
 
     def undone(function):
         point = transaction.savepoint()

@@ -24,7 +24,7 @@ SECONDS = 120
 
 @contextmanager
 def make_demo(port: int, folder: Path) -> Iterator[subprocess.Popen]:
-    """Run it in a process group of its own: Ctrl-C reaches make and Python, as in a terminal.
+    """Run the demo in a process group of its own: Ctrl-C reaches make and Python, as in a terminal.
 
     No .venv is set up; the Python of the tests runs the demo.
     """

@@ -218,7 +218,7 @@ def test_a_long_text_has_a_query_of_its_own(stored, deliver, monkeypatch):
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_an_export_waits_for_messages_that_took_their_arrival_before(deliver, monkeypatch):
-    """Otherwise whoever goes on from `next` would never see them."""
+    """Otherwise a reader going on from `next` would never see these messages."""
     deliver(make_event("NEW_CONVERSATION", id=C))
     deliver(make_event("NEW_CONVERSATION", id=OTHER_C))
     taken, may_commit = Event(), Event()

@@ -1,4 +1,4 @@
-"""One delivery is found by the ids and the time that a log, a sender or a page has of it."""
+"""A delivery can be found by the ids and the time in a log, at the sender, or on a page."""
 
 import json
 import re
@@ -206,7 +206,7 @@ def test_a_page_is_read_from_one_index_in_its_order(a_new_log, told, plans, aske
 
 @pytest.fixture
 def a_new_log(db):
-    """On PostgreSQL, whose planner goes by what a table holds: of few rows, any index will do."""
+    """Empty the table and its statistics, because PostgreSQL's planner picks any index for a few rows."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE chat_delivery CASCADE")

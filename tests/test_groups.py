@@ -1,4 +1,4 @@
-"""Group commit: who waits is served together, nobody before the commit, nobody for another's fault."""
+"""Group commit: waiting requests are served together, answered after the commit, and safe from each other's faults."""
 
 import json
 import os
@@ -23,7 +23,7 @@ SECONDS = 10
 
 
 class Work:
-    """What a group does. Its first turn goes on until it is let go; each says what it was given."""
+    """The work of a group. The first turn lasts until `may_end` is set. The turns keep their items."""
 
     def __init__(self, *, fails=lambda items: None):
         self.fails = fails
@@ -201,7 +201,7 @@ def take_in(event):
 
 @pytest.fixture
 def ingested_together(threads):
-    """How each of these events ends, all of which waited while another wrote."""
+    """Ingest events that all wait while another transaction writes. Return their outcomes."""
 
     def run(happening):
         with transaction.atomic():

@@ -93,7 +93,7 @@ def test_head_reads_nothing_and_needs_no_turn(client, thread, no_turn_left, monk
     monkeypatch.setattr(statistics, "read_statistics", fail)
     answer = client.head(path)
     assert answer.status_code == 200
-    assert "Content-Length" not in answer  # it is not known, and 0 would be wrong
+    assert "Content-Length" not in answer  # the length is unknown, and 0 would be wrong
 
 
 @pytest.mark.parametrize("path", STREAMED)
@@ -160,7 +160,7 @@ def test_a_period_that_takes_too_long_is_refused_with_advice(client, thread):
 
 
 def test_an_error_that_django_did_not_translate_is_the_end_of_the_time_too(db):
-    """As when Django closes a cursor of PostgreSQL whose query was not sent any more."""
+    """For example when Django closes a PostgreSQL cursor whose query was no longer sent."""
 
     def close_late():
         sleep(0.02)
@@ -210,7 +210,7 @@ def test_an_error_of_the_database_stays_one(db):
         fail()
 
 
-# Conversations that are streamed
+# Streamed conversations
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What an operator sees: a JSON line for each request that went wrong, and nobody's words in it."""
+"""The log of an operator: a JSON line for each failed request, and no text of customers."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from django.db import DataError, OperationalError, connection
 
-import realmate.wsgi  # noqa: F401 - it sets logging up anew, and takes the handlers of tests away
+import realmate.wsgi  # noqa: F401 - sets logging up anew, and takes the handlers of tests away
 from realmate.logs import OneASecond
 from tests.conftest import C, M, make_event
 from tests.servers import serving, through_wsgi
@@ -20,7 +20,7 @@ WORDS = "palavras de um cliente"
 
 @pytest.fixture
 def json_lines():
-    """The lines that were logged, as they are written outside DEBUG."""
+    """Return the logged lines, in the format outside DEBUG."""
     outside_debug = dict(settings.LOGGING["formatters"]["json"])
     formatter = logging.config.DictConfigurator({}).configure_formatter(outside_debug)
     handler = logging.StreamHandler(StringIO())

@@ -1,4 +1,4 @@
-"""A lost connection is one failure, whichever error of the database names it, at every door."""
+"""A lost connection is one failure at every door, for each error of the database about lost connections."""
 
 from contextlib import contextmanager
 
@@ -45,7 +45,7 @@ def ends_the_session(execute, sql, params, many, context):
     ]
 )
 def lost(request):
-    """A block in which each statement finds the connection lost."""
+    """Inside this block, each statement finds the connection lost."""
 
     @contextmanager
     def lost():

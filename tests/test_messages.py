@@ -1,4 +1,4 @@
-"""`GET /messages` and `GET /messages/{id}`: what a search finds, everything by pages, and one message."""
+"""`GET /messages` and `GET /messages/{id}`: hits of a search, all messages by pages, and one message."""
 
 import json
 from itertools import chain
@@ -54,7 +54,7 @@ def errors_of(answer):
 
 @pytest.fixture
 def told(deliver):
-    """Two conversations that take turns. The second is closed, and the last message is the earliest."""
+    """Two conversations taking turns. The second is closed, and the last message has the earliest time."""
     for conversation in (C, OTHER_C):
         deliver(make_event("NEW_CONVERSATION", id=conversation, at="2025-02-01T00:00:00Z"))
     for n, (conversation, day, direction, content) in enumerate(
@@ -80,7 +80,7 @@ def told(deliver):
     deliver(make_event("CLOSE_CONVERSATION", id=OTHER_C, at="2025-02-20T00:00:00Z"))
 
 
-# Which messages
+# Filters
 
 FILTERS = [
     ({"direction": "SENT"}, [3, 2], [3, 2]),
@@ -159,7 +159,7 @@ def test_the_page_of_people_finds_the_same(told, client):
     assert text.count("?message=") == len(places)
 
 
-# What a hit says
+# The fields of a hit
 
 
 def test_a_hit_says_where_it_is_and_which_words_were_found(told):

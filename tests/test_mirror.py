@@ -1,4 +1,4 @@
-"""Programs that follow `GET /changes` while twelve senders write: nothing missed, twice or out of order.
+"""Programs following `GET /changes` while twelve senders write: nothing missed, twice or out of order.
 
 State at any moment + the changes after it = the state later.
 """
@@ -38,7 +38,7 @@ def conversation(number):
 
 @dataclass
 class Mirror:
-    """What a program knows of the conversations. Applying an entry twice does no harm."""
+    """A program's copy of the conversations. Applying an entry twice does no harm."""
 
     states: dict = field(default_factory=dict)
     messages: dict = field(default_factory=lambda: defaultdict(set))
@@ -66,14 +66,14 @@ class Mirror:
 
 
 class Reader:
-    """A program that begins as docs/changes.md says, and goes on from its stored cursor."""
+    """Begins by docs/changes.md, and goes on from its stored cursor."""
 
     def __init__(self, chance):
         self.chance, self.client, self.begun = chance, Client(), 0
         self.begin()
 
     def begin(self):
-        """Step 1 and 2: a cursor, and then everything that is stored."""
+        """Steps 1 and 2: take a cursor, and then read all stored conversations."""
         while not self.has_begun():
             pass
 
@@ -101,7 +101,7 @@ class Reader:
         self.mirror.messages[id] = {message["id"] for message in found["messages"]}
 
     def follow(self):
-        """Step 3, once. Now and then the program dies before it has stored what it read."""
+        """Step 3, once. Now and then the program dies before it has stored the entries."""
         limit = self.chance.choice([3, 100, 1000])
         answer = self.ask(after=self.mirror.cursor, limit=limit)
         if answer is None:
@@ -125,7 +125,7 @@ class Reader:
 
 
 class Senders:
-    """Twelve threads that deliver random events, and now and then hold a transaction open."""
+    """Twelve threads delivering random events. Now and then a thread holds a transaction open."""
 
     def __init__(self, *, seed, events, conversations):
         self.errors, self.done, self.conversations = [], Counter(), conversations
@@ -248,7 +248,7 @@ def in_order(changes):
 
 @pytest.fixture
 def a_first_change(deliver):
-    """In the place after those of earlier tests. Otherwise it could come, far behind place 1, while a program
+    """Store a change. Otherwise the first change, far behind place 1 after earlier tests, could come while a program
     asks for `now`, and the answer would be a 410. In a new database the first place is 1.
     """
     deliver(make_event("NEW_CONVERSATION", id=conversation(99_999_999)))

@@ -167,7 +167,7 @@ def test_a_bad_range_of_a_static_file_is_said_to_be_one(client):
     assert (answer.status_code, answer.json()["code"]) == (416, "range_not_satisfiable")
 
 
-# What stands beside a thread stays in the addresses that it leads to
+# Links from a thread keep the list beside the thread
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def found(html, pattern):
 
 
 def second_page(get):
-    """The query of the second page of the list, and of what a search finds."""
+    """Return the queries of the second page of the list, and of the second page of hits."""
     rows, hits = get("/ui/"), get("/ui/search/?q=bol")
     return [
         found(rows, r'class="more-link"[^>]* href="\?(cursor=[^"]*)"'),

@@ -1,4 +1,4 @@
-"""What makes the pictures of the README and of the guide: `make pictures`."""
+"""The makers of the pictures in the README and the guide: `make pictures`."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""`manage.py prune`: the log as long as it is kept, and no longer."""
+"""`manage.py prune` keeps the log for the time in the settings, and no longer."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What machines read: conversations and messages by pages, and transcripts. Whatever is asked, never a 500."""
+"""Reads by machines: pages of conversations and messages, and transcripts. No request gets a 500."""
 
 import csv
 import json
@@ -63,7 +63,7 @@ def errors_of(answer):
 
 @pytest.fixture
 def conversations(db):
-    """Some of one instant, some closed, some that wait, some empty."""
+    """Conversations: some at the same instant, some closed, some waiting, some empty."""
     events = [event for n in range(23) for event in events_of(n)]
     results = ingest_many((json.dumps(event).encode(), NOW) for event in events)
     assert {result.outcome for result in results} == {Outcome.APPLIED}
@@ -152,7 +152,7 @@ def test_without_parameters_it_is_the_latest_fifty(deliver):
 
 
 def name_of(value) -> str:
-    """The same in every process, which a function's own name is not."""
+    """Return an id equal in every process, unlike the name of a function."""
     return str(value)[:60] if isinstance(value, dict) else "fits"
 
 
@@ -755,7 +755,7 @@ def test_no_chunk_waits_for_the_database_without_end(told, monkeypatch):
     asked = (f"{deadline()}\n" for _ in range(5))
     monkeypatch.setattr(Transcript, "write", staticmethod(lambda conversation: asked))
     first, second, *others = transcript("txt").split()
-    assert first == second  # which are at hand before the answer begins
+    assert first == second  # both are ready before the answer begins
     assert len({first, *others}) == 4
     assert "None" not in others
     assert deadline() is None

@@ -1,4 +1,4 @@
-"""What each delivery gets, and what it changes: docs/requirements.md, every rule through both doors."""
+"""The answer to each delivery, and its changes: docs/requirements.md, every rule through both doors."""
 
 import json
 from collections import namedtuple
@@ -32,7 +32,7 @@ Answer = namedtuple("Answer", "said errors")
 
 @pytest.fixture(params=["ingest", "webhook"])
 def door(request, deliver, post):
-    """One of the two ways in. What a delivery gets, said alike: outcome or code, and the errors."""
+    """One of the two doors, with the same form of answer: outcome or code, and the errors."""
 
     def through_ingest(event):
         result = deliver(event)
@@ -55,7 +55,7 @@ def door(request, deliver, post):
 
 
 def tables():
-    """Everything that is stored, but for the log, and the note of a refusal that it leads to."""
+    """Return all stored rows, except the log and the note of a refusal."""
     noted = dict.fromkeys(CHANGED_BY_WRITING_AFTER_CLOSING)
     return [
         [row | noted for row in Conversation.objects.order_by("id").values()],
@@ -68,7 +68,7 @@ def last_delivery():
 
 
 def logged():
-    """The last row of the log, as the words that tell what it was."""
+    """Return the last row of the log: type, ids, outcome and code."""
     row = last_delivery()
     ids = [str(id) if id else None for id in (row.conversation_id, row.message_id)]
     return row.type, *ids, row.outcome, row.code
@@ -460,7 +460,7 @@ def test_applied_message_deliveries_are_the_messages(door):
     assert applied.count() == 2
 
 
-# What the database cannot do is neither stored nor logged
+# Events failing in the database are neither stored nor logged
 
 
 def fail_to(write):

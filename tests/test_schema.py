@@ -1,4 +1,4 @@
-"""The schema: it names every address, what each takes and every answer, and is true of the answers."""
+"""The schema names every address with its parameters and answers, and real answers agree with the schema."""
 
 import json
 import re
@@ -22,7 +22,7 @@ SCHEMAS = "components/schemas/"
 
 @pytest.fixture
 def schema():
-    """Without a database: it is made of the code."""
+    """The schema, made from the code without a database."""
     answer = through_wsgi("GET", "/schema")
     assert answer.status_code == 200
     return answer.json()

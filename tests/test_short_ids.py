@@ -1,4 +1,4 @@
-"""The eight digits that a conversation is shown by."""
+"""The eight digits shown for a conversation."""
 
 from uuid import UUID, uuid1
 

@@ -1,4 +1,4 @@
-"""A production server starts only where no other one listens, and takes nothing from one that runs."""
+"""A production server starts only on a free address, and takes nothing from a running server."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def environ(tmp_path_factory):
 
 
 def start(environ, **others):
-    """A server that must not start: its output, and its exit code."""
+    """Start a server that must fail to start. Return its output, and its exit code."""
     command = [sys.executable, "-m", "realmate.server"]
     done = subprocess.run(
         command, cwd=ROOT, env=environ | others, capture_output=True, text=True, timeout=60
@@ -265,7 +265,7 @@ def test_without_the_word_unix_pages_lead_to_https(on_a_socket):
 
 
 def inbox_by_https(path):
-    """The answer to a proxy that asks on a Unix socket for a client that came by https."""
+    """Return the answer to a proxy on a Unix socket. The proxy's client came by https."""
     with closing(HTTPConnection("127.0.0.1")) as connection:
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(path)

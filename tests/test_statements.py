@@ -44,7 +44,7 @@ def scattered(n: int) -> UUID:
 
 
 def conversation(n, **values):
-    """Return the n-th conversation. With an odd n it is closed, and null wherever a closed one may be."""
+    """Return the n-th conversation. Odd ones are closed, with null in every nullable column of closed ones."""
     given = {
         "id": scattered(n),
         "opened_at": AT + timedelta(days=n),
@@ -142,7 +142,7 @@ def stored(model, *, using=DEFAULT_DB_ALIAS):
 
 
 def after_each(model, *acts):
-    """Run each act in a transaction, and roll it back. Return the stored rows after each act."""
+    """Run each act in a transaction, and roll back. Return the stored rows after each act."""
     outcomes = []
     for act in acts:
         with transaction.atomic():

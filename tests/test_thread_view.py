@@ -1,4 +1,4 @@
-"""The thread as the server gives it: its pages, its fragments, and what they ask of the database."""
+"""The thread in the server's answers: its pages, its fragments, and its queries."""
 
 import re
 from datetime import timedelta
@@ -37,7 +37,7 @@ def numbers(html):
 
 
 def link(html, name):
-    """The fragment that the link to older or newer messages loads."""
+    """Return the fragment behind the link to older or newer messages."""
     shown = re.sub(r"<template .*?</template>", "", html, flags=re.S)
     found = re.search(rf'hx-get="([^"]*[?]{name}=[^"]*)"', shown)
     return found and found[1]
@@ -117,7 +117,7 @@ def test_a_page_asks_the_same_few_queries_however_long_its_thread(say, client):
 
 @pytest.mark.parametrize("arriving", [0, 1, 2])
 def test_a_page_counts_what_it_shows_while_messages_arrive(say, get, monkeypatch, arriving):
-    """The count says above which message the line "New messages" stands."""
+    """The count decides above which message the line "New messages" stands."""
     say(0, direction="RECEIVED")
     newest, numbers_to_come = MessageQuerySet.newest, list(range(1, arriving + 1))
 
@@ -280,10 +280,11 @@ def test_the_history_is_not_polled(say, deliver, client, held):
         fragments = client.get("/ui/fragments/poll/", asked)
     assert "history" not in fragments.content.decode()
     asked = [query["sql"] for query in queries if "chat_delivery" in query["sql"]]
-    assert all("text_digest" in sql for sql in asked)  # what the customer wrote
+    # Reads only the customer's messages after closing.
+    assert all("text_digest" in sql for sql in asked)
 
 
-# What arrives
+# Arriving messages
 
 
 def test_a_burst_comes_in_parts_and_whole(say, client, held):

@@ -22,7 +22,7 @@ def closed(settings, db):
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
-    """Seconds that stand still until a test moves them."""
+    """A clock that stands still until a test moves the seconds."""
     seconds = [1_000.0]
     monkeypatch.setattr(SimpleRateThrottle, "timer", lambda throttle: seconds[0])
     return seconds

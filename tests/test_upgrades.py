@@ -1,4 +1,4 @@
-"""Upgrades: a database that a release has filled is migrated, and everything in it is found again."""
+"""Upgrades: a database filled by a release is migrated, and keeps everything."""
 
 import json
 import re
@@ -32,7 +32,7 @@ OPEN, LATE, CLOSED, ERASED = (conversation(n) for n in (2, 1, 3, 5))
 
 @pytest.fixture(params=sorted(NEWEST))
 def upgraded(request, tmp_path, scratch_database):
-    """The numbers of rows that the release stored. The database of the test has them, migrated."""
+    """Migrate the release's database. Return the numbers of rows stored by the release."""
     path = tmp_path / "released.sqlite3"
     with closing(sqlite3.connect(path)) as database:
         database.executescript((RELEASED / f"{request.param}.sql").read_text())

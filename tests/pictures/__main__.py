@@ -35,7 +35,7 @@ def make(language: str, what: str) -> list[Path]:
         if what == GUIDE:
             return [save(image, folder / f"{name}.png") for name, image in guide(opened)]
         frames = film(opened, what)
-    # The still picture is for readers whose system asks for less motion.
+    # The still picture is for readers with a system set to less motion.
     still = save(frames[0][0], folder / f"film-{what}.png")
     return [animate(frames, folder / f"film-{what}.gif"), still]
 

@@ -44,7 +44,7 @@ def guide(studio: Studio) -> Iterator[tuple[str, Image.Image]]:
 def part(
     locator: Locator, *, top: float = 0, height: float | None = None, around: float = 0
 ) -> Image.Image:
-    """The element, from `top` pixels on, with so many pixels above and below it."""
+    """Return the element, from `top` pixels on, with so many pixels above and below."""
     box = locator.bounding_box()
     height = min(height or box["height"], box["height"] - top)
     return cut(locator.page, box["x"], box["y"] + top - around, box["width"], height + 2 * around)
@@ -89,7 +89,7 @@ def keys(page: Page) -> Image.Image:
 
 
 def unread(page: Page) -> Image.Image:
-    """The line above the first message that has not been seen."""
+    """The line above the first unseen message."""
     page.locator(f"#row-{id_of('internet')} .row").click()
     expect(page.locator("#thread")).to_contain_text("😩")
     return part(page.locator("#thread-pane"), height=480)

@@ -1,4 +1,4 @@
-"""A service with made-up conversations, and a Chromium that looks at it."""
+"""A service with made-up conversations, and a Chromium looking at its pages."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tests.servers import Server, serving
 # chromium-l10n has the Portuguese fields of dates.
 NEEDED = "apt-get install chromium chromium-l10n fonts-roboto-unhinted fonts-noto-color-emoji"
 FONTS = {"Roboto", "Noto Color Emoji"}
-# Debian's system-ui is DejaVu, which readers' machines do not have.
+# Debian's system-ui is DejaVu, a font missing on readers' machines.
 FONT = """document.addEventListener("DOMContentLoaded", () => {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync("body, dialog { font-family: Roboto, sans-serif; } * { caret-color: transparent; }");
@@ -54,7 +54,7 @@ def chromium(language: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
             args=["--no-sandbox"],
-            env=os.environ | {"LANGUAGE": language},  # fields of dates, which Chromium draws
+            env=os.environ | {"LANGUAGE": language},  # Chromium draws the fields of dates
         )
         yield browser
         browser.close()
