@@ -1,7 +1,7 @@
-"""Bundle the scripts and styles that pages load in production: `make bundles` runs `python -m tests.bundles`.
+"""Bundle the scripts and styles of all pages for production: `make bundles` runs `python -m tests.bundles`.
 
-Development serves static/chat as it is. Production finds the bundles first, under the same names.
-`--check` compares without writing, and is skipped where esbuild is missing.
+Development serves static/chat itself. Production finds the bundles first, under the same names.
+`--check` compares without writing, and is skipped without esbuild.
 """
 
 import argparse

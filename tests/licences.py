@@ -16,7 +16,7 @@ SPDX = {
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
-# The metadata of these names no licence, or only a family. The file LICENSE of each says this.
+# The metadata of these packages names no licence, or only a family. Their LICENSE files name this one.
 OF_THE_FILE = {
     "axe-playwright-python": "MIT",
     "drf-spectacular-sidecar": "BSD-3-Clause",
@@ -28,7 +28,7 @@ LIBRARY = (
     "its own files stay under the LGPL; we import them unchanged, and anybody can replace them"
 )
 BY_FILE = "it asks for the source of changed files only; we change none"
-# Why our MIT licence goes with each.
+# Why each licence is compatible with our MIT licence.
 REASONS = {
     "Apache-2.0": PERMISSIVE,
     "Apache-2.0 AND BSD-2-Clause": PERMISSIVE,

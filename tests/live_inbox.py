@@ -73,7 +73,7 @@ def close(deliver):
 
 @pytest.fixture
 def polls(page):
-    """The requests of the page's polls so far."""
+    """Return the requests of the page's polls so far."""
     asked = []
     page.on("request", lambda request: POLL.search(request.url) and asked.append(request))
     return asked

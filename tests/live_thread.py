@@ -20,7 +20,7 @@ SCROLL = """([scroller, top]) => {
 
 @pytest.fixture
 def store(deliver):
-    """Messages straight into the table, a minute apart."""
+    """Insert messages straight into the table, a minute apart."""
 
     def store(number):
         deliver(make_event("NEW_CONVERSATION", id=C))

@@ -79,7 +79,7 @@ def assert_problem(answer: Any, status: int, code: str) -> None:
 
 
 def assert_page(answer: Any, status: int) -> None:
-    """HTML for people, with a request id."""
+    """Check an HTML page for people, with a request id."""
     assert answer.status_code == status
     assert answer["Content-Type"] == "text/html; charset=utf-8"
     assert b"<!doctype html>" in answer.content.lower()
@@ -118,7 +118,7 @@ def through_wsgi(method: str, target: str, body: bytes = b"", **environ: Any) ->
 
 @contextmanager
 def connection_kept() -> Iterator[None]:
-    """As in Django's test client: the request may not close the connection of the test."""
+    """Keep the connection of the test open after a request, as Django's test client does."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     try:
@@ -130,13 +130,13 @@ def connection_kept() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Server:
-    """A server of ours on the loopback interface, the leader of its process group."""
+    """A server of ours on the loopback interface. Its main process leads a process group."""
 
     port: int
     pid: int = 0
 
     def ask(self, method: str, path: str, body: Any = None, **headers: Any) -> Answer:
-        """One request on a connection of its own. An iterable body is sent in chunks."""
+        """Send a request on a new connection. An iterable body is sent in chunks."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with closing(connection):
@@ -161,7 +161,7 @@ class Server:
         return answer_of(response)
 
     def kill(self) -> None:
-        """As when the machine dies: all of its processes at once, and without a word."""
+        """Kill all processes at once, as when the machine dies."""
         os.killpg(self.pid, SIGKILL)
 
     def workers(self) -> list[int]:
@@ -185,9 +185,9 @@ COMMANDS = {
 
 @contextmanager
 def serving(name: str, directory: Path, **environ: str) -> Iterator[Server]:
-    """A real server in a process of its own, on a new SQLite file in the directory.
+    """Run a real server in a process of its own, on a new SQLite file in the directory.
 
-    Another database is named by DATABASE_URL.
+    DATABASE_URL names another database.
     """
     environ = set_up(name, directory, **environ)
     with running(name, environ) as server:
@@ -219,7 +219,7 @@ def migrate(environ: dict[str, str]) -> None:
 
 @cache
 def a_migrated_file() -> Path:
-    """An empty SQLite database to copy, because each migration takes seconds."""
+    """Return an empty, migrated SQLite database to copy, because migrations take seconds."""
     folder = Path(mkdtemp(prefix="realmate-migrated-"))
     atexit.register(shutil.rmtree, folder)
     migrate(os.environ | {"DEBUG": "true", "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}"})

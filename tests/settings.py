@@ -1,4 +1,4 @@
-"""The settings of a fresh clone, whatever the shell and .env have; DATABASE_URL chooses the engine."""
+"""The settings of a fresh clone, without the variables of the shell and .env. DATABASE_URL chooses the engine."""
 
 import os
 
@@ -13,7 +13,7 @@ if os.environ.get("DATABASE_URL") in (servers := os.environ.get("TEST_SERVERS", 
 
 from realmate.settings import *
 
-# Runs beside each other share nothing: each has databases of its own, and each worker of a run too.
+# Parallel runs share nothing: each run and each of its workers has databases of its own.
 RUN = os.environ.setdefault("TEST_RUN", str(os.getpid()))
 if DATABASES["default"]["ENGINE"] == "realmate.sqlite":
     DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / f"test-{RUN}.sqlite3"}
@@ -26,5 +26,5 @@ STATIC_ROOT = str(BASE_DIR / "nothing-collected")
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True
 
-# Slow on purpose, the real one would take a third of a second for every user of a test.
+# The real hashers are slow on purpose: a third of a second for every user of a test.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -125,7 +125,7 @@ def found_at(page, addresses):
     seen = {}
     for name, address in addresses.items():
         page.goto(address)
-        page.locator("main").wait_for()  # Swagger UI brings its own, later
+        page.locator("main").wait_for()  # Swagger UI adds its main element later
         seen[name] = found(page)
     return {name: what for name, what in seen.items() if what}
 

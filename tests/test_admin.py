@@ -79,7 +79,7 @@ def form_of(user, **fields):
 
 @pytest.fixture
 def right(db):
-    """The key of a permission. A test with real transactions gives all permissions new keys."""
+    """Return the key of a permission. A test with real transactions gives all permissions new keys."""
     return str(Permission.objects.earliest("pk").pk)
 
 

@@ -56,7 +56,7 @@ def get(agent):
 
 @pytest.fixture
 def thread(get):
-    """The page of the conversation without its list."""
+    """Return the page of the conversation without its list."""
     return lambda: get(f"/ui/{C}/").partition('id="thread-pane"')[2]
 
 

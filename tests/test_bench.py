@@ -10,7 +10,7 @@ import pytest
 from tests.servers import ROOT
 
 GIT = ["git", "-c", "user.name=Ana", "-c", "user.email=ana@inbox.example"]
-# The whole command without its questions: these take half an hour.
+# The whole command without its benches, because they take half an hour.
 LEFT_OUT = shutil.ignore_patterns("databases", "__pycache__")
 BENCH = "import bench.__main__ as b; b.questions = lambda quick: []; b.main()"
 

@@ -16,7 +16,7 @@ UNMARKED = "Nothing was marked, because something has changed."
 
 @pytest.fixture
 def long_thread(start, say, close):
-    """Conversation 0, closed, with more than a screen."""
+    """Conversation 0, closed, longer than a screen."""
     start(1)
     for n in range(30):
         say(0, f"Mensagem {n}")

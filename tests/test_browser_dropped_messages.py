@@ -10,7 +10,7 @@ from tests.live_thread import *
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
-LIMIT = 100  # instead of 500 messages, before another page comes
+LIMIT = 100  # the limit is 500 without this script
 MOST = LIMIT + 50
 SHOWN = """([first, last]) => {
     const list = document.getElementById("messages");

@@ -11,7 +11,7 @@ from tests.test_the_card import PRODUCTION, manage
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite]
 
-MOST_BYTES = 50_000  # as they travel, without the headers
+MOST_BYTES = 50_000  # as transferred, without the headers
 # The page, its style, its script and its theme, htmx, the wallpaper and the icon. A window asks for
 # the manifest too.
 MOST_REQUESTS = 7
@@ -51,7 +51,7 @@ def open_page(server, chromium):
 
 @pytest.fixture
 def page(open_page):
-    """Logged in."""
+    """A page with a login."""
     first = open_page()
     first.goto("/ui/login/")
     first.get_by_label("Username").fill("ana")

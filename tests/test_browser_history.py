@@ -14,13 +14,13 @@ START = datetime(2025, 2, 21, 10, 0)
 
 
 def open_what_is_in_view(page):
-    """A click on a row by its locator may scroll the list."""
+    """Click without scrolling, because a click by a locator may scroll the list."""
     page.locator("#list-scroll").click(position={"x": 150, "y": 200})
 
 
 @pytest.fixture
 def start(deliver):
-    """Conversations, numbered from 0, the last one opened last; the first of them with a message."""
+    """Store conversations, numbered from 0. The last one is opened last, and the first one has a message."""
 
     def start(conversations, *, words=0):
         for n in range(conversations):

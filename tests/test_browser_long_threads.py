@@ -40,7 +40,7 @@ SHOW_MORE = """number => {
 
 
 def older_page(page, top=0):
-    """Goes to the top, and waits for the messages before."""
+    """Scroll to the top, and wait for the messages before."""
     before = page.locator(".message").count()
     page.locator("#thread-scroll").evaluate("(scroller, top) => scroller.scrollTo(0, top)", top)
     page.wait_for_function("n => document.getElementsByClassName('message').length > n", arg=before)

@@ -240,7 +240,7 @@ def test_a_burst_between_two_polls_appears_whole_and_once(page, say):
     for n in range(2, 252):
         say(n)
     ask(page)
-    # In two parts or more: a slow machine lets the page's own polls take some of them in between.
+    # In two parts or more, because the page's own polls may take some messages in between on a slow machine.
     expect(page.locator(".message")).to_have_count(251)
     assert page.evaluate(NUMBERS) == list(range(1, 252))
     expect(bubble(page, 251)).to_be_in_viewport()

@@ -40,7 +40,7 @@ def bodies(*events):
 
 
 def load(*events, **options):
-    """The outcomes or codes of these events, delivered together at NOW."""
+    """Deliver these events together at NOW. Return their outcomes or codes."""
     results = ingest_many(bodies(*events), **options)
     return [result.code or result.outcome.value for result in results]
 
@@ -254,7 +254,7 @@ def count_in_memory():
 
 
 def test_results_keep_no_batch_in_memory(db, count_in_memory):
-    """The tracebacks of refusals would keep its rows and its bodies."""
+    """The tracebacks of refusals would keep the rows and the bodies of the batch."""
     before = count_in_memory()
     early = make_event("NEW_MESSAGE", id=M2, conversation_id=OTHER_C)
     after_closing = make_event("NEW_MESSAGE", id=M2)

@@ -1,4 +1,4 @@
-"""`replay --check` after random allowed histories: no difference. After any change by hand: one."""
+"""`replay --check` finds no difference after random allowed histories, and finds each change by hand."""
 
 import json
 from collections import Counter
@@ -51,7 +51,7 @@ class Service:
                 apply_again(delivery, at=self.now)
 
     def prune(self, days):
-        """Changes are kept for longer than deliveries."""
+        """Prune. Changes are kept for longer than deliveries."""
         list(pruning.prune(now=self.now, days=days))
         list(pruning.prune_changes(pruning.outdated_changes(now=self.now, days=2 * days)))
 
@@ -70,7 +70,7 @@ class Service:
         dealing.undo(UUID(id), by=None, at=self.now)
 
     def race(self, refused, stored):
-        """Two deliveries of one message, numbered as PostgreSQL may: the second one to decide first."""
+        """Two deliveries of one message, numbered as PostgreSQL may number them: the second one decides first."""
         codes = [self.deliver(refused).code, self.deliver(stored).code]
         if codes in (["conversation_closed", ""], ["conversation_not_found", ""]):
             second, first = Delivery.objects.order_by("-id").values_list("request_id", "id")[:2]
@@ -105,7 +105,7 @@ messages = some.builds(
 
 
 def weighted(strategies):
-    """One of the strategies, as often as its number says. `one_of` would count equal ones once."""
+    """Choose a strategy, weighted by the numbers. `one_of` would count equal strategies once."""
     chosen = [strategy for strategy, number in strategies for _ in range(number)]
     return some.sampled_from(chosen).flatmap(lambda strategy: strategy)
 
@@ -154,7 +154,7 @@ def replayed_late(message, wait, ids):
 
 
 def raced(message, wait, ids):
-    """A closed conversation and an open one get the same message at once."""
+    """Return steps: a closed conversation and an open one get the same message at once."""
     race = wait, ("race", said(message, ids[0]), said(message, ids[1]))
     return [opened(ids[0]), opened(ids[1]), closed(ids[0]), race]
 
@@ -338,7 +338,7 @@ def undone():
 
 
 def begin_with_delivery_1():
-    """As the log of a new service does. SQLite takes numbers back with the rows."""
+    """Restart the numbers on PostgreSQL, like the log of a new service. SQLite itself restarts with an empty table."""
     if connection.vendor == "postgresql":
         execute("SELECT setval('chat_delivery_id_seq', 1, false)")
 

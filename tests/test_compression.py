@@ -68,7 +68,7 @@ def test_head_tells_the_length_that_get_sends(thread, path, coding):
 @pytest.mark.parametrize("first", ["gzip", "identity"])
 @pytest.mark.parametrize("second", ["gzip", "identity"])
 def test_an_etag_holds_for_every_coding(thread, path, first, second):
-    """A strong one would promise the same bytes (RFC 9110, section 8.8.1)."""
+    """A strong ETag would promise the same bytes (RFC 9110, section 8.8.1)."""
     etag = get(path, first)["ETag"]
     assert etag.startswith('W/"')
     answer = get(path, second, **{"If-None-Match": etag})

@@ -1,4 +1,4 @@
-"""`manage.py copy_to`: everything into another database, and nothing else."""
+"""`manage.py copy_to` copies every row into another database, and nothing else."""
 
 import os
 import subprocess

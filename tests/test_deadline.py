@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 SECONDS = 1
-# The pool's own timeout is five seconds more.
+# The pool's own timeout is longer by five seconds.
 MARGIN = 3
 
 
@@ -44,7 +44,7 @@ def frozen(pid):
 
 @pytest.fixture
 def idle():
-    """The processes of two idle connections of the pool."""
+    """The processes of the pool's two idle connections."""
     pool = connection.pool
     pool.open()
     both = [pool.getconn(), pool.getconn()]

@@ -27,7 +27,7 @@ LATER = timedelta(days=3)
 
 @pytest.fixture
 def get(db, client):
-    """In English, unless told otherwise."""
+    """Get a page, in English unless told otherwise."""
 
     def get(address, language="en", **query):
         return client.get(address, query, headers={"accept-language": language})
@@ -37,7 +37,7 @@ def get(db, client):
 
 @pytest.fixture
 def every(deliver):
-    """One delivery of each outcome and of each reason, in this order."""
+    """Deliveries with each outcome and each reason, in this order."""
     deliver(MESSAGE)  # conversation_not_found
     deliver(OPEN)  # applied together with the message
     deliver(MESSAGE)  # duplicate
@@ -459,7 +459,7 @@ def edit(delivery, event):
 
 @pytest.fixture
 def came_too_early(deliver):
-    """Its conversation came when the message was no longer kept to be applied."""
+    """A message delivered so early that its conversation came after EARLY_EVENTS_HOURS."""
     deliver(MESSAGE)
     deliver(OPEN, after=LATER)
     return Delivery.objects.earliest("id")

@@ -18,7 +18,7 @@ from realmate.demo import load_history
 from tests.conftest import C
 from tests.servers import ROOT, Server, free_port
 
-# Far more than needed: a busy machine fails no test.
+# Far more seconds than needed, so that no test fails on a busy machine.
 SECONDS = 120
 
 

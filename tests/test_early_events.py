@@ -1,4 +1,4 @@
-"""Events that come before their conversation: docs/requirements.md, Early events."""
+"""Events arriving before their conversation: docs/requirements.md, Early events."""
 
 import json
 from datetime import timedelta
@@ -304,7 +304,7 @@ def test_what_is_no_event_any_more_does_not_keep_its_conversation_out(post):
 
 
 def test_however_many_there_are_the_statements_stay_few(deliver, django_assert_max_num_queries):
-    """Other writers wait while they are applied."""
+    """Other writers wait while the early events are applied."""
     for second in range(42, 60):
         deliver(message(f"00000000-0000-4000-8000-{second:012}", second))
     with django_assert_max_num_queries(22):
@@ -314,7 +314,7 @@ def test_however_many_there_are_the_statements_stay_few(deliver, django_assert_m
 
 @pytest.fixture(params=[1, 2, 3])
 def few_at_once(request, monkeypatch):
-    """A transaction applies so many early events at most."""
+    """Limit the early events applied by one transaction."""
     monkeypatch.setattr("chat.models.deliveries.EARLY_AT_ONCE", request.param)
     return request.param
 

@@ -263,7 +263,7 @@ def test_an_error_page_speaks_the_reader_s_language(db):
 
 @pytest.fixture
 def without(transactional_db):
-    """Takes tables away, for real, and gives them back."""
+    """Drop tables, for real, and restore them."""
     gone = []
 
     def without(*tables):
@@ -366,7 +366,7 @@ def test_a_database_that_takes_no_writes_is_a_503(transactional_db, post, debug)
     try:
         assert_try_again(post(OPENING))
     finally:
-        connection.close()  # the next one has no such mark
+        connection.close()  # the next session has no such mark
     assert not Delivery.objects.exists()
 
 
@@ -438,7 +438,7 @@ UNKNOWN_ALSO_LOCKS_ITS_ID = 2 if connection.vendor == "postgresql" else 0
 
 @pytest.fixture
 def queries(transactional_db, generation, django_assert_num_queries):
-    """Counts queries, the BEGIN and the COMMIT of a transaction among them."""
+    """Count queries, including the BEGIN and the COMMIT of a transaction."""
     return django_assert_num_queries
 
 

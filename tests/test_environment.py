@@ -522,7 +522,7 @@ def test_make_serve_leaves_the_port_to_the_settings_unless_it_is_given(given, to
 
 @pytest.mark.sqlite
 def test_a_command_of_maintenance_loads_no_page(python, clone, tmp_path):
-    """Cron starts some of them every few minutes. To load the pages would take a third of each start."""
+    """Cron starts some commands every few minutes. Loading the pages would take a third of each start."""
     database = shutil.copy(a_migrated_file(), tmp_path / "db.sqlite3")
     environ = COMPLETE | {"DATABASE_URL": f"sqlite:///{database}"}
     ended = python("-X", "importtime", clone / "manage.py", "listtokens", **environ)
@@ -648,7 +648,7 @@ CRON = re.findall(r"^\d+ \d+ \* \* \* +(.+)$", OPERATIONS, re.MULTILINE)
 
 @pytest.fixture
 def machine(clone, tmp_path):
-    """Turn a line of the documents into one for this clone, installed under other paths."""
+    """Adapt a line of the documents to this clone, installed under other paths."""
     (clone / ".venv" / "bin").mkdir(parents=True)
     (clone / ".venv" / "bin" / "python").symlink_to(sys.executable)
     places = {

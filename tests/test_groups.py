@@ -52,7 +52,7 @@ def threads():
 
 
 def first_then(group, work, threads, items):
-    """The first item's turn has begun when the others come; how each of all ends."""
+    """Add the other items once the first item's turn has begun. Return the future of each item."""
     first, *others = items
     ends = [threads.submit(group, first)]
     assert work.begun.wait(SECONDS)
@@ -214,7 +214,7 @@ def ingested_together(threads):
 
 @pytest.fixture
 def commits(monkeypatch):
-    """How many events each transaction took in."""
+    """The number of events in each transaction."""
     taken = []
     real = ingest_in_group._together
 

@@ -68,7 +68,7 @@ def manage(*arguments):
 
 @pytest.fixture
 def program(server, environ, tmp_path):
-    """The command and the environment of a program of the guides, in a folder of its own."""
+    """Return the command and the environment of a guide's program, in a folder of its own."""
 
     def program(name, *arguments, **given):
         interpreter = INTERPRETERS.get(name, sys.executable)

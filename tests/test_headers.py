@@ -38,7 +38,7 @@ def by_http():
 
 @pytest.fixture
 def browser(settings, by_https, db):
-    """Of production."""
+    """A client with the settings of production."""
     for name, value in by_https.items():
         setattr(settings, name, value)
     return Client()

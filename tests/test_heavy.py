@@ -1,4 +1,4 @@
-"""Heavy reads: few at a time, none for HEAD, and an end to every one of them."""
+"""Heavy reads: few at a time, none for HEAD, and each with an end."""
 
 from contextlib import ExitStack
 from datetime import timedelta
@@ -106,7 +106,7 @@ def test_a_stream_holds_its_turn_until_it_is_closed(client, thread, path):
 
 
 def close(answer):
-    """As a server does when the client has gone away. The test keeps its connection."""
+    """Close the answer, as a server does for a client that has gone away. Keep the test's connection."""
     request_finished.disconnect(close_old_connections)
     answer.close()
     request_finished.connect(close_old_connections)
@@ -147,7 +147,7 @@ def fail(*args, **kwargs):
 
 @pytest.fixture
 def _slow(monkeypatch):
-    """No period can be read in time."""
+    """Make every period too slow to read."""
     monkeypatch.setattr(statistics, "MOST_SECONDS", -1)
 
 

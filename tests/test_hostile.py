@@ -37,7 +37,7 @@ def body(*, ignored: str = "", **members: str) -> bytes:
 
 
 def cases(**named):
-    """Parameters under readable ids."""
+    """Return parameters with readable ids."""
     return [pytest.param(value, id=name.replace("_", " ").strip()) for name, value in named.items()]
 
 
@@ -694,7 +694,7 @@ def padded(size: int) -> bytes:
 
 
 def in_chunks(sent: bytes, **environ):
-    """As a server hands over a chunked body: without a length, and ended by the stream."""
+    """Hand a body over like a server with chunks: without a length, and ended by the stream."""
     chunked = {"CONTENT_LENGTH": None, "HTTP_TRANSFER_ENCODING": "chunked"}
     return through_wsgi("POST", "/webhook/", sent, **chunked | environ)
 
@@ -760,7 +760,7 @@ def test_a_body_whose_end_nobody_tells_is_refused(coding):
 
 
 class Gone(BytesIO):
-    """The sender hangs up while we read."""
+    """A body whose sender hangs up during the read."""
 
     def read(self, *size):
         raise ConnectionResetError
@@ -884,7 +884,7 @@ def test_a_query_changes_nothing_of_what_an_event_gets(query):
     assert through_wsgi("POST", f"/webhook?{query}", PLAIN).status_code == 201
 
 
-# With DEBUG on, where Django would show its own pages
+# DEBUG is on, because Django would then show its own pages
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def at(second):
 
 @pytest.fixture
 def after(deliver):
-    """The conversation after its opening and these events."""
+    """Open the conversation, and deliver these events. Return the stored conversation."""
 
     def after(*events):
         deliver(OPEN)

@@ -80,7 +80,7 @@ BODIES = {
 
 
 def test_the_way_back_takes_each_event_of_the_replaced_database_as_it_came(tmp_path, settings):
-    """Written anew, some would become larger than a body may be, and some refused ones valid."""
+    """Bodies written anew could become too large, and refused bodies could become valid."""
     page = (ROOT / "docs" / "upgrading.md").read_text()
     script = re.search(r"<<'PYTHON' &&\n(.*?)^PYTHON$", page, re.MULTILINE | re.DOTALL)[1]
     replaced, backup = tmp_path / "replaced", tmp_path / "backup"

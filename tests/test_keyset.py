@@ -107,7 +107,7 @@ LATEST = ("-activity_at", "-id")
 
 
 def cursor(*values):
-    """A cursor made by hand, but for the right order."""
+    """Return a cursor made by hand, valid except for its order."""
     tagged = [tag_of(Conversation, LATEST), *values]
     return urlsafe_b64encode(json.dumps(tagged).encode()).decode().rstrip("=")
 

@@ -115,7 +115,7 @@ def unmarked(html):
     return [text for text in bare if re.search(r"[^\W\d_]", text)]
 
 
-# A name is the same in every language, and so is an id; a language is called by its own name.
+# Names and ids are the same in every language. A language is called by its own name.
 NAMES = "Realmate|Português|English|America/Sao_Paulo|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 

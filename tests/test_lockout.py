@@ -1,4 +1,4 @@
-"""Guessing at passwords: refused after some attempts, for a while, and costs nobody else anything."""
+"""Guessed passwords: refused after some attempts, for a while, without a cost for other users."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def ana(django_user_model, db):
 
 @pytest.fixture
 def guess(settings):
-    """One attempt at the login of ana, from here, unless told otherwise."""
+    """Try to log in as ana, from this address, unless told otherwise."""
     settings.LOGIN_ATTEMPTS = 3
 
     def guess(password="wrong", *, name="ana", address=HERE, path="/ui/login/", **form):
@@ -49,7 +49,7 @@ def guess(settings):
 
 @pytest.fixture
 def change(ana):
-    """Changes the password of ana in her open session, if the old one is right."""
+    """Change the password of ana in her open session, if the old password is right."""
     browser = Client(headers={"accept-language": "en"}, REMOTE_ADDR=HERE)
     browser.force_login(ana)
     new = {f"new_password{number}": "another horse entirely" for number in (1, 2)}
@@ -230,7 +230,7 @@ def test_the_operator_lets_a_name_in_again(guess, capsys):
 
 
 def test_the_operator_sees_who_is_locked_out(guess, older, capsys):
-    guess(name="Bia")  # one wrong password locks nobody out
+    guess(name="Bia")  # one wrong password causes no lockout
     lock(guess, name="ana")
     lock(guess, name="Ana")
     lock(guess, name="x\x1b[2J", address="2001:db8::1")

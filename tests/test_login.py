@@ -37,7 +37,7 @@ def ana(django_user_model, db):
 
 @pytest.fixture
 def log_in(client, ana):
-    """As ana, in English, unless told otherwise."""
+    """Log in as ana, in English, unless told otherwise."""
 
     def log_in(**form):
         form = {"username": "ana", "password": PASSWORD} | form

@@ -30,7 +30,7 @@ def raises(error):
 
 
 def ends_the_session(execute, sql, params, many, context):
-    """The server ends the session before each statement, as in a restart."""
+    """Let the server end the session before each statement, as in a restart."""
     pid = connection.connection.info.backend_pid
     with psycopg.connect(**connection.get_connection_params(), autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])

@@ -1,4 +1,4 @@
-"""How a message's text is shown: WhatsApp's marks, code, quotes, lists and safe links, and no HTML."""
+"""The text of a message on a page: WhatsApp's marks, code, quotes, lists and safe links, and no HTML."""
 
 import re
 from collections import defaultdict
@@ -423,7 +423,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("part", HOSTILE, ids=lambda part: ascii(part)[:12])
 def test_no_text_takes_long(part):
-    """Eight times the text takes eight times as long; looked through again for each sign, up to 64."""
+    """Eight times the text takes eight times as long. A new search for each sign would take up to 64 times."""
     text = (part * 16_000)[:16_000]
     assert seconds_for(text) < 24 * seconds_for(text[:2_000])
 

@@ -34,7 +34,7 @@ def numbers(messages):
 
 
 def pages(**parameters):
-    """The numbers of the messages of every page."""
+    """Return the numbers of the messages of every page."""
     page = listed(**parameters)
     found = [numbers(page["messages"])]
     while page["next"]:
@@ -139,7 +139,7 @@ def test_a_page_costs_the_same_queries_however_much_there_is(told, django_assert
 @pytest.mark.sqlite
 @pytest.mark.parametrize("query", ["plano", None])
 def test_filters_only_judge_what_a_page_looks_at(db, query):
-    """With these filters as conditions SQLite reads all messages of all open conversations."""
+    """As SQL conditions, these filters would make SQLite read all messages of all open conversations."""
     ids = [id_of(n) for n in range(300)]
     events = [make_event("NEW_CONVERSATION", id=id) for id in ids]
     events += [make_event("NEW_MESSAGE", id=id, conversation_id=id, content="plano") for id in ids]

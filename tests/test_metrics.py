@@ -27,7 +27,7 @@ from tests.servers import serving, through_wsgi
 
 
 def samples(answer):
-    """Each sample by its name and labels."""
+    """Return each sample by its name and labels."""
     families = text_string_to_metric_families(answer.content.decode())
     return {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
@@ -114,7 +114,7 @@ def test_all_processes_are_counted_together(tmp_path):
         told = samples(server.ask("GET", "/metrics"))
         workers = len(server.workers())
     assert told["realmate_deliveries_total", "applied"] == sent
-    # Of the database, and not of both processes together.
+    # Figures of the database are told once, and not added up over both processes.
     assert told["realmate_conversations_open",] == sent
     assert told["realmate_worker_starts_total",] == workers
     assert told["realmate_sqlite_group_size_sum",] == sent
@@ -173,7 +173,7 @@ def broken(execute, sql, params, many, context):
 
 
 def gauges(now=None):
-    """The figures as they are now, or as they would be at another instant."""
+    """Return the gauges of now, or of another instant."""
     cache.clear()
     return read() if now is None else read_all(now)
 

@@ -24,7 +24,7 @@ WROTE = "2025-02-21T11:30:00"
 
 @pytest.fixture
 def migrate():
-    """Migrates to a named migration of chat; forwards to the newest again in the end."""
+    """Migrate chat to a named migration, and to the newest again in the end."""
     yield lambda name: MigrationExecutor(connection).migrate([("chat", name)])
     call_command("migrate", verbosity=0)
 

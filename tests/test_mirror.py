@@ -78,7 +78,7 @@ class Reader:
             pass
 
     def has_begun(self):
-        """False if a restore came in between."""
+        """Start anew. Return False if a restore came in between."""
         self.begun += 1
         self.mirror = Mirror(cursor=self.ask(after="now")["next"])
         cursor = None
@@ -116,7 +116,7 @@ class Reader:
         return self.get("/changes", **parameters)
 
     def get(self, path, **parameters):
-        """The answer, or None if the cursor has expired."""
+        """Return the answer, or None if the cursor has expired."""
         answer = self.client.get(path, parameters)
         if answer.status_code == 410:
             return None
@@ -146,7 +146,7 @@ class Senders:
             connections.close_all()
 
     def deliver(self, chance):
-        """One event or erasure. A lost race or a lock is tried again, as a sender does."""
+        """Deliver one event or erasure. Retry after a lost race or a lock, as a sender does."""
         id = conversation(chance.randrange(self.conversations))
         kind = chance.choices(
             ["NEW_MESSAGE", "NEW_CONVERSATION", "CLOSE_CONVERSATION", "erase"], [70, 20, 8, 1]
@@ -179,7 +179,7 @@ class Senders:
 
 @pytest.fixture
 def slow_commits(monkeypatch):
-    """Transactions stay open for a while after they took their ids, so they end in another order."""
+    """Keep transactions open for a while after they took their ids, so that they end in another order."""
     write, chance = UnitOfWork.write, random.Random(7)
 
     def write_and_wait(work):
@@ -191,7 +191,7 @@ def slow_commits(monkeypatch):
 
 
 class Follower(Thread):
-    """A reader in a thread of its own, from some moment on until all is read."""
+    """Follows in a thread of its own, from some moment on until the last change."""
 
     def __init__(self, senders, number):
         super().__init__()
@@ -223,7 +223,7 @@ def stored():
 
 
 def all_changes():
-    """From the first to the last, as a reader sees them, with the number of answers."""
+    """Return all changes, as a reader sees them, and the number of answers."""
     reader, found, cursor = Client(), [], {}
     while True:
         answer = reader.get("/changes", {"limit": 50, **cursor}).json()

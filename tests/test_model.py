@@ -266,7 +266,7 @@ class Senders(RuleBasedStateMachine):
         assert applied.count() == Message.objects.count()
 
     def teardown(self):
-        """The conversations as a reader gets them; then room for the next example."""
+        """Compare the conversations with the reader's view. Then empty the tables for the next example."""
         for id, thread in self.rules.threads.items():
             served = READER.get(f"/conversations/{id}").json()
             assert [message["id"] for message in served["messages"]] == [

@@ -45,7 +45,7 @@ def steady(value):
 
 
 def restarts(count):
-    """The starts of two workers, counted anew by each restart of the server within an hour."""
+    """Return the starts of two workers, counted anew by each restart of the server within an hour."""
     return f"2x180 {'0 2x12 ' * count}2x{MINUTES}"
 
 
@@ -107,7 +107,7 @@ PAGES = {
 
 
 def metrics_in(expression):
-    """The names of metrics, without the suffix of a histogram's buckets."""
+    """Return the names of metrics, without the suffix of a histogram's buckets."""
     found = re.findall(r"\b(?:realmate|process)_\w+", expression)
     return {re.sub("_(bucket|sum|count|total)$", "", name) for name in found}
 

@@ -29,14 +29,14 @@ HANDLER = ClientHandler(enforce_csrf_checks=False)
 
 
 def send(event):
-    """Like a server: every exception is answered."""
+    """Send an event. Like a server, answer every exception."""
     client = Client(raise_request_exception=False)
     client.handler = HANDLER
     return client.post("/webhook/", json.dumps(event), content_type="application/json")
 
 
 def at_once(events):
-    """The answers' statuses and codes, in the order of the events."""
+    """Return the answers' statuses and codes, in the order of the events."""
     start = Barrier(len(events))
 
     def send_with_the_others(event):
@@ -224,7 +224,7 @@ def test_conversations_whose_early_messages_share_ids_both_open(round_):
 
 @pytest.mark.postgresql
 def test_a_conversation_opens_however_many_messages_came_before_it():
-    """Each of their ids is locked, and PostgreSQL has room for some thousands of locks."""
+    """Each message id is locked, and PostgreSQL has room for some thousands of locks."""
     with transaction.atomic():
         lock_ids([uuid4() for _ in range(50_000)], of="message")
 
@@ -234,7 +234,7 @@ def test_a_conversation_opens_however_many_messages_came_before_it():
 
 @pytest.mark.postgresql
 def test_sixty_four_writers_lose_nothing_and_wait_in_no_circle():
-    """Each writes to every conversation, in an order of its own."""
+    """Each writer writes to every conversation, in an order of its own."""
     conversations = [str(uuid4()) for _ in range(4)]
     for id in conversations:
         send(make_event("NEW_CONVERSATION", id=id))

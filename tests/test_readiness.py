@@ -135,7 +135,8 @@ def test_static_files_must_be_collected_where_pages_need_them(db, settings, tmp_
     settings.STATIC_ROOT = tmp_path
     settings.STORAGES = django_settings.STORAGES | {"staticfiles": backend}
     assert asked() == ["static_files_missing"]
-    (tmp_path / "staticfiles.json").write_text("{}")  # by another process: this one has read none
+    # Written by another process, because this process has read no manifest.
+    (tmp_path / "staticfiles.json").write_text("{}")
     assert asked() == ["static_files_missing"]
     call_command("collectstatic", interactive=False, verbosity=0)
     settings.STORAGES = settings.STORAGES | {"staticfiles": backend}  # like a new process
@@ -161,7 +162,7 @@ def test_it_reads_a_few_rows_at_most(db, django_assert_num_queries):
 
 
 def test_it_answers_within_fifty_milliseconds(db):
-    """The best of some, and more where the machine is slow: the control asks nothing at all."""
+    """The best of several runs, and more on a slow machine: the control is /healthz, which asks nothing."""
     seconds = {"/healthz": [], "/readyz": []}
     for _ in range(20):
         cache.delete(readiness.ANSWER)
@@ -236,7 +237,7 @@ def test_a_disk_with_little_space(file, settings):
 @pytest.mark.sqlite
 @pytest.mark.parametrize("name", ["", "db.sqlite3", "db.sqlite3-wal", "db.sqlite3-writer"])
 def test_a_file_that_the_user_may_not_write(file, monkeypatch, name):
-    """Root may write everything, so the system's answer is another user's."""
+    """Root may write everything, so the test gives the answer of another user."""
     ingest(opening(), received_at=NOW)
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != file.parent / name)
     assert asked() == ["database_read_only"]
@@ -270,7 +271,7 @@ def test_many_probes_leave_a_sender_its_share(tmp_path, rounds):
 
 
 def rate_beside(server, probe, *, events, askers=64):
-    """Events a second of one sender, while many ask."""
+    """Return the events a second of one sender, while many clients ask."""
     over = Event()
 
     def ask():
@@ -320,7 +321,7 @@ def on_postgresql(cluster, tmp_path_factory):
 
 
 def until(server, expected):
-    """The answer is of half a second ago at most, and each stale session is said once."""
+    """Wait for these codes. The answer is half a second old at most, and names each stale session once."""
     limit = time.monotonic() + 60
     while (found := codes(server.ask("GET", "/readyz"))) != expected and time.monotonic() < limit:
         time.sleep(0.1)

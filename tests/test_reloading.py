@@ -1,4 +1,4 @@
-"""New code without a refused connection: a check in a fresh process, then SIGHUP."""
+"""New code without a refused connection: a check in a new process, then SIGHUP."""
 
 import json
 import os

@@ -39,7 +39,7 @@ TEXT = "segredinho guardado"
 
 @contextmanager
 def database_named(name):
-    """Meanwhile the default database is another one on the same server."""
+    """Make another database on the same server the default, inside this block."""
     own = connection.settings_dict["NAME"]
     try:
         leave_for(name)
@@ -321,7 +321,7 @@ def test_a_wal_that_nobody_has_closed_is_not_played_into_the_backup(
 
 
 def left_as_after_a_kill(database, deliver):
-    """The last message is in the WAL, and nobody has closed the database."""
+    """Leave the last message in the WAL, and close no connection, as a kill does."""
     later(deliver)
     left = {suffix: Path(f"{database}{suffix}").read_bytes() for suffix in ("", "-wal")}
     connection.close()
@@ -354,7 +354,7 @@ def test_a_group_that_the_user_is_not_in_stops_no_restore(file, restore, monkeyp
             raise PermissionError
         chown(path, owner, group)
 
-    monkeypatch.setattr(os, "geteuid", lambda: 1234)  # nobody gives files away but root
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)  # only root may give files away
     monkeypatch.setattr(os, "chown", chown_of_a_user)
     restore(file)
     assert contents() == [TEXT]

@@ -40,7 +40,7 @@ def door(request, deliver, post):
         return Answer(result.code or str(result.outcome), [error.pointer for error in errors])
 
     def through_webhook(event):
-        # Django's client sends no type with an empty body unless told as a server would be.
+        # Django's client sends no type with an empty body, unless given as a server's variable.
         response = post(event, CONTENT_TYPE="application/json")
         answer = response.json()
         if response.status_code < 300:
@@ -464,7 +464,7 @@ def test_applied_message_deliveries_are_the_messages(door):
 
 
 def fail_to(write):
-    """The database fails as a full one does, at one kind of statement."""
+    """Let one kind of statement fail, as in a full database."""
 
     def fail(execute, sql, params, many, context):
         if sql.startswith(write):

@@ -72,7 +72,7 @@ def events_of_a_sender():
 
 
 def send_all(balancer, dying):
-    """The ids of the messages; one server dies while their senders are at work."""
+    """Return the ids of the messages. One server dies while the senders are at work."""
     events = [list(events_of_a_sender()) for _ in range(SENDERS)]
     at_work = Event()
 

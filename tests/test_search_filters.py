@@ -1,4 +1,4 @@
-"""The filters of a search, on both engines alike."""
+"""The filters of a search, the same on both engines."""
 
 import re
 

@@ -134,4 +134,5 @@ def suite(folder, tests):
 @pytest.mark.parametrize("bug", cases(BUGS))
 def test_a_seeded_bug_is_found(copy, bug, db):
     bug.put_into(copy)
-    assert "1 failed" in suite(copy, bug.found_by)  # and not an error, such as no database
+    # A failed test, and not an error such as a missing database.
+    assert "1 failed" in suite(copy, bug.found_by)

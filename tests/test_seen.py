@@ -115,7 +115,7 @@ SEEN = re.compile('data-seen-after="([^"]*)"\\s+data-seen="([^"]*)"')
 
 @pytest.fixture
 def ask(agent):
-    """A poll's answer: the place of the user's last number, the numbers, and the answer."""
+    """Poll. Return the place of the user's last number, the numbers, and the answer."""
 
     def ask(place, after=None, **more):
         cursors = {"after": str(after or latest_cursor()), "seen": place}
@@ -160,7 +160,7 @@ def test_an_idle_poll_of_a_user_takes_no_further_query(
     note(agent, 3)
     stamp = re.search('name="stamp" value="([^"]+)"', ask(0)[2].content.decode())[1]
     now = latest_cursor()
-    with django_assert_num_queries(4):  # two of them for session and user
+    with django_assert_num_queries(4):  # two of the queries are for session and user
         assert ask(1, now, stamp=stamp)[2].status_code == 204
 
 

@@ -35,7 +35,7 @@ def opening(id: str) -> bytes:
 
 
 def numbered(number: int) -> str:
-    """An id for each test: the module shares one database."""
+    """Return another id for each test, because the module shares one database."""
     return f"{number:08}{C[8:]}"
 
 
@@ -341,7 +341,7 @@ def test_a_static_file_has_a_request_id(server):
 
 
 def test_a_deep_body_is_refused(server):
-    """The depth of the stack differs from server to server; the answer does not."""
+    """Each server has another depth of the stack, but the same answer."""
     for levels in (1_000, 100_000):
         assert_problem(server.post(b"[" * levels + b"]" * levels), 400, "invalid_json")
     nested = '{{"type": "NEW_CONVERSATION", "x": {}}}'

@@ -1,4 +1,4 @@
-"""The environment decides: a clone works at once, and anything else is complete or does not start."""
+"""The settings in the environment: a clone works at once, and any other start needs complete settings."""
 
 import os
 import re
@@ -26,7 +26,7 @@ SHOW = "from django.conf import settings as s; print(s.DEBUG, s.ALLOWED_HOSTS, s
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess:
-    """Python in a clone without an env file, with these variables and no others of ours."""
+    """Run Python in a clone without an env file, with these variables and no others of ours."""
     system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     system["REALMATE_ENV_FILE"] = ""
     return run_python(*arguments, cwd=ROOT, env=system | environ)
@@ -37,7 +37,7 @@ def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess:
 
 
 def read_settings(**environ: str) -> subprocess.CompletedProcess:
-    """Settings alone, as every door reads them."""
+    """Read the settings alone, as every command does."""
     return run("-c", "import realmate.settings", **environ)
 
 

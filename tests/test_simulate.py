@@ -40,7 +40,7 @@ def data(posting):
 
 
 def messages_by_conversation(stream):
-    """Each message once, in the order of the clock, as the customer and the agent wrote them."""
+    """Return each message once, in the order of the clock, by conversation."""
     threads = defaultdict(list)
     for posting in sorted(stream, key=lambda posting: json.loads(posting.body)["timestamp"]):
         if posting.type == "NEW_MESSAGE" and posting.expected in APPLIED_IN_THE_END:

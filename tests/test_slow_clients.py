@@ -1,4 +1,4 @@
-"""Clients that drip their bytes keep nobody else waiting: dozens on the server, hundreds behind a proxy."""
+"""Clients dripping their bytes keep nobody else waiting: dozens on the server, hundreds behind a proxy."""
 
 import json
 import socket
@@ -32,7 +32,7 @@ def server(tmp_path_factory):
 
 
 def drip(connections, over):
-    """A byte of each, ten times a second."""
+    """Send a byte on each connection, ten times a second."""
     at = 0
     while not over.wait(0.1):
         for connection, rest in connections:
@@ -136,7 +136,7 @@ def slow_client(proxy, address, at_once):
 
 
 def drip_slowly(connections, rest, over):
-    """A byte of each, once a second. The proxy may have hung up."""
+    """Send a byte on each connection, once a second. The proxy may have hung up."""
     for at in range(len(rest)):
         if over.wait(1):
             return

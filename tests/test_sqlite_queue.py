@@ -1,4 +1,4 @@
-"""The queue before SQLite's one writer: in turn, within a deadline, and never left held."""
+"""The queue before SQLite's one writer: in turn, within a deadline, and free after each writer."""
 
 import os
 import shutil
@@ -134,7 +134,7 @@ def test_nothing_is_written_into_a_file_that_was_replaced(other, tmp_path):
     (tmp_path / "copy").replace(path)
     with pytest.raises(OperationalError, match="replaced"):
         begin(other)
-    begin(other)  # the next one opens the new file
+    begin(other)  # the next writer opens the new file
     other.rollback()
 
 

@@ -123,7 +123,7 @@ ADDRESSES = [
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The place of the locks and the counters."""
+    """The folder of the locks and the counters."""
     monkeypatch.setattr(production, "METRICS", tmp_path)
     return tmp_path
 
@@ -328,7 +328,7 @@ def test_a_folder_of_another_user_is_refused(tmp_path):
 
 
 def test_a_missing_setting_is_one_line():
-    """And no traceback of each worker, again and again."""
+    """The workers must not repeat tracebacks."""
     ended = run("-m", "realmate.server", GRANIAN_PORT=str(free_port()))
     assert ended.returncode == 1
     [line] = ended.stderr.splitlines()

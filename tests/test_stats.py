@@ -264,7 +264,7 @@ def test_the_figures_take_five_queries(opened, wrote, django_assert_num_queries,
 
 @pytest.fixture
 def lively(opened, wrote, deliver):
-    """1,234 seconds to a reply just now, and a closing."""
+    """A reply just now, after 1,234 seconds, and a closing."""
     now = timezone.now().replace(microsecond=0)
     opened((now - timedelta(hours=1)).isoformat())
     wrote("RECEIVED", (now - timedelta(seconds=1294)).isoformat())

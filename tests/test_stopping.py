@@ -31,7 +31,7 @@ def environ(tmp_path_factory):
 
 
 def has_forked(server, process):
-    """Its workers exist, and have not loaded the application yet."""
+    """Wait until the workers exist, before they have loaded the application."""
     while len(server.workers()) < 2:
         assert process.poll() is None, "the server ended"
         time.sleep(0.001)
@@ -96,7 +96,7 @@ WAIT = b"GET /changes?after=now&wait=25 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def test_requests_that_wait_for_changes_are_answered_at_once_and_keep_nobody_waiting(environ):
-    """As many as both processes let wait, and some more."""
+    """As many requests as both processes let wait, and some more."""
     with running("granian", environ) as server, ExitStack() as stack:
         waiting = [stack.enter_context(server.connected()) for _ in range(2 * MOST_WAITING + 8)]
         began = time.monotonic()

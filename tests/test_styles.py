@@ -56,7 +56,7 @@ def test_a_limit_of_the_server_has_no_twin_in_a_script():
 
 
 def rules(style):
-    """Each selector with its declarations, outside of media queries."""
+    """Return each selector with its declarations, outside of media queries."""
     top = re.sub(r"@\w[^{}]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", COMMENT.sub("", style))
     return re.findall(r"([^{};]+)\{([^{}]*)\}", top)
 

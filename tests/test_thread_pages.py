@@ -1,4 +1,4 @@
-"""Pages of a thread: every message once, in order, whichever way they are read."""
+"""Pages of a thread: every message once, in order, in both directions of reading."""
 
 import pytest
 
@@ -85,7 +85,7 @@ def test_an_empty_thread_has_a_page(deliver):
 
 @pytest.fixture
 def long_thread(deliver, monkeypatch):
-    """Seven messages of two days, read by three."""
+    """Seven messages of two days, in pages of three."""
     monkeypatch.setattr("chat.models.messages.CHUNK", 3)
     deliver(make_event("NEW_CONVERSATION", id=C))
     for n in range(7):

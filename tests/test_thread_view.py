@@ -61,7 +61,7 @@ def test_a_long_thread_is_read_to_its_first_message_without_gap_or_repeat(delive
 
 
 def store(number):
-    """Five messages an instant. Straight into the table: to deliver so many takes a minute."""
+    """Insert five messages at each instant, straight into the table, because their delivery would take a minute."""
     conversation = Conversation.objects.get(id=C)
     Message.objects.bulk_create(
         Message(
@@ -159,7 +159,7 @@ def test_a_page_never_counts_more_than_it_shows(say, get, monkeypatch):
 def test_a_day_opens_the_thread_at_its_first_message_or_a_later_one(
     deliver, client, settings, day, number
 ):
-    """Three hours behind UTC the second message is one of the 22nd."""
+    """Three hours behind UTC, the second message belongs to the 22nd."""
     settings.DISPLAY_TIME_ZONE = "America/Sao_Paulo"
     deliver(make_event("NEW_CONVERSATION", id=C))
     for n, at in enumerate(

@@ -1,4 +1,4 @@
-"""How many reads a minute a token may make, and an address without one."""
+"""Limits of reads a minute, for a token, and for an address without a token."""
 
 from datetime import timedelta
 

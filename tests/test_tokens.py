@@ -232,7 +232,7 @@ def another_writer():
 
 @contextmanager
 def another_program():
-    """Holds SQLite's own lock, as sqlite3 and older versions do, and not our queue."""
+    """Hold SQLite's own lock without our queue, as sqlite3 and older versions do."""
     path = connection.settings_dict["NAME"]
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -258,7 +258,8 @@ def test_a_read_waits_for_no_writer(token, writer, generation):
         took = seconds_of_a_read(token)
         assert Token.objects.get().last_used_at is None
     assert took < alone + 4
-    assert bearer(token).status_code == 200  # the connection is usable, and others wait again
+    # The connection is usable, and later statements wait again.
+    assert bearer(token).status_code == 200
     assert Token.objects.get().last_used_at
     if connection.vendor == "sqlite":
         assert connection.cursor().execute("PRAGMA busy_timeout").fetchone() == (5000,)

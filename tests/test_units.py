@@ -63,7 +63,7 @@ def test_a_job_is_hardened_by_the_lines_of_the_service(unit):
 
 @pytest.mark.parametrize("unit", [SERVICE, *JOBS, *TIMERS])
 def test_every_line_has_its_reason_above_it(unit):
-    """One comment for the lines up to the next comment, six at most. Names of sections need none."""
+    """A comment is for the lines up to the next comment, six at most. Names of sections need none."""
     without = 0
     for line in (ROOT / "deploy" / unit).read_text().partition("# Hardened as")[0].splitlines():
         if line.startswith("#") or not line:

@@ -53,7 +53,7 @@ def counted(database):
 
 @contextmanager
 def holding_file(path, newest):
-    """The connection of the test reads and writes the file."""
+    """Let the connection of the test read and write the file."""
     connection.close()
     own, connection.settings_dict["NAME"] = connection.settings_dict["NAME"], str(path)
     try:
@@ -65,7 +65,7 @@ def holding_file(path, newest):
 
 @contextmanager
 def holding_rows(path, newest):
-    """The database of the test has the schema of the release, and the rows of the file."""
+    """Give the test's database the schema of the release, and the rows of the file."""
     MigrationExecutor(connection).migrate([("chat", newest)])
     apps = MigrationExecutor(connection).loader.project_state(("chat", newest)).apps
     models = [apps.get_model("chat", name) for name in MODELS]

@@ -148,7 +148,7 @@ def test_a_page_and_json_are_still_read(deliver, client):
 
 
 def test_events_that_share_a_commit_are_all_refused(transactional_db, caplog):
-    """As one, and not one by one: each of them would wait for the writer again."""
+    """The whole group is refused at once, because single retries would wait for the writer again."""
     newer()
     together = Barrier(8)
 

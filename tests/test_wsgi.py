@@ -32,7 +32,7 @@ import realmate.wsgi
 
 
 def test_a_worker_starts_where_the_database_cannot_be_looked_for(tmp_path):
-    """As in a folder closed to the service's user, but root may enter every folder."""
+    """A folder closed to the service's user fails in the same way, but root may enter every folder."""
     path = tmp_path / ("x" * 300)
     environ = os.environ | {"DEBUG": "true", "DATABASE_URL": f"sqlite:///{path}"}
     command = [sys.executable, "-c", START]

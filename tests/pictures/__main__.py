@@ -21,7 +21,7 @@ GUIDE, *SCHEMES = ("guide", "light", "dark")
 def main() -> None:
     refuse_without_what_is_needed()
     a_migrated_file()  # once, for all processes
-    # Most of the time is waiting for polls.
+    # In parallel, because most of the time is waiting for polls.
     with ProcessPoolExecutor(max_workers=3) as pool:
         for files in pool.map(make, *zip(*product(LANGUAGES, (GUIDE, *SCHEMES)), strict=True)):
             for file in files:

@@ -55,7 +55,7 @@ def cut(page: Page, left: float, top: float, width: float, height: float) -> Ima
 
 
 def rows(page: Page) -> Image.Image:
-    """The first rows, and no half one."""
+    """Return a picture of the first rows, cut at the end of a row."""
     first, last = page.locator(".row-item").first, page.locator(".row-item").nth(6)
     begin, end = first.bounding_box(), last.bounding_box()
     height = end["y"] + end["height"] - begin["y"]
@@ -63,7 +63,7 @@ def rows(page: Page) -> Image.Image:
 
 
 def opened(page: Page, menu: str, *, within: str) -> Image.Image:
-    """An open menu, with a margin as far as the element has one."""
+    """Return a picture of an open menu, with a margin as far as the element reaches."""
     page.locator(f"{menu} > summary").click()
     items = page.locator(f"{menu} .menu-items").first
     expect(items).to_be_visible()
@@ -104,7 +104,7 @@ def search(page: Page, word: str) -> Image.Image:
 
 
 def phone(studio: Studio) -> Image.Image:
-    """The list and a thread, one at a time on a phone, and here beside each other."""
+    """The list and a thread: a phone shows one at a time, the picture shows both beside each other."""
     page = studio.page(*PHONE)
     images = [shot(page)]
     page.goto(address("boleto"))

@@ -28,7 +28,7 @@ FONT = """document.addEventListener("DOMContentLoaded", () => {
     sheet.replaceSync("body, dialog { font-family: Roboto, sans-serif; } * { caret-color: transparent; }");
     document.adoptedStyleSheets = [sheet];
 });"""
-# Sharp on most screens, and small.
+# Sharp on most screens, in a small file.
 SCALE = 1.5
 SETTINGS = {
     "REALMATE_ENV_FILE": "",
@@ -62,7 +62,7 @@ def chromium(language: str) -> Iterator[Browser]:
 
 @dataclass(frozen=True)
 class Studio:
-    """One service in one language."""
+    """A service in one language."""
 
     browser: Browser
     server: Server
@@ -73,7 +73,7 @@ class Studio:
             self.server.post(json.dumps(event).encode())
 
     def page(self, width: int, height: int, *, scheme: str = "light") -> Page:
-        """A new browser of a reader in São Paulo, at the inbox."""
+        """Return the inbox in a new browser, of a reader in São Paulo."""
         context = self.browser.new_context(
             viewport={"width": width, "height": height},
             device_scale_factor=SCALE,
