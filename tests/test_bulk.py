@@ -82,7 +82,7 @@ streams = st.lists(
 
 
 def with_times(stream):
-    """Return each body with its time of arrival, so many hours after the body before."""
+    """Yield each body with its time of arrival, so many hours after the body before."""
     at = NOW
     for body, hours in stream:
         at += timedelta(hours=hours, seconds=1)

@@ -337,7 +337,7 @@ def test_a_copy_names_an_unknown_option(attached, db):
 
 @pytest.fixture
 def pooled(attached, transactional_db):
-    """Return the alias of a connection with DATABASE_POOLER=transaction, and with other defaults in the database."""
+    """Yield the alias of a connection with DATABASE_POOLER=transaction, and with other defaults in the database."""
     name = connection.ops.quote_name(connection.settings_dict["NAME"])
     defaults = {"synchronous_commit": "off", "timezone": "'America/Sao_Paulo'"}
     for setting, value in defaults.items():

@@ -20,7 +20,7 @@ WORDS = "palavras de um cliente"
 
 @pytest.fixture
 def json_lines():
-    """Return the logged lines, in the format outside DEBUG."""
+    """Yield a function for the logged lines, in the format outside DEBUG."""
     outside_debug = dict(settings.LOGGING["formatters"]["json"])
     formatter = logging.config.DictConfigurator({}).configure_formatter(outside_debug)
     handler = logging.StreamHandler(StringIO())

@@ -104,7 +104,7 @@ def test_a_guide_calls_each_thing_as_the_inbox_does(guide):
 
 
 def plain(catalog):
-    """Return the entries, with and without plural forms."""
+    """Yield the entries, with and without plural forms."""
     for key, msgstr in catalog.items():
         yield (key if isinstance(key, tuple) else (key, 0)), msgstr
 

@@ -32,7 +32,7 @@ OPEN, LATE, CLOSED, ERASED = (conversation(n) for n in (2, 1, 3, 5))
 
 @pytest.fixture(params=sorted(NEWEST))
 def upgraded(request, tmp_path, scratch_database):
-    """Migrate the release's database. Return the numbers of rows stored by the release."""
+    """Migrate the release's database. Yield the numbers of rows stored by the release."""
     path = tmp_path / "released.sqlite3"
     with closing(sqlite3.connect(path)) as database:
         database.executescript((RELEASED / f"{request.param}.sql").read_text())
