@@ -53,7 +53,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def measured_commit() -> str:
-    """Return the commit of the checkout. Exit if tracked files differ from it, the results aside."""
+    """Return the commit of the checkout. Exit if tracked files have changes, except for the results."""
     status = ["git", "status", "--porcelain", "--untracked-files=no"]
     others = ["--", ".", f":(exclude){RESULTS.relative_to(ROOT)}"]
     if changes := subprocess.check_output([*status, *others], cwd=ROOT, text=True):

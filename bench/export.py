@@ -1,4 +1,4 @@
-"""Measure the export of all messages, beside plain sqlite3 that writes the same lines.
+"""Measure the export of all messages, beside plain sqlite3 writing the same lines.
 
     .venv/bin/python -m bench.export [--conversations 10000] [--runs 3]
 
@@ -72,7 +72,7 @@ def manage(url: str, *arguments: str) -> None:
 
 
 def exported(url: str, out: Path) -> tuple[float, int]:
-    """Return the seconds of the command, without those of its start, and the number of lines."""
+    """Return the seconds of the command without its start, and the number of lines."""
     command = [sys.executable, "-c", TIMED, str(out)]
     seconds = subprocess.check_output(
         command, cwd=ROOT, env=environment(url), text=True, stderr=subprocess.DEVNULL

@@ -1,4 +1,4 @@
-"""Measure the import of a file of events, beside plain sqlite3 that stores the same bodies.
+"""Measure the import of a file of events, beside plain sqlite3 storing the same bodies.
 
     .venv/bin/python -m bench.importing [--conversations 10000] [--runs 3]
 
@@ -64,7 +64,7 @@ def written(file: Path, *, conversations: int) -> int:
 
 
 def imported(folder: Path) -> float:
-    """Return the seconds of the command, without those of its start, into an empty database."""
+    """Import into an empty database. Return the seconds of the command without its start."""
     database = folder / "bench.sqlite3"
     url = f"sqlite:///{database}"
     manage("migrate", "-v0", database_url=url)

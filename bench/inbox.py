@@ -83,7 +83,7 @@ def kept_databases() -> tuple[str, str]:
     return f"sqlite:///{KEPT / 'few.sqlite3'}", f"sqlite:///{KEPT / 'many.sqlite3'}"
 
 
-# Building, with a process for each database, because Django keeps to one
+# Building, with a process for each database, because a process of Django keeps to one database
 
 
 def times_of(database_url: str, conversations: int, options: argparse.Namespace) -> Times:
@@ -96,7 +96,7 @@ def times_of(database_url: str, conversations: int, options: argparse.Namespace)
 
 
 def build(conversations: int) -> None:
-    """Build the database, unless it exists already."""
+    """Build the database, unless the file exists already."""
     from chat.events.bulk import ingest_many
     from chat.models import Conversation
 

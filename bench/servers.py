@@ -152,7 +152,7 @@ def seconds_to_answer(port: int) -> str:
 
 
 def stopped_under_load(service: Service) -> str:
-    """Stop the server under load. A request is broken if it was accepted and got no answer."""
+    """Stop the server under load. A broken request was accepted and got no answer."""
     outcomes: list[str] = []
 
     def send() -> None:

@@ -1,4 +1,4 @@
-"""Measure the statistics of a year, beside plain sqlite3 that counts the same messages.
+"""Measure the statistics of a year, beside plain sqlite3 counting the same messages.
 
     .venv/bin/python -m bench.stats [--conversations 100000] [--runs 3]
 
@@ -37,7 +37,7 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
 def figures(options: argparse.Namespace) -> Iterator[Figure]:
     _, url = inbox.kept_databases()
     nothing = inbox.parse_options(["--only", "no question"])
-    inbox.times_of(url, options.conversations, nothing)  # which builds the database
+    inbox.times_of(url, options.conversations, nothing)  # `build` of bench.inbox makes the database
     rounds = [(read(url), floor(url)) for _ in range(options.runs)]
     messages = rounds[0][0][1]
     seconds = statistics.median(ours[0] for ours, _ in rounds)

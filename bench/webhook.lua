@@ -1,5 +1,5 @@
--- One NEW_MESSAGE a request, each with an id of its own, spread over the conversations. A thread of
--- wrk has every other conversation for itself, so that few of its messages are late: as from a sender.
+-- One NEW_MESSAGE a request, each with an id of its own, spread over the conversations. Each thread of wrk has
+-- conversations of its own, so that few messages are late, as from a real sender.
 local threads = 0
 
 function setup(thread)

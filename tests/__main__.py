@@ -1,4 +1,4 @@
-"""Every test: `python -m tests [pytest's arguments]`. Those marked `alone` run after the others.
+"""Every test: `python -m tests [pytest's arguments]`. Tests marked `alone` run after the others.
 
 The others run in two processes for each core, because many tests wait for servers and browsers.
 TEST_PROCESSES is another number; 0 means this process.
@@ -19,7 +19,7 @@ PARTS = {"not alone": PARALLEL, "alone": []}
 
 
 def main(arguments: list[str]) -> int:
-    """Run both parts, and return the first exit code that is a failure."""
+    """Run both parts, and return the first exit code of a failure."""
     codes = [run(part, [*options, *arguments]) for part, options in PARTS.items()]
     empty = pytest.ExitCode.NO_TESTS_COLLECTED
     if all(code == empty for code in codes):
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
 
 
 def run(part: str, arguments: list[str]) -> int:
-    """Run one part. A marker expression among the arguments narrows it further."""
+    """Run one part. A marker expression among the arguments narrows the part further."""
     if "-m" in arguments:
         place = arguments.index("-m")
         part = f"({part}) and ({arguments[place + 1]})"
@@ -39,7 +39,7 @@ def run(part: str, arguments: list[str]) -> int:
 
 
 def files_of_those_alone() -> list[str]:
-    """Return the files that may have such tests, because pytest needs ten seconds to read all files."""
+    """Return the files that may have marked tests, because pytest needs ten seconds to read all files."""
     marked = re.compile(r"mark\.(alone|erases)\b")
     files = sorted(Path(__file__).parent.glob("test_*.py"))
     return [str(file) for file in files if marked.search(file.read_text())]

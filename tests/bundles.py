@@ -1,7 +1,7 @@
-"""Bundle the scripts and styles that pages load in production: `make bundles` runs `python -m tests.bundles`.
+"""Bundle the scripts and styles of all pages for production: `make bundles` runs `python -m tests.bundles`.
 
-Development serves static/chat as it is. Production finds the bundles first, under the same names.
-`--check` compares without writing, and is skipped where esbuild is missing.
+Development serves static/chat itself. Production finds the bundles first, under the same names.
+`--check` compares without writing, and is skipped without esbuild.
 """
 
 import argparse
@@ -15,13 +15,13 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "static/chat"
 BUNDLES = ROOT / "bundles/static/chat"
-# Of every script and style, so that a test knows old bundles without esbuild.
+# The sums of every script and style, so that a test detects old bundles without esbuild.
 SUMS = ROOT / "bundles/sources.sha256"
 # Each page loads one script and one style of these.
 ENTRIES = ("inbox.js", "watch.js", "frame.js", "print.js", "conversations.css", "pages.css")
 VERSION = "0.28.2"
 LOCAL = ROOT / "node_modules/.bin/esbuild"
-# Names and lines stay as they are, so that a diff of a bundle can be read.
+# Not minified, so that people can read a diff of a bundle.
 OPTIONS = ("--bundle", "--format=esm", "--external:*.svg", "--log-level=warning")
 
 
@@ -40,7 +40,7 @@ def bundle(esbuild: str | Path, folder: Path) -> None:
 
 
 def has_old(esbuild: str | Path) -> bool:
-    """Whether a bundle differs from what the sources make."""
+    """Whether the sources make a bundle different from the stored one."""
     with TemporaryDirectory() as folder:
         bundle(esbuild, Path(folder))
         return any(

@@ -1,7 +1,7 @@
-"""A PostgreSQL server of one's own, which a test may stop, freeze and fill.
+"""A PostgreSQL server for one test run, which tests may stop, freeze and fill.
 
-`python -m tests.clusters COMMAND` runs a command that runs tests. Each process of the tests has such a
-server then, so that a test which waits for all transactions of a server need not run alone.
+`python -m tests.clusters COMMAND` runs a command with a server for each process of the tests. A test may then
+wait for all transactions of its server, and need not run alone.
 """
 
 import os
@@ -29,7 +29,7 @@ SERVERS = "TEST_SERVERS"
 class Cluster:
     folder: Path
     port: int
-    # Room that autovacuum finds would let rows into a disk that is full.
+    # On a full disk, autovacuum would free room for a few more rows.
     autovacuum: str = "off"
 
     @property
@@ -55,7 +55,7 @@ class Cluster:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """It takes connections, as the kernel does it, and answers nothing."""
+        """Stop the processes: the kernel still accepts connections, and nothing answers."""
         postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         pids = [postmaster, *map(int, children)]
@@ -69,7 +69,7 @@ class Cluster:
 
     @contextmanager
     def followed(self) -> Iterator["Cluster"]:
-        """A standby, which follows this server and only reads until it is promoted."""
+        """Start a standby of this server. The standby is read-only until its promotion."""
         standby = Cluster(self.folder / "standby", free_port())
         copy = ("--checkpoint=fast", "--no-sync", "--write-recovery-conf")
         command("pg_basebackup", "-d", self.url, "-D", standby.data, *copy)
@@ -89,7 +89,7 @@ class Cluster:
 
 @contextmanager
 def a_cluster(**options: str) -> Iterator[Cluster]:
-    """Run a server, and remove it afterwards with all that it stores."""
+    """Run a server, and afterwards remove the server with all its files."""
     folder = Path(tempfile.mkdtemp(prefix="realmate-postgresql-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")  # PostgreSQL refuses to be run by root

@@ -1,4 +1,4 @@
-"""The settings of production, whose static files are collected into a folder of a test."""
+"""The settings of production, with static files collected into a folder of a test."""
 
 import os
 from pathlib import Path

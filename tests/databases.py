@@ -1,4 +1,4 @@
-"""Databases beside that of the tests, on the same server."""
+"""More databases on the server of the tests."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -9,7 +9,7 @@ from django.db import connections
 
 @contextmanager
 def beside(suffix: str) -> Iterator[str]:
-    """The URL of an empty PostgreSQL database, gone afterwards."""
+    """Create an empty PostgreSQL database. Yield its URL, and drop the database afterwards."""
     own = connections["default"].settings_dict
     server = {name.lower(): own[name] for name in ("HOST", "PORT", "USER", "PASSWORD")}
     name = f"{own['NAME']}_{suffix}"

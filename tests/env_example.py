@@ -1,6 +1,6 @@
 """Write .env.example and docs/settings.md from realmate/settings.py and the server: `make env-example`.
 
-A variable's description is the comment directly above it in the settings. Its default is the one
+A variable's description is the comment directly above the variable in the settings. Its default is the one
 with DEBUG off. A variable without such a default is required, and so not commented out.
 """
 
@@ -32,9 +32,9 @@ HEADING = """\
 # other text. The variable with _FILE behind its name then has the path of the file.
 #
 # `make env-example` writes this file from realmate/settings.py and realmate/server.py."""
-# What defaults are computed from.
+# Values for computing defaults.
 KNOWN = {"BASE_DIR": PurePosixPath("/srv/realmate")}
-# What the settings do not say: how to make a value, and another example of one.
+# Additions to the settings: how to make a value, and another example of a value.
 EXTRA = {
     "SECRET_KEY": "# To make one: openssl rand -base64 48",
     "WEBHOOK_SECRETS": "# To make one: echo whsec_$(openssl rand -base64 32)",
@@ -65,7 +65,7 @@ variable `GRANIAN_*` is passed on to granian. `PROMETHEUS_MULTIPROC_DIR` names a
 [counters of `/metrics`](operations.md#where-the-server-listens).
 """
 OF_FILES = "The path of a file with the secret and no other text, instead of the variable."
-# What the table says beyond the comments: where to read on.
+# Additions to the comments in the table: where to read on.
 MORE = {
     "TRUSTED_PROXIES": "See [the proxy](operations.md#the-proxy).",
     "LOGIN_LOCKOUT_MINUTES": "See [logins](operations.md#logins).",
@@ -82,13 +82,13 @@ MORE = {
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable of the environment. A variable without a description shares that of the one before."""
+    """A variable of the environment. Without a description, the variable shares the one before."""
 
     name: str
     description: list[str]
     default: str | None  # with DEBUG off; None: required
     default_with_debug: str | None = None
-    condition: str = ""  # the variable that spares a required one
+    condition: str = ""  # another variable that makes this one optional
 
 
 def env_example(settings: str, server: str) -> str:
@@ -154,7 +154,7 @@ def variables_of_settings(settings: str) -> Iterator[Variable]:
 
 
 def variables_of_the_server(server: str) -> Iterator[Variable]:
-    """Yield the entries of the table SETTINGS, each with the comment above it."""
+    """Yield the entries of the table SETTINGS, each with the comment above the entry."""
     for name, default in table_of(server):
         yield Variable(name.value, comment_above(name, server.splitlines()), default.value)
 

@@ -26,7 +26,7 @@ async function changePassword({ page, click }, old, password) {
   await click("form[action='/ui/account/'] button[type=submit]");
 }
 
-// A page behind another one asks too seldom for this.
+// To the front first, because a page behind another one polls too seldom.
 async function isOver({ page, holds }) {
   await page.bringToFront();
   await holds(() => !document.getElementById("notice-session").hidden);

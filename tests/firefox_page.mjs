@@ -1,5 +1,5 @@
-// Firefox over WebDriver BiDi, and what the scripts of tests/test_firefox.py share. Each is started as
-// `node SCRIPT URL FIREFOX` and prints each flow that holds.
+// Firefox over WebDriver BiDi: the shared part of the scripts of tests/test_firefox.py. Each script is started as
+// `node SCRIPT URL FIREFOX` and prints its successful flows.
 
 import assert from "node:assert/strict";
 import puppeteer from "puppeteer-core";
@@ -36,7 +36,7 @@ export const say = (n, content, status) =>
 const errors = [];
 const browser = await puppeteer.launch({ browser: "firefox", executablePath, headless: true });
 
-// What a test does and waits for in one page.
+// Returns the actions and the waits of a test in one page.
 export async function openPage(context = browser) {
   const page = await context.newPage();
   page.setDefaultTimeout(TIMEOUT_MS);
@@ -53,10 +53,10 @@ export async function openPage(context = browser) {
   return { page, holds, shows, click };
 }
 
-// A browser with cookies of its own.
+// Opens a page with cookies of its own.
 export const openBrowser = async () => openPage(await browser.createBrowserContext());
 
-// The console has no errors but those that are expected.
+// Runs the flows. Each unexpected error in the console is a failure.
 export async function run(flows, expected = /^$/) {
   let failed = 0;
   for (const [name, flow] of Object.entries(flows)) {

@@ -9,14 +9,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "licences.md"
 PIN = re.compile(r"^([\w.-]+)(?:\[[^]]*\])?==(\S+)(.*)$", re.MULTILINE)
 
-# SPDX names by what the older fields of the metadata say.
+# SPDX names of the licences in older fields of the metadata.
 SPDX = {
     "Apache 2.0": "Apache-2.0",
     "BSD 2-Clause License": "BSD-2-Clause",
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
-# The metadata of these names no licence, or only a family. The file LICENSE of each says this.
+# The metadata of these packages names no licence, or only a family. Their LICENSE files name this one.
 OF_THE_FILE = {
     "axe-playwright-python": "MIT",
     "drf-spectacular-sidecar": "BSD-3-Clause",
@@ -28,7 +28,7 @@ LIBRARY = (
     "its own files stay under the LGPL; we import them unchanged, and anybody can replace them"
 )
 BY_FILE = "it asks for the source of changed files only; we change none"
-# Why our MIT licence goes with each.
+# Why each licence is compatible with our MIT licence.
 REASONS = {
     "Apache-2.0": PERMISSIVE,
     "Apache-2.0 AND BSD-2-Clause": PERMISSIVE,
@@ -85,7 +85,7 @@ def page() -> str:
 
 
 def pinned(requirements: Path) -> dict[str, str]:
-    """Return the version of each package of an exported lock, but for those of Windows."""
+    """Return the version of each package of an exported lock, except for packages of Windows."""
     pins = PIN.findall(requirements.read_text())
     return {name: version for name, version, marker in pins if "Windows" not in marker}
 

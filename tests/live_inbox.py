@@ -73,7 +73,7 @@ def close(deliver):
 
 @pytest.fixture
 def polls(page):
-    """The requests of the page's polls so far."""
+    """Return the requests of the page's polls so far."""
     asked = []
     page.on("request", lambda request: POLL.search(request.url) and asked.append(request))
     return asked
@@ -84,12 +84,12 @@ def pass_time(page, seconds=3):
 
 
 def stop_time(page):
-    """Let no timer of the page end any more, but those of the next two seconds at once."""
+    """Stop the page's timers, but end timers of the next two seconds at once."""
     page.clock.pause_at(page.evaluate("Date.now() / 1000") + 2)
 
 
 def poll(page, seconds=3):
-    """Let the page poll. Return the answer once htmx has dealt with it."""
+    """Let the page poll. Return the answer once htmx has processed the answer."""
     answer = soon(page, "response", seconds)
     page.wait_for_function("() => !document.querySelector('#poller.htmx-request')")
     return answer

@@ -8,7 +8,7 @@ from chat.models import Conversation, Message
 from tests.conftest import NOW, C, id_of, make_event
 
 NUMBERS = "() => [...document.querySelectorAll('.message')].map(li => Number(li.id.slice(-12)))"
-# Scrolls, and says which message is first in view then and where, before anything can be loaded.
+# Scrolls, and returns the first message in view and its place, before anything can be loaded.
 SCROLL = """([scroller, top]) => {
     scroller.scrollTop = top < 0 ? scroller.scrollHeight + top : top;
     const edge = scroller.getBoundingClientRect().top;
@@ -20,7 +20,7 @@ SCROLL = """([scroller, top]) => {
 
 @pytest.fixture
 def store(deliver):
-    """Messages straight into the table, a minute apart."""
+    """Insert messages straight into the table, a minute apart."""
 
     def store(number):
         deliver(make_event("NEW_CONVERSATION", id=C))
@@ -59,7 +59,7 @@ def bubble(page, n):
 
 
 def scroll(page, top):
-    """To this offset, from the end when it is negative. The first message in view, and its place."""
+    """Scroll to this offset, or from the end if negative. Return the first message in view, and its place."""
     return page.evaluate(SCROLL, [page.locator("#thread-scroll").element_handle(), top])
 
 
@@ -68,5 +68,5 @@ def place_of(page, id):
 
 
 def ask(page):
-    """Lets the page poll now: it does so when the browser is online again."""
+    """Let the page poll now, because a page polls when the browser is online again."""
     page.evaluate("dispatchEvent(new Event('online'))")

@@ -1,4 +1,4 @@
-"""What a machine lacks: it skips a test when a person runs it, and fails the test in CI."""
+"""Skips a test if this machine lacks a program, or fails the test in CI."""
 
 import os
 

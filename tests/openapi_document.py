@@ -51,7 +51,7 @@ def name(key: str) -> str:
 
 
 def scalar(value: Any) -> str:
-    """Return JSON, which is YAML too."""
+    """Return the value as JSON, because JSON is YAML too."""
     return json.dumps(value, ensure_ascii=False).replace("\ufeff", "\\ufeff")
 
 

@@ -1,4 +1,4 @@
-"""Python programs that tests run as processes, forked from one that has loaded the libraries.
+"""Python programs of the tests, forked from a process with the libraries already loaded.
 
 Loading Django and other libraries takes two thirds of a command's time, and the tests run some two hundred
 commands. The process that forks has loaded none of our modules, and no settings.
@@ -34,7 +34,7 @@ LIBRARIES = (
     "pydantic",
     "tqdm",
 )
-# What an interpreter reads at its start, or a library as it is loaded. A fork heeds only two of these.
+# An interpreter reads these at its start, or a library while loading. A fork heeds only two of them.
 READ_AT_THE_START = ("PYTHON", "LC_", "LANG", "TZ", "TQDM_", "PSYCOPG_")
 HEEDED = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 
@@ -42,7 +42,7 @@ HEEDED = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 def run_python(
     *arguments: object, cwd: Path, env: dict[str, str], seconds: int = 60
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python *arguments` to its end: a script, `-m module` or `-c program`. It has no input.
+    """Run `python *arguments` to its end: a script, `-m module` or `-c program`. The program has no input.
 
     Raises TimeoutExpired.
     """
@@ -84,7 +84,7 @@ def ended(program: dict[str, Any]) -> int:
     try:
         print(json.dumps(program), file=process.stdin, flush=True)
         return int(process.stdout.readline())
-    except BaseException:  # a test that takes too long is interrupted here
+    except BaseException:  # the time limit of a test interrupts here
         process.kill()
         forker.cache_clear()
         raise
@@ -92,7 +92,7 @@ def ended(program: dict[str, Any]) -> int:
 
 @cache
 def forker() -> subprocess.Popen[str]:
-    """Start the process that forks, without the variables of this one."""
+    """Start the forking process, without the variables of this process."""
     process = subprocess.Popen(
         [sys.executable, __file__],
         stdin=subprocess.PIPE,
@@ -105,7 +105,7 @@ def forker() -> subprocess.Popen[str]:
     return process
 
 
-# In the process that forks
+# In the forking process
 
 
 def main() -> None:
@@ -125,7 +125,7 @@ def main() -> None:
 def become(
     *, command: list[str], cwd: str, env: dict[str, str], seconds: int, said: list[str]
 ) -> None:
-    """Do what `python *command` does. Exceptions propagate, and end the process as in an interpreter."""
+    """Do the same as `python *command`. Exceptions propagate, and end the process as in an interpreter."""
     signal.alarm(seconds)
     os.chdir(cwd)
     coerced = {name: value for name, value in os.environ.items() if name == "LC_CTYPE"}  # PEP 538

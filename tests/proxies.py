@@ -37,7 +37,7 @@ class Proxy:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         raw = socket.create_connection(("127.0.0.1", self.https), 30, (source, 0))
-        # A request whose head and body are two packets would wait 40 ms for the first one's ACK.
+        # Otherwise a body in a second packet would wait 40 ms for the ACK of the head.
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return context.wrap_socket(raw, server_hostname=HOST)
 
@@ -53,7 +53,7 @@ class Proxy:
             connection.close()
 
     def ask_before_the_body(self, path: str, *, size: int) -> Answer:
-        """Return the answer to a request whose head is sent, and not a byte of its body."""
+        """Send the head of a request and no byte of the body. Return the answer."""
         with self.connected() as connection:
             head = f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
             connection.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode())
@@ -99,7 +99,7 @@ def caddy(text: str, proxy: Proxy, folder: Path) -> str:
     return text.replace(f"\n{HOST} {{\n", f"\n{HOST} {{\n{certificate}")
 
 
-# The shipped file, what adapts it to a test, and the commands that check and run it.
+# The shipped file, its changes for a test, and the commands to check and run the file.
 PROXIES = {
     "nginx": ("nginx.conf", nginx, "nginx -t -c", "nginx -g daemon\\soff; -c"),
     "haproxy": ("haproxy.cfg", haproxy, "haproxy -c -f", "haproxy -db -f"),

@@ -1,4 +1,4 @@
-"""The application behind real servers, and behind WSGI without one: what no test client sends."""
+"""The application behind real servers, and behind WSGI without one, for requests beyond a test client."""
 
 import atexit
 import compileall
@@ -32,7 +32,7 @@ TYPE_OF_PROBLEMS = "application/problem+json"
 
 
 def copy_of_the_checkout(folder: Path, *names: str) -> None:
-    """Copy these files and folders without compiled modules, which other processes may be writing."""
+    """Copy these files and folders without compiled modules, because other processes may be writing those."""
     for name in names:
         if (ROOT / name).is_dir():
             ignored = shutil.ignore_patterns("__pycache__")
@@ -53,7 +53,7 @@ def a_compiled_checkout() -> Path:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer under the names that Django's test client gives its own."""
+    """An answer with the attribute names of Django's test client."""
 
     status_code: int
     headers: Headers
@@ -67,7 +67,7 @@ class Answer:
 
 
 def assert_problem(answer: Any, status: int, code: str) -> None:
-    """The one shape of errors, with a request id that the header repeats."""
+    """Check the shape of an error, and the header with the same request id."""
     assert (answer.status_code, answer["Content-Type"]) == (status, TYPE_OF_PROBLEMS)
     problem = answer.json()
     assert answer.content.decode() == json.dumps(problem, separators=(",", ":"))
@@ -79,7 +79,7 @@ def assert_problem(answer: Any, status: int, code: str) -> None:
 
 
 def assert_page(answer: Any, status: int) -> None:
-    """HTML for people, with a request id."""
+    """Check an HTML page for people, with a request id."""
     assert answer.status_code == status
     assert answer["Content-Type"] == "text/html; charset=utf-8"
     assert b"<!doctype html>" in answer.content.lower()
@@ -87,9 +87,9 @@ def assert_page(answer: Any, status: int) -> None:
 
 
 def through_wsgi(method: str, target: str, body: bytes = b"", **environ: Any) -> Answer:
-    """What realmate.wsgi answers to a request target as it stands on the wire.
+    """Return the answer of realmate.wsgi to a request target, as written on the wire.
 
-    A variable given as None is left out; an environ wins over what the body says.
+    A variable given as None is left out. An environ overrides the variables of the body.
     """
     from realmate.wsgi import application
 
@@ -118,7 +118,7 @@ def through_wsgi(method: str, target: str, body: bytes = b"", **environ: Any) ->
 
 @contextmanager
 def connection_kept() -> Iterator[None]:
-    """As in Django's test client: the request may not close the connection of the test."""
+    """Keep the connection of the test open after a request, as Django's test client does."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     try:
@@ -130,17 +130,17 @@ def connection_kept() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Server:
-    """A server of ours on the loopback interface, the leader of its process group."""
+    """A server of ours on the loopback interface. Its main process leads a process group."""
 
     port: int
     pid: int = 0
 
     def ask(self, method: str, path: str, body: Any = None, **headers: Any) -> Answer:
-        """One request on a connection of its own. An iterable body is sent in chunks."""
+        """Send a request on a new connection. An iterable body is sent in chunks."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with closing(connection):
-            # A server that has heard enough answers before the end of the body, and hangs up.
+            # A server may answer before the end of the body, and hang up.
             with suppress(BrokenPipeError):
                 connection.request(method, path, body, named)
             return answer_of(connection.getresponse())
@@ -149,7 +149,7 @@ class Server:
         return self.ask("POST", "/webhook/", body, **{"Content_Type": "application/json"} | headers)
 
     def send(self, *parts: bytes) -> Answer:
-        """Bytes as they are, for what no client would send. Raises when the server hangs up."""
+        """Send raw bytes, for requests beyond a client. Raise an error if the server hangs up."""
         with self.connected() as connection:
             return self.send_on(connection, *parts)
 
@@ -161,11 +161,11 @@ class Server:
         return answer_of(response)
 
     def kill(self) -> None:
-        """As when the machine dies: all of its processes at once, and without a word."""
+        """Kill all processes at once, as when the machine dies."""
         os.killpg(self.pid, SIGKILL)
 
     def workers(self) -> list[int]:
-        """The processes that serve, by their ids."""
+        """Return the ids of the serving processes."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         return [int(pid) for pid in children.read_text().split()]
 
@@ -185,9 +185,9 @@ COMMANDS = {
 
 @contextmanager
 def serving(name: str, directory: Path, **environ: str) -> Iterator[Server]:
-    """A real server in a process of its own, on a new SQLite file in the directory.
+    """Run a real server in a process of its own, on a new SQLite file in the directory.
 
-    Another database is named by DATABASE_URL.
+    DATABASE_URL names another database.
     """
     environ = set_up(name, directory, **environ)
     with running(name, environ) as server:
@@ -195,7 +195,7 @@ def serving(name: str, directory: Path, **environ: str) -> Iterator[Server]:
 
 
 def set_up(name: str, directory: Path, **environ: str) -> dict[str, str]:
-    """The environment of a server whose database is migrated and empty."""
+    """Return the environment of a server with a migrated, empty database."""
     given = {
         "DEBUG": "true",
         "DATABASE_URL": f"sqlite:///{directory / name}.sqlite3",
@@ -219,7 +219,7 @@ def migrate(environ: dict[str, str]) -> None:
 
 @cache
 def a_migrated_file() -> Path:
-    """An empty SQLite database to copy, because each migration takes seconds."""
+    """Return an empty, migrated SQLite database to copy, because migrations take seconds."""
     folder = Path(mkdtemp(prefix="realmate-migrated-"))
     atexit.register(shutil.rmtree, folder)
     migrate(os.environ | {"DEBUG": "true", "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}"})
@@ -246,7 +246,7 @@ def running(
     *,
     until: Callable[[Server, subprocess.Popen], None] = wait_for,
 ) -> Iterator[Server]:
-    """From its first answer on; started again in the same environment, it has the same database."""
+    """Run a server. A second start in the same environment finds the same database."""
     port = int(environ["GRANIAN_PORT"])
     with (
         Path(environ["LOG"]).open("ab") as log,

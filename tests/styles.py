@@ -12,7 +12,7 @@ LOCAL = ROOT / "node_modules/.bin/biome"
 
 
 def version() -> str:
-    """Return the version that biome.json is written for."""
+    """Return the version in the schema of biome.json."""
     schema = json.loads((ROOT / "biome.json").read_text())["$schema"]
     return re.search(r"schemas/([0-9.]+)/", schema)[1]
 

@@ -1,4 +1,4 @@
-"""What the system is asked about a server, and made to tell it."""
+"""Questions to the operating system about a server, and answers forced for a test."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ from tests.missing import missing
 
 @contextmanager
 def strace(pids: Iterable[int], *options: str, log: Path) -> Iterator[None]:
-    """These processes' system calls in a file, or failing on purpose."""
+    """Log the processes' system calls into a file, or let calls fail on purpose."""
     if shutil.which("strace") is None:
         missing("no strace on this machine (Debian: apt-get install strace)")
     attached = [option for pid in pids for option in ("-p", str(pid))]

@@ -1,4 +1,4 @@
-"""What axe finds on every page, by every rule for WCAG 2.2 AA and by best practice: nothing."""
+"""axe finds nothing on any page, by every rule for WCAG 2.2 AA and by best practice."""
 
 import re
 from contextlib import suppress
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(tra
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RULES = {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations"]}
-# Text that shows, beside the ground it stands on. Grounds that let another through are blended with it.
+# Finds invisible text: text too close to its background. Transparent backgrounds are blended.
 UNSEEN = """() => {
     const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
     const painted = (...colours) => {
@@ -89,7 +89,7 @@ def stored(deliver):
     deliver(make_event("NEW_CONVERSATION", id=CLOSED))
     deliver(make_event("CLOSE_CONVERSATION", id=CLOSED))
     deliver(make_event("NEW_MESSAGE", id=NOWHERE, conversation_id=CLOSED))
-    now = timezone.now().isoformat()  # for the statistics, which are of the last days
+    now = timezone.now().isoformat()  # the statistics show the last days
     deliver(make_event("NEW_CONVERSATION", id=RECENT, at=now))
     for id, direction in ((R1, "RECEIVED"), (R2, "SENT")):
         deliver(
@@ -109,7 +109,7 @@ def reader(request, chromium, live_server):
 
 
 def found(page):
-    """By axe, which is silent where text has the colour of its ground: no text of ours comes near that."""
+    """Return the faults on the page. axe misses text in the colour of its background, so UNSEEN looks for such text."""
     # Swagger UI is not ours.
     violations = Axe().run(page, {"exclude": ["#api"]}, RULES).response["violations"]
     by_axe = [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in violations]
@@ -121,11 +121,11 @@ def assert_nothing_is_found(page):
 
 
 def found_at(page, addresses):
-    """What is found at which; one page after the other, because to begin anew takes longer than to look."""
+    """Return the faults by address. One browser for all pages, because a new start takes longer than the check."""
     seen = {}
     for name, address in addresses.items():
         page.goto(address)
-        page.locator("main").wait_for()  # Swagger UI brings its own, later
+        page.locator("main").wait_for()  # Swagger UI adds its main element later
         seen[name] = found(page)
     return {name: what for name, what in seen.items() if what}
 
@@ -167,7 +167,7 @@ def test_the_end_key_leads_to_the_end_of_a_page_and_no_further(stored, reader, s
 
 
 def press_end(reader):
-    """Press it again where the page was not laid out before: a slow browser forgets the first."""
+    """Press the key again if the layout was not ready: a slow browser forgets the first press."""
     for _ in range(10):
         reader.keyboard.press("End")
         with suppress(NotSeen):

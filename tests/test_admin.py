@@ -1,4 +1,4 @@
-"""The admin: a look at what is stored, and nothing to change it with."""
+"""The admin: stored rows can be looked at, and not changed."""
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -66,7 +66,7 @@ def test_search_finds_by_id_and_survives_junk(admin_client, stored):
 
 @pytest.fixture
 def manager(django_user_model):
-    """Staff that may do everything with users, and is no superuser."""
+    """Staff with every permission on users, but no superuser."""
     manager = django_user_model.objects.create_user("manager", is_staff=True)
     manager.user_permissions.set(Permission.objects.filter(codename__endswith="_user"))
     return manager
@@ -79,7 +79,7 @@ def form_of(user, **fields):
 
 @pytest.fixture
 def right(db):
-    """The key of a permission. A test with real transactions gives all permissions new keys."""
+    """Return the key of a permission. A test with real transactions gives all permissions new keys."""
     return str(Permission.objects.earliest("pk").pk)
 
 
@@ -96,7 +96,7 @@ def test_only_a_superuser_gives_rights_away(
     for user in (agent, manager):
         address = f"/admin/chat/user/{user.pk}/change/"
         answer = client.post(address, form_of(user, first_name="Ana", **rights))
-        assert answer.status_code == 302  # what is theirs to change is changed
+        assert answer.status_code == 302  # the permitted field is changed
     agent.refresh_from_db()
     manager.refresh_from_db()
     assert (agent.first_name, agent.is_superuser, agent.is_staff) == ("Ana", False, False)

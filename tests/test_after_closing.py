@@ -1,4 +1,4 @@
-"""What customers write after closing: shown, raised, marked as dealt with, kept until then, erased."""
+"""Customers' messages after closing: shown, raised, marked as dealt with, kept until then, erased."""
 
 import json
 from datetime import timedelta
@@ -56,7 +56,7 @@ def get(agent):
 
 @pytest.fixture
 def thread(get):
-    """The page of the conversation without its list."""
+    """Return the page of the conversation without its list."""
     return lambda: get(f"/ui/{C}/").partition('id="thread-pane"')[2]
 
 
@@ -76,7 +76,7 @@ def shown(html):
     return html.count('class="message message--received message--refused"')
 
 
-# What is shown
+# On the pages
 
 
 def test_the_refused_text_stands_under_the_thread_with_its_reason(written, thread):
@@ -185,7 +185,7 @@ def test_it_is_erased_with_the_rest(written, get):
 
 @pytest.fixture
 def preview(agent, get):
-    """What leads the conversation's row, at an address of the list."""
+    """Return the first words of the conversation's row, at an address of the list."""
 
     def preview(address="/ui/"):
         html = get(address)
@@ -241,7 +241,7 @@ def test_a_body_that_is_too_large_for_a_row_is_not_read(closed, deliver, preview
 def test_the_words_of_the_rows_take_no_query_of_their_own(
     closed, deliver, agent, address, django_assert_num_queries
 ):
-    agent.get(address)  # which gives the changes their places
+    agent.get(address)  # this request gives the changes their places
     with CaptureQueriesContext(connection) as before:
         agent.get(address)
     count = len(before)

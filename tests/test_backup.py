@@ -1,4 +1,4 @@
-"""`manage.py backup`: a copy of everything, taken under load, and a service that goes on from it."""
+"""`manage.py backup`: a complete copy under load. A service can go on from the copy."""
 
 import json
 import os
@@ -155,7 +155,7 @@ def test_a_place_that_does_not_exist_is_said(filled, tmp_path):
         call_command("backup", str(tmp_path / "none" / "backup"))
 
 
-# Restoring, as docs/operations.md has it
+# Restoring, with the commands of docs/operations.md
 
 
 @pytest.mark.sqlite
@@ -178,7 +178,7 @@ def test_a_backup_under_load_is_restored_and_the_service_goes_on_from_it(tmp_pat
 
 @contextmanager
 def written_to_without_end(server):
-    """Conversations of one message under the same id, by two senders; the ids of those that were taken."""
+    """Let two senders write conversations with one message of the same id. Yield the ids of the stored ones."""
     taken, stop = [], threading.Event()
 
     def send():
@@ -199,7 +199,7 @@ def written_to_without_end(server):
 
 
 def wait_for_more(taken, *, seconds=20):
-    """What was taken until now, some of it since we asked."""
+    """Wait for twenty more events. Return all events stored until now."""
     deadline, wanted = time.monotonic() + seconds, len(taken) + 20
     while len(taken) < wanted:
         assert time.monotonic() < deadline, "nothing was taken in meanwhile"

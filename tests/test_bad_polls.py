@@ -1,4 +1,4 @@
-"""Polls that no page of ours sends: each is refused, or asks for what is not there."""
+"""Polls that no page of ours sends: each is refused, or asks for missing rows."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -60,7 +60,7 @@ def each(values):
 
 @pytest.fixture
 def good(deliver, held):
-    """What the page of a conversation with one message sends."""
+    """Return the parameters of a poll from the page of a conversation with one message."""
     deliver(make_event("NEW_CONVERSATION", id=C))
     deliver(make_event("NEW_MESSAGE", id=M))
     return held(f"/ui/{C}/")

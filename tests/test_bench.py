@@ -10,7 +10,7 @@ import pytest
 from tests.servers import ROOT
 
 GIT = ["git", "-c", "user.name=Ana", "-c", "user.email=ana@inbox.example"]
-# The whole command without its questions: these take half an hour.
+# The whole command without its benches, because they take half an hour.
 LEFT_OUT = shutil.ignore_patterns("databases", "__pycache__")
 BENCH = "import bench.__main__ as b; b.questions = lambda quick: []; b.main()"
 
@@ -28,7 +28,7 @@ def checkout(tmp_path):
 
 @pytest.fixture
 def bench(checkout, tmp_path):
-    """Run the benches in the copy, on a machine that has wrk."""
+    """Run the benches in the copy, on a machine with wrk."""
     wrk = tmp_path / "bin" / "wrk"
     wrk.parent.mkdir()
     wrk.touch(mode=0o755)
@@ -48,7 +48,7 @@ def change(file):
 
 
 def test_the_results_name_the_commit_that_was_measured(checkout, bench):
-    change(checkout / "bench" / "results.md")  # those of the run before
+    change(checkout / "bench" / "results.md")  # the results of the run before
     commit = subprocess.check_output([*GIT, "describe", "--always"], cwd=checkout, text=True)
     assert bench().returncode == 0
     assert f"\n- commit: {commit}" in results(checkout)

@@ -31,7 +31,7 @@ class Unread(BytesIO):
 
 @pytest.fixture
 def full(db):
-    """Others take all of the room, and are in time."""
+    """Other requests hold all of the room, within their time."""
     with ExitStack() as others:
         for _ in range(4):
             others.enter_context(ROOM.reserved(4 * MIB))
@@ -58,7 +58,7 @@ def test_small_bodies_need_no_room(full, post):
 @pytest.mark.parametrize("send", ["post", "chunked"])
 def test_with_room_again_the_same_body_is_read(full, post, send):
     full.close()
-    for _ in range(20):  # each of them gives its room back
+    for _ in range(20):  # each answer gives its room back
         answer = post(b" " * 4 * MIB) if send == "post" else chunked(b" " * 4 * MIB)
         assert_problem(answer, 400, "invalid_json")
 
@@ -88,7 +88,7 @@ def after_their_deadline(monkeypatch):
 
 
 class Trickle(BytesIO):
-    """Gives a byte, and is silent in the middle of the next read until it is told to go on."""
+    """Gives a byte, and then blocks the next read until the test lets the body go on."""
 
     def __init__(self):
         self.is_silent, self.goes_on = Event(), Event()
@@ -98,12 +98,12 @@ class Trickle(BytesIO):
             self.is_silent.set()
             return b" "
         assert self.goes_on.wait(30)
-        return b" " * most  # at most what is missing
+        return b" " * most  # at most the missing bytes
 
 
 @contextmanager
 def trickling(number=4):
-    """Slow clients with large bodies hold the room. Yields them, and their answers after the end."""
+    """Let slow clients with large bodies hold the room. Yield the clients, and their answers after the end."""
     slow, answers = [Trickle() for _ in range(number)], []
     with ThreadPoolExecutor(number) as threads:
         for each in slow:
@@ -117,7 +117,7 @@ def trickling(number=4):
 
 
 def read_slowly(stream):
-    """What the parser does with a body of 4 MiB. A refusal is the result."""
+    """Parse a body of 4 MiB. Return the parser's result, or the refusal."""
     try:
         with ROOM.reserved(4 * MIB) as place:
             return place.read(4 * MIB, stream)
@@ -246,7 +246,7 @@ def test_a_worker_stays_under_400_mb(server, secret, number, statuses):
 
 
 def large_message():
-    """Of 4 MiB. Its one emoji makes Python take four bytes for each of its characters."""
+    """A body of 4 MiB. Its one emoji makes Python store each character in four bytes."""
     text = "😀" + "a" * (4 * MIB - 400)
     return json.dumps(make_event("NEW_MESSAGE", id=C, content=text), ensure_ascii=False).encode()
 

@@ -1,4 +1,4 @@
-"""Bounds of `GET /conversations`, `wrote_after_closing` and `count`: what they list, and by which index."""
+"""Bounds of `GET /conversations`, `wrote_after_closing` and `count`: the listed rows, and the index."""
 
 import re
 

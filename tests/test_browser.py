@@ -1,6 +1,6 @@
-"""The page in a real Chromium: what arrives while it is open appears, and nothing else moves.
+"""The page in a real Chromium: new messages appear on the open page, and nothing else moves.
 
-Two tests wait for the interval as it is; test_browser_live.py moves the clock on.
+Two tests wait for the real interval; test_browser_live.py moves the clock on.
 """
 
 import re
@@ -34,7 +34,7 @@ def message(n, content, **data):
 
 
 def ask(page):
-    """Lets the page poll now, not in 3 s: it does so when the browser is online again."""
+    """Let the page poll now, not in 3 s: a page polls when the browser is online again."""
     page.evaluate("dispatchEvent(new Event('online'))")
 
 

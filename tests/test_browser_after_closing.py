@@ -1,4 +1,4 @@
-"""What a customer writes after closing, live in a real Chromium: shown, counted, and marked as dealt with."""
+"""Messages after closing, live in a real Chromium: shown, counted, and marked as dealt with."""
 
 import re
 
@@ -16,7 +16,7 @@ UNMARKED = "Nothing was marked, because something has changed."
 
 @pytest.fixture
 def long_thread(start, say, close):
-    """Conversation 0, closed, with more than a screen."""
+    """Conversation 0, closed, longer than a screen."""
     start(1)
     for n in range(30):
         say(0, f"Mensagem {n}")
@@ -25,7 +25,7 @@ def long_thread(start, say, close):
 
 @pytest.fixture
 def written(start, say, close):
-    """Conversations 0 to 2, closed, whose customers wrote again."""
+    """Conversations 0 to 2, closed. Their customers wrote again."""
     start(3)
     for n in range(3):
         close(n)
@@ -45,7 +45,7 @@ def is_marked(n):
 
 
 def reload_marked(page):
-    """Notes on this document, which a page load would forget."""
+    """Leave a note on this document. A page load would forget the note."""
     page.evaluate("window.isTheSame = true")
     return lambda: page.evaluate("window.isTheSame === undefined")
 

@@ -1,4 +1,4 @@
-"""What an older page of a thread costs a real Chromium once 10,000 messages were loaded, and once 100 were."""
+"""The cost of an older page of a thread in a real Chromium, with 10,000 messages loaded and with 100."""
 
 from statistics import median
 
@@ -18,7 +18,7 @@ OWN_WORK = ("ScriptDuration", "RecalcStyleDuration", "LayoutDuration")
 
 
 class Reader:
-    """Load older pages. Keep what each page cost, in seconds, and how far it moved the text."""
+    """Load older pages. Keep the seconds of each page, and the pixels of the text's jump."""
 
     def __init__(self, page):
         self.page = page
@@ -51,7 +51,7 @@ def test_an_older_page_costs_the_same_after_10000_messages_as_after_100(page, st
         page.goto(f"/ui/{C}/")
         expect(page.locator(".message")).to_have_count(PAGE)
         few.load_older()
-        few.load_older()  # the second one counts: 100 messages are loaded before it
+        few.load_older()  # only the second one counts, because 100 messages are loaded before
     for _ in range((10_000 - 3 * PAGE) // PAGE + MEASURED):
         many.load_older()
     pairs = {

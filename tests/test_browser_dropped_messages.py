@@ -10,14 +10,14 @@ from tests.live_thread import *
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
-LIMIT = 100  # instead of 500 messages, before another page comes
+LIMIT = 100  # the limit is 500 without this script
 MOST = LIMIT + 50
 SHOWN = """([first, last]) => {
     const list = document.getElementById("messages");
     const numbers = [...list?.querySelectorAll(".message") ?? []].map(li => Number(li.id.slice(-12)));
     return numbers.length === last - first + 1 && numbers.every((n, index) => n === first + index);
 }"""
-# Of the text that no element holds: it would pile up, and each page would cost more than the one before.
+# Counts text nodes outside of elements. Left behind, they would pile up, and make each page slower.
 LOOSE = "() => [...document.getElementById('messages').childNodes].filter(node => node.nodeType === 3).length"
 KINDS = "() => [...document.querySelectorAll('#messages > li')].map(li => li.classList[0])"
 OBSERVERS = """
@@ -55,7 +55,7 @@ def is_shown(page, first, last):
 
 
 def go_up(page, *firsts, last):
-    """Load a page of older messages for each of these first ones. None may move what is in view."""
+    """Load a page of older messages for each of these first ones. No page may move the text in view."""
     for first in firsts:
         seen, place = scroll(page, 0)
         is_shown(page, first, min(last, first + MOST - 1))
@@ -183,7 +183,7 @@ def test_back_leads_to_a_message_beyond_the_limit(page, store):
     page.go_back()
     expect(page.locator(f"#{seen}")).to_be_in_viewport()
     assert abs(place_of(page, seen) - place) <= 1
-    # All of these were loaded from the end on. The next page drops those below.
+    # The page holds all messages from the end on. The next page drops the newest ones.
     is_shown(page, 100, 399)
     go_up(page, 50, last=399)
 

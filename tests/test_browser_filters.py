@@ -1,4 +1,4 @@
-"""Filters and sorts of the list, in a real Chromium whose clock the tests move on."""
+"""Filters and sorts of the list, in a real Chromium with a clock moved by the tests."""
 
 import re
 from datetime import timedelta
@@ -103,7 +103,7 @@ def test_the_count_of_another_filter_is_asked_for_every_30_seconds(page, start, 
     start(3)
     page.goto("/ui/?filter=closed")
     say(1)
-    assert poll(page).status == 200  # somebody is unread; the counts wait
+    assert poll(page).status == 200  # the poll brings the message, but no counts yet
     expect(page.locator("#filter-needs-reply")).to_have_text("Needs reply 0")
     poll(page, 30)
     expect(page.locator("#filter-needs-reply")).to_have_text("Needs reply 1")

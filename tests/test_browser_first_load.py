@@ -1,4 +1,4 @@
-"""What the first load of a thread costs: a real Chromium with an empty cache, and the production server."""
+"""The cost of the first load of a thread: a real Chromium with an empty cache, and the production server."""
 
 import json
 from datetime import timedelta
@@ -11,7 +11,7 @@ from tests.test_the_card import PRODUCTION, manage
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite]
 
-MOST_BYTES = 50_000  # as they travel, without the headers
+MOST_BYTES = 50_000  # as transferred, without the headers
 # The page, its style, its script and its theme, htmx, the wallpaper and the icon. A window asks for
 # the manifest too.
 MOST_REQUESTS = 7
@@ -19,7 +19,7 @@ MOST_REQUESTS = 7
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """With a thread of 60 messages, a full page of which is shown."""
+    """A server with a thread of 60 messages, enough to fill a page."""
     folder = tmp_path_factory.mktemp("granian")
     environ = set_up("granian", folder, **PRODUCTION, STATIC_ROOT=str(folder / "static"))
     manage("collectstatic", "-v0", **environ)
@@ -36,7 +36,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def open_page(server, chromium):
-    """A page in a browser that has nothing in its cache, and perhaps cookies."""
+    """Open a page in a browser with an empty cache, and perhaps with cookies."""
     contexts = []
 
     def open_page(**options):
@@ -51,7 +51,7 @@ def open_page(server, chromium):
 
 @pytest.fixture
 def page(open_page):
-    """Logged in."""
+    """A page with a login."""
     first = open_page()
     first.goto("/ui/login/")
     first.get_by_label("Username").fill("ana")

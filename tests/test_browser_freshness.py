@@ -1,4 +1,4 @@
-"""The line that says how fresh the inbox is, in a real Chromium whose clock the tests move on."""
+"""The line about the freshness of the inbox, in a real Chromium with a clock moved by the tests."""
 
 import re
 

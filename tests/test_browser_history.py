@@ -1,4 +1,4 @@
-"""Back and Forward in a real Chromium, whose clock is real too: a faked one knows of no reload."""
+"""Back and Forward in a real Chromium. The clock is real too, because a faked one ignores reloads."""
 
 import re
 from datetime import datetime, timedelta
@@ -14,13 +14,13 @@ START = datetime(2025, 2, 21, 10, 0)
 
 
 def open_what_is_in_view(page):
-    """A click on a row by its locator may scroll the list."""
+    """Click without scrolling, because a click by a locator may scroll the list."""
     page.locator("#list-scroll").click(position={"x": 150, "y": 200})
 
 
 @pytest.fixture
 def start(deliver):
-    """Conversations, numbered from 0, the last one opened last; the first of them with a message."""
+    """Store conversations, numbered from 0. The last one is opened last, and the first one has a message."""
 
     def start(conversations, *, words=0):
         for n in range(conversations):
@@ -41,7 +41,7 @@ def is_at(page, rows, top):
 
 
 def go_down(page, pages, top):
-    """Through so many more pages of the list, and then to an offset in it."""
+    """Load so many more pages of the list, and then scroll to an offset."""
     for _ in range(pages):
         rows = page.locator("#list .row").count()
         page.locator("#more a").click()

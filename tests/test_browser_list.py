@@ -1,4 +1,4 @@
-"""The list in a real Chromium: how it grows, and when it changes its order."""
+"""The list in a real Chromium: its growth, and the changes of its order."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What keeps the page live, in a real Chromium whose clock the tests move on."""
+"""The live updates of the page, in a real Chromium with a clock moved by the tests."""
 
 import re
 from datetime import timedelta
@@ -108,7 +108,7 @@ def test_a_tab_that_is_shown_again_asks_at_once_and_shows_all(page, start, say):
     hide(page)
     say(1, "Enquanto escondida")
     assert poll(page, 31).status == 200
-    expect(page).to_have_title(re.compile(r"^\(1\)"))  # by then the page has taken that answer
+    expect(page).to_have_title(re.compile(r"^\(1\)"))  # the page has processed the answer by then
     with page.expect_request(POLL, timeout=2_500):  # the interval is 3 s
         hide(page, hidden=False)
     expect(page.locator(".message", has_text="Enquanto escondida")).to_have_count(1)
@@ -138,7 +138,7 @@ def test_a_tab_that_is_shown_again_during_a_poll_asks_again_after_it(page, start
     hide(page, hidden=False)
     answer = held[0].fetch()
     say(0, "Depois da pergunta")
-    stop_time(page)  # no interval ends, because it is three seconds long
+    stop_time(page)  # the interval of three seconds cannot end
     with page.expect_request(POLL):
         held[0].fulfill(response=answer)
     expect(row_of(page, 0)).to_contain_text("Depois da pergunta")

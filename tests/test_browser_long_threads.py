@@ -1,4 +1,4 @@
-"""Long threads in a real Chromium: what an older page costs, and when it is asked for."""
+"""Long threads in a real Chromium: the cost of an older page, and the moment of its request."""
 
 import pytest
 from playwright.sync_api import expect
@@ -8,8 +8,8 @@ from tests.live_thread import *
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
-# Counts what the page's own script does while one more page comes: the texts that it formats as
-# times, the places that it measures, and the elements that its searches return.
+# Counts the work of the page's own script for one more page: texts formatted as times, places
+# # measured, and elements returned by searches.
 COUNT = """() => {
     const count = window.work = { formats: 0, places: 0, found: 0 };
     const wrap = (owner, name, tell) => {
@@ -40,7 +40,7 @@ SHOW_MORE = """number => {
 
 
 def older_page(page, top=0):
-    """Goes to the top, and waits for the messages before."""
+    """Scroll to the top, and wait for the messages before."""
     before = page.locator(".message").count()
     page.locator("#thread-scroll").evaluate("(scroller, top) => scroller.scrollTo(0, top)", top)
     page.wait_for_function("n => document.getElementsByClassName('message').length > n", arg=before)

@@ -1,4 +1,4 @@
-"""How the inbox looks in a real Chromium: what is measured there and not a matter of taste."""
+"""The looks of the inbox in a real Chromium, as far as they can be measured."""
 
 import re
 from itertools import product
@@ -67,7 +67,7 @@ def test_unread_words_are_bold(page, start, say):
 
 @pytest.fixture
 def page_in(chromium, live_server):
-    """Pages in a zone, in contexts of their own."""
+    """Yield pages in a time zone, in contexts of their own."""
     pages = []
 
     def page_in(zone):

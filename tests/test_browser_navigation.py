@@ -1,4 +1,4 @@
-"""How a reader gets about the inbox in a real Chromium: by keyboard, and back and forth."""
+"""Moving about the inbox in a real Chromium: by keyboard, and back and forth."""
 
 import pytest
 from playwright.sync_api import expect

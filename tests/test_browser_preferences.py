@@ -1,4 +1,4 @@
-"""Theme and language, as a reader chooses them in a real Chromium."""
+"""A reader's choice of theme and language in a real Chromium."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The thread in a real Chromium: how it opens, what moves it and what does not, and how it looks."""
+"""The thread in a real Chromium: its opening, its scrolling, and its looks."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ PLACES = "() => [...document.querySelectorAll('.messages > li')].map(li => li.cl
 
 @pytest.fixture
 def browse(chromium, live_server):
-    """Pages in contexts of their own, which fail the test on any error in their console."""
+    """Yield pages in contexts of their own. Any error in their console fails the test."""
     contexts, errors = [], []
 
     def browse(**options):
@@ -75,7 +75,7 @@ def is_wider_than_the_screen(page):
     )
 
 
-# How it opens
+# Opening a thread
 
 
 def test_a_thread_opens_at_its_newest_message(page, say):
@@ -153,7 +153,7 @@ def test_without_javascript_links_lead_to_the_first_message_and_back(browse, say
 
 
 def follow(page, name):
-    """Clicks the link and waits for its page: a click alone returns before that is parsed."""
+    """Click the link and wait for its page: a click alone returns before the page is parsed."""
     with page.expect_navigation():
         page.get_by_role("link", name=name).click()
 
@@ -171,7 +171,7 @@ def test_the_keyboard_stays_in_the_thread_when_older_messages_load(page, say):
     expect(page.locator("#thread-scroll")).to_be_focused()
 
 
-# What arrives
+# Arriving messages
 
 
 def test_a_new_message_is_followed_within_100_px_of_the_end(page, say):
@@ -240,7 +240,7 @@ def test_a_burst_between_two_polls_appears_whole_and_once(page, say):
     for n in range(2, 252):
         say(n)
     ask(page)
-    # In two parts or more: a slow machine lets the page's own polls take some of them in between.
+    # In two parts or more, because the page's own polls may take some messages in between on a slow machine.
     expect(page.locator(".message")).to_have_count(251)
     assert page.evaluate(NUMBERS) == list(range(1, 252))
     expect(bubble(page, 251)).to_be_in_viewport()
@@ -298,7 +298,7 @@ def test_a_late_message_that_arrives_while_older_ones_load_is_not_lost(page, say
     held = []
     page.route("**/fragments/thread/**", lambda route: held.append((route, route.fetch())))
     scroll(page, 0)
-    while not held:  # until the server has answered; the page has not seen it yet
+    while not held:  # the server has answered, but the page has not seen the answer yet
         page.wait_for_timeout(50)
     say(99, at=START + timedelta(minutes=5, seconds=30))
     say(61)
@@ -568,7 +568,7 @@ def test_the_id_of_a_thread_is_whole_beside_all_that_its_header_may_have(
 
 @pytest.fixture
 def said(page):
-    """What the log has said since the page was opened, each announcement once."""
+    """Return the announcements of the log since the page was opened, each once."""
     page.add_init_script(
         """window.said = [];
         addEventListener("DOMContentLoaded", () => {
@@ -698,7 +698,7 @@ def test_with_reduced_motion_nothing_is_animated(browse, say):
 
 @pytest.fixture
 def everything(say, deliver):
-    """A thread with everything that can be pressed in one."""
+    """A thread with every kind of button and link."""
     for n in range(1, 121):
         say(n, at=START + timedelta(seconds=n))
     say(121, "https://example.com/", at=START + timedelta(seconds=59))
@@ -844,7 +844,7 @@ def test_a_bomb_is_cut(page, say, bomb):
     say(1, bomb)
     page.goto(f"/ui/{C}/")
     text = bubble(page, 1).locator(".message-text")
-    assert len(text.text_content()) < 3000 + 50  # with the link, and the spaces around it
+    assert len(text.text_content()) < 3000 + 50  # with the link, and the spaces around the link
     text.get_by_role("link", name="Read more").click()
     piece = text.locator(".message-piece")
     assert len(piece.text_content()) <= 6000

@@ -1,4 +1,4 @@
-"""What is unread, and who is told, in a real Chromium."""
+"""Unread messages and their notifications, in a real Chromium."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -356,7 +356,7 @@ def test_the_bell_says_that_the_browser_has_refused(page, start):
 
 @pytest.fixture
 def tones(page):
-    """How many tones the page has played."""
+    """Return the number of tones played by the page."""
     page.add_init_script(
         """window.tones = 0;
         window.OscillatorNode = class extends OscillatorNode {
@@ -455,7 +455,7 @@ def session_of(client, url, settings):
 
 @pytest.fixture
 def browsers(chromium, live_server, client, django_user_model, settings):
-    """Pages of one user in browsers of their own. The user first logs in with the first of them."""
+    """Pages of one user, each in a browser of its own. The user first logs in with the first one."""
     user = django_user_model.objects.create_user("bia")
     contexts = []
 
@@ -486,7 +486,7 @@ def save(page, act):
 
 
 def told(page, title):
-    """Within a few polls, because one may have been under way."""
+    """Wait a few polls for the title, because a poll may have been under way."""
     for _ in range(5):
         if page.title() == title:
             break
@@ -642,7 +642,7 @@ def test_what_the_server_refused_is_sent_again_when_it_tells_of_another_number(
     page.route(SAVED, lambda route: route.fulfill(status=503))
 
     def saved(status):
-        """The answer to the number 1."""
+        """Whether an answer is for a save of the number 1."""
         return lambda answer: (
             SAVED.search(answer.url)
             and answer.status == status

@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(tra
 
 
 SIZES = [(320, 200), (320, 256)]
-# What can be pressed or written in, and is covered or out of reach however far one scrolls down.
+# Finds buttons and fields covered or out of reach, at every scroll position.
 OUT_OF_REACH = """() => [...document.querySelectorAll("a:not(.skip-link), button, summary, #search-box")]
     .filter(each => each.checkVisibility())
     .filter(each => {

@@ -1,4 +1,4 @@
-"""`ingest_many`: what `ingest` does with one event after another, in few transactions."""
+"""`ingest_many`: the same effects as `ingest` for one event after another, in few transactions."""
 
 import gc
 import json
@@ -40,7 +40,7 @@ def bodies(*events):
 
 
 def load(*events, **options):
-    """The outcomes or codes of these events, delivered together at NOW."""
+    """Deliver these events together at NOW. Return their outcomes or codes."""
     results = ingest_many(bodies(*events), **options)
     return [result.code or result.outcome.value for result in results]
 
@@ -82,7 +82,7 @@ streams = st.lists(
 
 
 def with_times(stream):
-    """Each body with the time of its arrival, so many hours after the one before it."""
+    """Yield each body with its time of arrival, so many hours after the body before."""
     at = NOW
     for body, hours in stream:
         at += timedelta(hours=hours, seconds=1)
@@ -90,7 +90,7 @@ def with_times(stream):
 
 
 def all_that_is_stored():
-    """Every column that anyone can see, and what a search finds; keys as numbers from one."""
+    """Return every visible column, and the hits of a search. Keys are numbers from one."""
     deliveries = list(Delivery.objects.order_by("id"))
     messages = list(Message.objects.order_by("arrival"))
     number = {delivery.id: n for n, delivery in enumerate(deliveries)}
@@ -139,7 +139,7 @@ def test_it_stores_and_answers_what_one_by_one_would(db, stream, batch_size):
     ]
 
 
-# What the random streams seldom reach
+# Cases that the random streams seldom reach
 
 
 def test_what_came_early_in_the_same_batch_is_applied(db):
@@ -244,7 +244,7 @@ KEPT_BY_A_BATCH = Message, Delivery, Envelope, Parsed
 
 @pytest.fixture
 def count_in_memory():
-    """Count what a batch keeps in memory. Nothing is freed meanwhile: the garbage collector is off."""
+    """Count the bytes that a batch keeps in memory. The garbage collector is off, so nothing is freed meanwhile."""
     gc.collect()
     gc.disable()
     try:
@@ -254,7 +254,7 @@ def count_in_memory():
 
 
 def test_results_keep_no_batch_in_memory(db, count_in_memory):
-    """The tracebacks of refusals would keep its rows and its bodies."""
+    """The tracebacks of refusals would keep the rows and the bodies of the batch."""
     before = count_in_memory()
     early = make_event("NEW_MESSAGE", id=M2, conversation_id=OTHER_C)
     after_closing = make_event("NEW_MESSAGE", id=M2)
@@ -272,7 +272,7 @@ def test_results_keep_no_batch_in_memory(db, count_in_memory):
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_a_race_that_a_constraint_decides_is_run_again_one_by_one():
-    """Another conversation's transaction stores the message's id while the batch waits for it."""
+    """Another conversation's transaction stores the message's id, while the batch waits for that transaction."""
     load(make_event("NEW_CONVERSATION", id=OTHER_C))
     theirs = make_event("NEW_MESSAGE", id=M, conversation_id=OTHER_C, content="theirs")
     ours = make_event("NEW_MESSAGE", id=M, content="ours")
@@ -289,7 +289,7 @@ def test_a_race_that_a_constraint_decides_is_run_again_one_by_one():
     loader.join(10)
     assert loading == ["applied", "id_conflict", "applied"]
     assert [message.content for message in Message.objects.all()] == ["theirs"]
-    assert Delivery.objects.count() == 5  # and none of the batch that was rolled back
+    assert Delivery.objects.count() == 5  # and no row of the batch rolled back
 
 
 def store_and_wait(event, stored, may_commit):

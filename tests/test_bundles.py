@@ -1,4 +1,4 @@
-"""The bundles that production serves are made of the scripts and styles as they are."""
+"""The bundles of production are made of the current scripts and styles."""
 
 import re
 
@@ -10,7 +10,7 @@ from tests.servers import ROOT
 pytestmark = pytest.mark.sqlite
 
 LOADED = re.compile(r"""static 'chat/([\w-]+\.(?:js|css))'""")
-# Swagger UI is not of our making, and its page is not bundled. The theme is chosen before the first paint.
+# Swagger UI is a package, and its page is not bundled. theme.js must run before the first paint.
 APART = {"docs.js", "docs.css", "theme.js"}
 
 

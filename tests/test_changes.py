@@ -23,7 +23,7 @@ SECOND = timedelta(seconds=1)
 
 
 def numbered(number):
-    """An id that ends with the number."""
+    """Return an id ending with the number."""
     return f"49108c71-4dca-4af3-9f32-61bc745926{number:02}"
 
 
@@ -32,7 +32,7 @@ def message(number, **values):
 
 
 def happened():
-    """The changes with a place, in their order, in short."""
+    """Return the changes with a place, in their order, in short form."""
     Change.objects.place()
     return [
         (change.type, str(change.message_id)[-2:] if change.message_id else None)
@@ -40,7 +40,7 @@ def happened():
     ]
 
 
-# What is a change
+# Events with a change, and events without
 
 
 def test_each_event_that_is_applied_is_a_change(deliver):
@@ -194,7 +194,7 @@ def test_a_row_that_is_committed_late_gets_a_later_place(transactional_db, elsew
 
 @pytest.mark.postgresql
 def test_who_places_waits_for_the_one_who_does(transactional_db, elsewhere):
-    """Else a reader could see the place 2 before the place 1."""
+    """Otherwise a reader could see place 2 before place 1."""
     change(1).save()
     placed, commit = Barrier(2), Barrier(2)
 

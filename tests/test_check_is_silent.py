@@ -1,4 +1,4 @@
-"""`replay --check` after random allowed histories: no difference. After any change by hand: one."""
+"""`replay --check` finds no difference after random allowed histories, and finds each change by hand."""
 
 import json
 from collections import Counter
@@ -28,7 +28,7 @@ NEAR = timedelta(minutes=1)
 CODES = ["conversation_not_found", "conversation_closed", "id_conflict", "invalid_event"]
 
 
-# Histories: each step is a function of the service, which has a clock
+# Histories: each step is a function of the service, and the service has a clock
 
 
 class Service:
@@ -51,12 +51,12 @@ class Service:
                 apply_again(delivery, at=self.now)
 
     def prune(self, days):
-        """Changes are kept for longer than deliveries."""
+        """Prune. Changes are kept for longer than deliveries."""
         list(pruning.prune(now=self.now, days=days))
         list(pruning.prune_changes(pruning.outdated_changes(now=self.now, days=2 * days)))
 
     def upgrade(self):
-        """As from 0.1.0, which had no changes: `updated_at` is an estimate."""
+        """Upgrade from 0.1.0, which had no changes, so `updated_at` is an estimate."""
         Change.objects.all().delete()
         Conversation.objects.update(updated_at=self.now)
 
@@ -70,7 +70,7 @@ class Service:
         dealing.undo(UUID(id), by=None, at=self.now)
 
     def race(self, refused, stored):
-        """Two deliveries of one message, numbered as PostgreSQL may: the second one to decide first."""
+        """Two deliveries of one message, numbered as PostgreSQL may number them: the second one decides first."""
         codes = [self.deliver(refused).code, self.deliver(stored).code]
         if codes in (["conversation_closed", ""], ["conversation_not_found", ""]):
             second, first = Delivery.objects.order_by("-id").values_list("request_id", "id")[:2]
@@ -105,7 +105,7 @@ messages = some.builds(
 
 
 def weighted(strategies):
-    """One of the strategies, as often as its number says. `one_of` would count equal ones once."""
+    """Choose a strategy, weighted by the numbers. `one_of` would count equal strategies once."""
     chosen = [strategy for strategy, number in strategies for _ in range(number)]
     return some.sampled_from(chosen).flatmap(lambda strategy: strategy)
 
@@ -148,19 +148,19 @@ def closed(id):
 
 
 def replayed_late(message, wait, ids):
-    """A message comes too early, and a replay applies it days later."""
+    """A message comes too early, and a replay applies the message days later."""
     early = DAY, ("deliver", said(message, ids[0]))
     return [early, opened(ids[0]), (wait, ("replay", CODES[:1])), (10 * DAY, ("prune", 10))]
 
 
 def raced(message, wait, ids):
-    """A closed conversation and an open one get the same message at once."""
+    """Return steps: a closed conversation and an open one get the same message at once."""
     race = wait, ("race", said(message, ids[0]), said(message, ids[1]))
     return [opened(ids[0]), opened(ids[1]), closed(ids[0]), race]
 
 
 def stored_elsewhere(message, wait, ids):
-    """An open conversation stores what a closed one refused, and may be erased."""
+    """An open conversation stores a message refused by a closed one. The message may be erased."""
     both = [(wait, ("deliver", said(message, id))) for id in ids[:2]]
     erased = [(DAY, ("erase", ids[1]))] if wait else []
     return [opened(ids[0]), opened(ids[1]), closed(ids[0]), *both, *erased]
@@ -232,7 +232,7 @@ def other_value(field, value):
 
 
 def stored_fields(checked):
-    """Each stored field of the conversations that were checked, of their messages and changes."""
+    """Yield each stored field of the checked conversations, of their messages and changes."""
     for model, rows, left_out in (
         (
             Conversation,
@@ -281,7 +281,7 @@ def is_writing_after_closing_told(conversation_id):
 
 
 def is_change_told(row, field):
-    """A change may be missing if it would be the oldest one of its conversation, after a prune."""
+    """Whether the log tells of the change. After a prune, the oldest change of a conversation may be missing."""
     values = {row.type, other_value(field, row.type)} if field.name == "type" else {row.type}
     if "wrote_after_closing" in values and not is_writing_after_closing_told(row.conversation_id):
         return False
@@ -292,7 +292,7 @@ def is_change_told(row, field):
 
 
 def is_near_a_prune(log):
-    """Whether the conversation was opened as early as the oldest row that a prune left."""
+    """Whether the conversation was opened about as early as the oldest row left by a prune."""
     if Delivery.objects.filter(pk=1).exists() and Delivery.objects.count() == last_number():
         return False
     replays = Delivery.objects.filter(replays=OuterRef("pk"))
@@ -325,7 +325,7 @@ def changed_by_hand(row, field):
 
 @pytest.fixture
 def undone():
-    """Runs a function, and then leaves the database as it was."""
+    """Run a function, and then undo its changes in the database."""
 
     def undone(function):
         point = transaction.savepoint()
@@ -338,7 +338,7 @@ def undone():
 
 
 def begin_with_delivery_1():
-    """As the log of a new service does. SQLite takes numbers back with the rows."""
+    """Restart the numbers on PostgreSQL, like the log of a new service. SQLite itself restarts with an empty table."""
     if connection.vendor == "postgresql":
         execute("SELECT setval('chat_delivery_id_seq', 1, false)")
 

@@ -1,4 +1,4 @@
-"""What is sent as gzip, and what is not: the same content, ETags that hold, and no page that tells a token."""
+"""Compressed answers and plain ones: the same content, ETags that hold, and no page that gives a token away."""
 
 import gzip
 import json
@@ -47,7 +47,7 @@ def test_a_read_is_gzip_for_whoever_takes_it(thread, path):
     assert "Content-Encoding" not in plain
     assert plain["Content-Type"] == packed["Content-Type"]
     whole, short = content_of(plain), content_of(packed)
-    if path != "/metrics":  # which counts
+    if path != "/metrics":  # this request counts
         assert gzip.decompress(short) == whole
     assert len(short) < len(whole)
     for answer, content in ((plain, whole), (packed, short)):
@@ -68,7 +68,7 @@ def test_head_tells_the_length_that_get_sends(thread, path, coding):
 @pytest.mark.parametrize("first", ["gzip", "identity"])
 @pytest.mark.parametrize("second", ["gzip", "identity"])
 def test_an_etag_holds_for_every_coding(thread, path, first, second):
-    """A strong one would promise the same bytes (RFC 9110, section 8.8.1)."""
+    """A strong ETag would promise the same bytes (RFC 9110, section 8.8.1)."""
     etag = get(path, first)["ETag"]
     assert etag.startswith('W/"')
     answer = get(path, second, **{"If-None-Match": etag})

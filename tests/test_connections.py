@@ -1,4 +1,4 @@
-"""What a connection to the database refuses, and what it keeps in memory."""
+"""Refusals of a connection to the database, and its use of memory."""
 
 from uuid import uuid4
 

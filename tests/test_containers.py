@@ -1,4 +1,4 @@
-"""Dockerfile and compose.yaml: what they promise. Nothing here runs a container."""
+"""The promises of Dockerfile and compose.yaml. Nothing here runs a container."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def test_every_image_is_pinned_to_a_release():
 
 @pytest.fixture
 def compose():
-    """compose.yaml as Debian's python3-yaml reads it, because the project needs no YAML."""
+    """Parse compose.yaml with Debian's python3-yaml, because the project does not depend on YAML."""
     script = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)"
     command = ["/usr/bin/python3", "-c", script]
     done = subprocess.run(command, input=COMPOSE, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""`manage.py copy_to`: everything into another database, and nothing else."""
+"""`manage.py copy_to` copies every row into another database, and nothing else."""
 
 import os
 import subprocess
@@ -80,7 +80,7 @@ def test_an_erased_conversation_is_copied_as_it_is(filled, url):
 
 
 def test_who_may_do_what_is_copied(filled, url):
-    """Whatever the numbers are that the other database gave to the same permissions."""
+    """Permissions may have other numbers in the other database."""
     may_look = Permission.objects.get(codename="view_delivery")
     may_look.delete()
     may_look.save(force_insert=True)
@@ -110,7 +110,7 @@ def test_a_copy_has_the_same_changes_in_a_generation_of_its_own(filled, url):
 
 @contextmanager
 def copying_from(url):
-    """The copy, looked at again: what is not empty is refused, but only then."""
+    """Prepare a copy whose check of the target is asked again: a target with rows is refused, but only then."""
     with pytest.raises(copying.NotEmpty), copying.target(url):
         pass
     before = copying.COPIED[:]

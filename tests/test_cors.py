@@ -1,4 +1,4 @@
-"""Which web pages of other origins may read JSON from a browser."""
+"""Web pages of other origins: which ones may read JSON in a browser."""
 
 import pytest
 from django.test import Client

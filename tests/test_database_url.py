@@ -1,4 +1,4 @@
-"""DATABASE_URL: each of its options reaches every connection, and what is unknown stops the start."""
+"""DATABASE_URL: each of its options reaches every connection, and an unknown option stops the start."""
 
 import os
 from contextlib import suppress
@@ -40,7 +40,7 @@ def database(url):
 
 
 def parameters(url, **other):
-    """What libpq is given, by the name of each parameter."""
+    """Return the parameters for libpq, by name."""
     both = {"default": {}, "other": database(url) | other}
     configured = connections.configure_settings(both)["other"]
     return DatabaseWrapper(configured, NO_DB_ALIAS).get_connection_params()
@@ -337,7 +337,7 @@ def test_a_copy_names_an_unknown_option(attached, db):
 
 @pytest.fixture
 def pooled(attached, transactional_db):
-    """The alias of a connection as DATABASE_POOLER=transaction makes it, with other defaults there."""
+    """Yield the alias of a connection with DATABASE_POOLER=transaction, and with other defaults in the database."""
     name = connection.ops.quote_name(connection.settings_dict["NAME"])
     defaults = {"synchronous_commit": "off", "timezone": "'America/Sao_Paulo'"}
     for setting, value in defaults.items():
@@ -420,7 +420,7 @@ class TestPooler:
 def test_a_pooler_gets_no_startup_options(monkeypatch):
     monkeypatch.setenv("PGOPTIONS", "-c lock_timeout=1")
     given = parameters("postgres://h/db", POOLED=True)
-    assert given["options"] == ""  # or libpq would send those of the variable
+    assert given["options"] == ""  # otherwise libpq would send the options of PGOPTIONS
     assert given["prepare_threshold"] is None
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL has one deadline for a request, whatever the request waits for."""
+"""On PostgreSQL a request has one deadline, for all its waits together."""
 
 import os
 import time
@@ -23,12 +23,12 @@ pytestmark = [
 ]
 
 SECONDS = 1
-# The pool's own timeout is five seconds more.
+# The pool's own timeout is longer by five seconds.
 MARGIN = 3
 
 
 def session():
-    """The process of the server that serves this connection."""
+    """Return the id of the server process of this connection."""
     with connection.cursor() as cursor:
         return cursor.execute("SELECT pg_backend_pid()").fetchone()[0]
 
@@ -44,7 +44,7 @@ def frozen(pid):
 
 @pytest.fixture
 def idle():
-    """The processes of two idle connections of the pool."""
+    """The processes of the pool's two idle connections."""
     pool = connection.pool
     pool.open()
     both = [pool.getconn(), pool.getconn()]
@@ -89,12 +89,12 @@ def test_after_the_deadline_nothing_is_asked_for_any_more(idle):
                 session()
         assert time.monotonic() - began < MARGIN
     assert still_there(idle) == idle
-    assert session() in idle  # another request, which has a deadline of its own
+    assert session() in idle  # this is another request, with a deadline of its own
 
 
 @pytest.fixture
 def slow_hashes(monkeypatch):
-    """Hashes that take longer than a request may wait for the database."""
+    """Make password hashes take longer than a request may wait for the database."""
 
     def hash_slowly(*_):
         time.sleep(1.5 * SECONDS)

@@ -1,4 +1,4 @@
-"""The log of deliveries as readers get it, and what staff apply again from it."""
+"""The log of deliveries on the pages, and staff applying refused deliveries again."""
 
 import json
 import re
@@ -27,7 +27,7 @@ LATER = timedelta(days=3)
 
 @pytest.fixture
 def get(db, client):
-    """In English, unless told otherwise."""
+    """Get a page, in English unless told otherwise."""
 
     def get(address, language="en", **query):
         return client.get(address, query, headers={"accept-language": language})
@@ -37,9 +37,9 @@ def get(db, client):
 
 @pytest.fixture
 def every(deliver):
-    """One delivery of each outcome and of each reason, in this order."""
+    """Deliveries with each outcome and each reason, in this order."""
     deliver(MESSAGE)  # conversation_not_found
-    deliver(OPEN)  # applied, and the message with it
+    deliver(OPEN)  # applied together with the message
     deliver(MESSAGE)  # duplicate
     deliver(make_event("NEW_MESSAGE", id=M, content="other"))  # id_conflict
     deliver(CLOSE)  # applied
@@ -51,7 +51,7 @@ def every(deliver):
 
 @pytest.fixture
 def staff(django_user_model):
-    """A browser of one who is staff, in English; Django's checks of forms are on."""
+    """A browser logged in as staff, in English. Django's checks of forms are on."""
     client = Client(
         enforce_csrf_checks=True,
         raise_request_exception=False,
@@ -80,7 +80,7 @@ def listed(answer):
 
 
 def press(browser, delivery):
-    """The button on the delivery's page, and the page that it leads to."""
+    """Press the button on the delivery's page. Return the resulting page."""
     page = browser.get(address(delivery)).content.decode()
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
     return browser.post(
@@ -453,13 +453,13 @@ def test_laying_out_does_not_multiply_a_long_body():
 
 
 def edit(delivery, event):
-    """As after an upgrade that reads what it once refused: the log's body is changed to stand for it."""
+    """Change the body in the log, as if an upgrade now accepted the event refused before."""
     Delivery.objects.filter(pk=delivery.pk).update(body=json.dumps(event).encode())
 
 
 @pytest.fixture
 def came_too_early(deliver):
-    """Its conversation came when the message was no longer kept to be applied."""
+    """A message delivered so early that its conversation came after EARLY_EVENTS_HOURS."""
     deliver(MESSAGE)
     deliver(OPEN, after=LATER)
     return Delivery.objects.earliest("id")
@@ -630,7 +630,7 @@ def test_a_notice_speaks_the_readers_language_and_is_shown_once(staff, came_too_
     assert "message-box--success" not in staff.get(address(came_too_early)).content.decode()
 
 
-# Who may
+# Permissions
 
 
 @pytest.fixture(params=[False, True], ids=["debug off", "debug on"])

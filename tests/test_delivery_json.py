@@ -22,7 +22,7 @@ OPEN = make_event("NEW_CONVERSATION", id=C)
 
 @pytest.fixture
 def staff(django_user_model):
-    """A program with the session of staff, which Django's checks of forms are on for."""
+    """A client with a staff session. Django's checks of forms are on."""
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
     client.force_login(django_user_model.objects.create_user("ana", is_staff=True))
     client.cookies["csrftoken"] = _get_new_csrf_string()

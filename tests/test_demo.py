@@ -18,13 +18,13 @@ from realmate.demo import load_history
 from tests.conftest import C
 from tests.servers import ROOT, Server, free_port
 
-# Far more than needed: a busy machine fails no test.
+# Far more seconds than needed, so that no test fails on a busy machine.
 SECONDS = 120
 
 
 @contextmanager
 def make_demo(port: int, folder: Path) -> Iterator[subprocess.Popen]:
-    """Run it in a process group of its own: Ctrl-C reaches make and Python, as in a terminal.
+    """Run the demo in a process group of its own: Ctrl-C reaches make and Python, as in a terminal.
 
     No .venv is set up; the Python of the tests runs the demo.
     """

@@ -1,4 +1,4 @@
-"""The proxy files of deploy/: what they promise, and the Debian packages that keep the promises.
+"""The proxy files of deploy/: their promises, and the Debian packages, which keep the promises.
 
 The quick tests read the files. `make proofs` runs the packages: apt-get install nginx-light haproxy caddy.
 """
@@ -21,7 +21,7 @@ from tests.test_headers import BEHIND
 
 by_hand = pytest.mark.by_hand("needs the Debian packages of three proxies")
 
-# What each file must have, by the property that it is there for.
+# The lines required in each file, by their purpose.
 PROMISES = {
     "nginx.conf": {
         "speaks TLS 1.2 and later": r"ssl_protocols TLSv1\.2 TLSv1\.3;",
@@ -91,7 +91,7 @@ def test_the_documents_lead_to_the_shipped_files(file):
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with the headers that came, by their WSGI names, and keeps the paths."""
+    """Answers with the request's headers, by their WSGI names, and keeps the paths."""
 
     protocol_version = "HTTP/1.1"
     paths: list[str] = []
@@ -128,7 +128,7 @@ def echo():
 
 @pytest.fixture(scope="module", params=PROXIES)
 def proxy(request, echo, tmp_path_factory):
-    """A proxy in front of a server that tells what came."""
+    """A proxy in front of a server that answers with the headers of each request."""
     with fronting(request.param, tmp_path_factory.mktemp(request.param), echo) as running:
         yield running
 
@@ -208,7 +208,7 @@ def test_a_request_whose_end_is_unclear_hides_no_other(proxy, unclear):
     rest = f"GET {hidden} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
     with proxy.connected() as connection:
         connection.settimeout(15)
-        # By the length the body ends after G, and by the chunks before it.
+        # By its length the body ends after G, by its chunks before G.
         connection.sendall(f"{head}0\r\n\r\nG{rest}{rest}".encode())
         with suppress(OSError):
             while connection.recv(65_536):

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: each fault is found, with what mends it, and a sound installation has none."""
+"""`manage.py doctor` finds each fault, and says how to mend it. A sound installation has no fault."""
 
 import json
 import sqlite3
@@ -62,7 +62,7 @@ def test_what_django_checks_is_found(settings):
 
 
 def test_sound_settings_of_production_have_no_finding(settings, monkeypatch):
-    monkeypatch.delenv("DJANGO_ALLOW_ASYNC_UNSAFE", raising=False)  # tests in a browser need it
+    monkeypatch.delenv("DJANGO_ALLOW_ASYNC_UNSAFE", raising=False)  # set for tests in a browser
     settings.DEBUG, settings.SECRET_KEY = False, token_urlsafe(48)
     settings.SECURE_SSL_REDIRECT = True
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
@@ -204,7 +204,7 @@ def test_a_session_that_others_wait_for_is_found(filled):
 
 @pytest.mark.sqlite
 def test_a_file_that_cannot_be_written_is_found_with_what_shows_why(filled, monkeypatch):
-    """Also the lock names no other program, because none has it."""
+    """The lock names no other program, because no program holds the lock."""
     folder = Path(connection.settings_dict["NAME"]).parent
     monkeypatch.setattr(files, "are_writable", lambda database: False)
     monkeypatch.setattr(sqlite, "opened_read_only", set())

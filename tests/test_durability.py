@@ -1,4 +1,4 @@
-"""What is acknowledged is on disk: the production server is killed, and watched as it writes."""
+"""Acknowledged events are on disk: the tests kill the production server, and watch its writes."""
 
 import json
 import random
@@ -36,7 +36,7 @@ def body(type, **data):
 
 
 class Sender(Thread):
-    """Writes to one conversation until the server is gone; remembers what was acknowledged."""
+    """Writes to one conversation until the server is gone. Remembers the acknowledged messages."""
 
     def __init__(self, server):
         super().__init__()
@@ -83,7 +83,7 @@ def column(database, query):
 
 
 def seconds_to_answer(environ, then):
-    """From its start to the first event that it takes; `then` is done with the server."""
+    """Return the seconds from the server's start to its first stored event. Then call `then(server)`."""
     began = time.monotonic()
     with running("granian", environ) as server:
         assert server.post(body("NEW_CONVERSATION", id=str(uuid4()))).status_code == 201

@@ -1,4 +1,4 @@
-"""Events that come before their conversation: docs/requirements.md, Early events."""
+"""Events arriving before their conversation: docs/requirements.md, Early events."""
 
 import json
 from datetime import timedelta
@@ -28,12 +28,12 @@ def close(second=45):
 
 
 def arrived():
-    """The ids of the messages in the order in which they were stored."""
+    """Return the ids of the messages in the order of their arrival."""
     return [str(id) for id in Message.objects.order_by("arrival").values_list("id", flat=True)]
 
 
 def log():
-    """Every row: type, outcome or code, and the number of the row that it replays."""
+    """Return each row of the log: type, outcome or code, and the number of the replayed row."""
     rows = list(Delivery.objects.order_by("id"))
     number = {row.id: at for at, row in enumerate(rows)}
     return [(row.type, row.code or row.outcome, number.get(row.replays_id)) for row in rows]
@@ -290,7 +290,7 @@ def test_zero_hours_turns_it_off(deliver, settings):
 
 @pytest.mark.django_db
 def test_what_is_no_event_any_more_does_not_keep_its_conversation_out(post):
-    """As after an upgrade that reads events more strictly: the log's body is changed to stand for it."""
+    """Change the body in the log, as if an upgrade now refused the event."""
     post(message())
     Delivery.objects.update(body=b'{"type": "NEW_MESSAGE"}')
     assert post(OPEN).status_code == 201
@@ -304,7 +304,7 @@ def test_what_is_no_event_any_more_does_not_keep_its_conversation_out(post):
 
 
 def test_however_many_there_are_the_statements_stay_few(deliver, django_assert_max_num_queries):
-    """Other writers wait while they are applied."""
+    """Other writers wait while the early events are applied."""
     for second in range(42, 60):
         deliver(message(f"00000000-0000-4000-8000-{second:012}", second))
     with django_assert_max_num_queries(22):
@@ -314,7 +314,7 @@ def test_however_many_there_are_the_statements_stay_few(deliver, django_assert_m
 
 @pytest.fixture(params=[1, 2, 3])
 def few_at_once(request, monkeypatch):
-    """A transaction applies so many early events at most."""
+    """Limit the early events applied by one transaction."""
     monkeypatch.setattr("chat.models.deliveries.EARLY_AT_ONCE", request.param)
     return request.param
 
@@ -397,7 +397,7 @@ def test_each_later_event_applies_the_next(deliver, few_at_once):
 
 
 def test_a_close_that_comes_meanwhile_shuts_none_of_them_out(deliver, few_at_once):
-    """Its timestamp is before theirs, but it arrived after the opening."""
+    """The close has an earlier timestamp, but arrived after the opening."""
     for early in messages(7):
         deliver(early)
     deliver(OPEN)

@@ -263,7 +263,7 @@ def test_an_error_page_speaks_the_reader_s_language(db):
 
 @pytest.fixture
 def without(transactional_db):
-    """Takes tables away, for real, and gives them back."""
+    """Drop tables, for real, and restore them."""
     gone = []
 
     def without(*tables):
@@ -366,7 +366,7 @@ def test_a_database_that_takes_no_writes_is_a_503(transactional_db, post, debug)
     try:
         assert_try_again(post(OPENING))
     finally:
-        connection.close()  # the next one has no such mark
+        connection.close()  # the next session has no such mark
     assert not Delivery.objects.exists()
 
 
@@ -385,7 +385,7 @@ def test_a_server_that_takes_no_writes_is_a_503(transactional_db, post, debug):
 @pytest.mark.postgresql
 @pytest.mark.parametrize("path", ["/ui/", "/changes", f"/ui/{C}/", "/metrics"])
 def test_a_server_that_takes_no_writes_is_still_read(transactional_db, post, path):
-    """The newest changes have no place yet. A place is a write, which must fail alone."""
+    """The newest changes have no place yet. Giving them a place is a write, and may fail alone."""
     assert post(OPENING).status_code == 201
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
@@ -438,7 +438,7 @@ UNKNOWN_ALSO_LOCKS_ITS_ID = 2 if connection.vendor == "postgresql" else 0
 
 @pytest.fixture
 def queries(transactional_db, generation, django_assert_num_queries):
-    """Counts queries, the BEGIN and the COMMIT of a transaction among them."""
+    """Count queries, including the BEGIN and the COMMIT of a transaction."""
     return django_assert_num_queries
 
 
@@ -505,7 +505,7 @@ def test_queries_of_a_thread_do_not_grow_with_it(queries, client, deliver):
     with queries(3):
         client.head(f"/conversations/{C}")
     client.get("/ui/")  # gives the changes their places (PostgreSQL)
-    with queries(8):  # with the row again, in case that somebody wrote meanwhile
+    with queries(8):  # the row is read again, because somebody may have written meanwhile
         client.get(f"/ui/{C}/")
 
 
@@ -555,7 +555,7 @@ def test_queries_of_a_poll_that_brings_news(queries, client, deliver, held):
 
 
 class ShortReporter(ExceptionReporter):
-    """Django's page of an error without frames, because to write the values of those takes seconds."""
+    """Django's error page without stack frames, because their values take seconds to write."""
 
     def get_traceback_frames(self):
         return []

@@ -1,4 +1,4 @@
-""".env.example and docs/settings.md say what the settings say."""
+""".env.example and docs/settings.md agree with the settings."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""One env file, and commands that act on no other database than the service's."""
+"""One env file for all commands. No command acts on another database than the service's."""
 
 import os
 import re
@@ -111,7 +111,7 @@ def files_in(*folders):
 
 
 def refused(run):
-    """The only line that a refusal prints."""
+    """Return the only line of a refusal."""
     assert (run.returncode, run.stdout) == (1, "")
     [line] = run.stderr.splitlines()
     return line
@@ -404,7 +404,7 @@ def test_ctrl_c_ends_a_command_without_a_traceback(clone, manage, env_file):
     manage("migrate", "-v0", **environ)
     command = [sys.executable, clone / "manage.py", "import_events", "-"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    # A shell lets what it starts in the background ignore Ctrl+C, as CI may be started.
+    # A shell lets its background jobs ignore Ctrl+C, and CI may run as one.
     heed = partial(signal, SIGINT, SIG_DFL)
     with subprocess.Popen(command, env=environ, text=True, preexec_fn=heed, **pipes) as waiting:
         assert waiting.stderr.readline().startswith("Database: ")
@@ -415,7 +415,7 @@ def test_ctrl_c_ends_a_command_without_a_traceback(clone, manage, env_file):
             with suppress(subprocess.TimeoutExpired):
                 waiting.wait(5)
         said = waiting.stderr.read()
-    if sent == 1:  # Python tells of one that came during the end of an object, and goes on
+    if sent == 1:  # Python only reports a signal in a destructor, and goes on
         assert "Traceback" not in said
     assert said.endswith("Interrupted.\n")
     assert waiting.returncode == 130
@@ -522,7 +522,7 @@ def test_make_serve_leaves_the_port_to_the_settings_unless_it_is_given(given, to
 
 @pytest.mark.sqlite
 def test_a_command_of_maintenance_loads_no_page(python, clone, tmp_path):
-    """Cron starts some of them every few minutes. To load the pages would take a third of each start."""
+    """Cron starts some commands every few minutes. Loading the pages would take a third of each start."""
     database = shutil.copy(a_migrated_file(), tmp_path / "db.sqlite3")
     environ = COMPLETE | {"DATABASE_URL": f"sqlite:///{database}"}
     ended = python("-X", "importtime", clone / "manage.py", "listtokens", **environ)
@@ -540,7 +540,7 @@ def test_a_command_leaves_no_counters_in_the_server_s_folder(env_file, python, t
 
 
 def test_make_serve_writes_nothing_into_the_checkout(tmp_path):
-    """The folders of the static files and the counters, which are elsewhere, are made at the start."""
+    """The start makes the folders of the static files and the counters elsewhere."""
     copy = tmp_path / "copy"
     copy.mkdir()
     names = "realmate", "chat", "static", "templates", "locale", "Makefile"
@@ -640,7 +640,7 @@ def test_a_backup_says_how_much_is_in_it(deliver, event, tmp_path):
     assert "chat_conversation: 1 rows" in one
 
 
-# The lines that the documents print
+# Lines printed in the documents
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 CRON = re.findall(r"^\d+ \d+ \* \* \* +(.+)$", OPERATIONS, re.MULTILINE)
@@ -648,7 +648,7 @@ CRON = re.findall(r"^\d+ \d+ \* \* \* +(.+)$", OPERATIONS, re.MULTILINE)
 
 @pytest.fixture
 def machine(clone, tmp_path):
-    """Turn a line of the documents into one for this clone, installed under other paths."""
+    """Adapt a line of the documents to this clone, installed under other paths."""
     (clone / ".venv" / "bin").mkdir(parents=True)
     (clone / ".venv" / "bin" / "python").symlink_to(sys.executable)
     places = {

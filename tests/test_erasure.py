@@ -1,4 +1,4 @@
-"""`manage.py erase_conversation` and `export_conversation`: nothing is left of it, and all of it is handed over."""
+"""`manage.py erase_conversation` leaves nothing of a conversation, and `export_conversation` hands over all of it."""
 
 import json
 import sqlite3
@@ -31,7 +31,7 @@ TEXT = "segredinho guardado"
 
 @pytest.fixture
 def told(deliver, event):
-    """A conversation in which a secret was told, and another that says something else."""
+    """Two conversations: one with a secret, and one with another text."""
     deliver(event("NEW_CONVERSATION", id=C))
     deliver(event("NEW_MESSAGE", id=M, content=TEXT))
     deliver(event("NEW_CONVERSATION", id=D))
@@ -47,7 +47,7 @@ def bodies_of(id):
 
 
 def in_the_files(text):
-    """Whether it is anywhere in what SQLite keeps on disk."""
+    """Whether the text is anywhere in SQLite's files on disk."""
     name = connection.settings_dict["NAME"]
     files = [Path(f"{name}{suffix}") for suffix in ("", "-wal", "-shm")]
     return any(
@@ -78,7 +78,7 @@ def test_other_conversations_stay_as_they_are(told):
 
 @pytest.mark.sqlite
 def test_the_text_is_nowhere_in_the_files(told, deliver, event):
-    for number in range(300):  # so that the index and the tables have been split and merged
+    for number in range(300):  # enough to split and merge the index and the tables
         id = f"00000000-0000-4000-8000-{number:012}"
         deliver(event("NEW_MESSAGE", id=id, content=f"{TEXT} {number} " * 9))
         deliver(event("NEW_CONVERSATION", id=id))
@@ -127,7 +127,7 @@ def test_who_began_before_and_does_not_end_is_told(told, monkeypatch, level, wor
 
 @pytest.mark.postgresql
 def test_what_was_being_logged_during_the_erasure_is_emptied_too(told):
-    """A message of the conversation that another conversation refuses: its writer waits for no lock."""
+    """Another conversation refuses a message of the erased one. Its writer waits for no lock."""
     with closing(connections.create_connection("default")) as second:
         second.set_autocommit(False)
         with second.cursor() as cursor:
@@ -145,7 +145,7 @@ def test_what_was_being_logged_during_the_erasure_is_emptied_too(told):
 
 @pytest.mark.postgresql
 def test_rewritten_files_have_nothing_of_the_text(told):
-    """Of this database, whatever table or index they belong to; the WAL is another matter."""
+    """The files of all tables and indexes of this database, but not the WAL."""
 
     def written():
         with connection.cursor() as cursor:
@@ -375,7 +375,7 @@ def test_what_is_not_stored_is_said(db, id):
             call_command(command, id)
 
 
-# What readers see
+# For readers
 
 
 def test_machines_get_empty_content(told, client):

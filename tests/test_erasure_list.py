@@ -44,7 +44,7 @@ def fail(*arguments, **named):
 
 @pytest.fixture
 def erase_until(monkeypatch):
-    """An erasure that fails at a function of `erasure`."""
+    """Run an erasure that fails at this function of `erasure`."""
 
     def erase_until(name):
         with monkeypatch.context() as patched:
@@ -57,13 +57,13 @@ def erase_until(monkeypatch):
 
 @pytest.fixture
 def interrupted(erase_until):
-    """An erasure whose scrub failed."""
+    """An erasure with a failed scrub."""
     erase_until("wait_for_older_transactions")
 
 
 @pytest.fixture
 def failed(erase_until):
-    """An erasure that was never committed."""
+    """An erasure that failed before its commit."""
     erase_until("empty")
 
 
@@ -174,7 +174,7 @@ def test_upkeep_says_that_an_older_transaction_keeps_the_text(interrupted, monke
 
 @pytest.fixture
 def in_seconds(monkeypatch):
-    """What the step reports when it has so much time."""
+    """Return the report of the step, given so much time."""
 
     def in_seconds(seconds):
         monkeypatch.setattr(steps, "MOST_SECONDS", seconds)
@@ -195,7 +195,7 @@ def test_a_scrub_whose_time_is_over_goes_on_the_next_time(interrupted, in_second
 @pytest.mark.postgresql
 @pytest.mark.parametrize("table", ["chat_conversation", "chat_delivery"])
 def test_a_vacuum_whose_time_is_over_is_cancelled(interrupted, in_seconds, table):
-    """Left alone, it would wait for the lock until the session's `lock_timeout`, and say so."""
+    """Without its own limit, the VACUUM would wait for the session's `lock_timeout`, and then report an error."""
     with locked(table):
         assert in_seconds(1) == UNFINISHED
     assert in_seconds(600) == FINISHED
@@ -203,7 +203,7 @@ def test_a_vacuum_whose_time_is_over_is_cancelled(interrupted, in_seconds, table
 
 @contextmanager
 def locked(table):
-    """A lock that only a VACUUM or a change of the schema waits for."""
+    """Hold a lock that blocks only VACUUM and changes of the schema."""
     with closing(connections.create_connection("default")) as second:
         second.set_autocommit(False)
         with second.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Every error answer can be read as its headers say, through every door."""
+"""The body of every error answer agrees with its headers, through every door."""
 
 import gzip
 

@@ -20,7 +20,7 @@ LATER = "2025-02-21T10:20:50"
 
 
 class Failing:
-    """The driver's connection, but that its n-th statement fails; to begin and to commit is one."""
+    """The driver's connection, with a failing n-th statement. BEGIN and COMMIT count as statements."""
 
     def __init__(self, connection, number):
         vars(self).update(real=connection, left=number)
@@ -53,7 +53,7 @@ class Failing:
 
 @contextmanager
 def failing_at(number):
-    """Yields what says whether there was such a statement."""
+    """Fail the n-th statement. Yield the connection, whose `has_failed` says whether there was one."""
     connection.ensure_connection()
     failing = Failing(connection.connection, number)
 
@@ -75,7 +75,7 @@ def everything():
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 
-# Each makes a new story: what comes before, and the last event, which meets the failure.
+# Each makes a new story: some events, and a last event, in which the failure comes.
 
 
 def an_opening(c, m):

@@ -31,7 +31,7 @@ def get(headers=None, **parameters):
 
 
 def lines(answer):
-    """The messages, and the cursor of the last line."""
+    """Export. Return the messages, and the cursor of the last line."""
     assert answer.status_code == 200, answer.content
     assert answer.content.endswith(b"\n")
     *messages, end = [json.loads(line) for line in answer.content.split(b"\n")[:-1]]
@@ -50,7 +50,7 @@ def message(n, **data):
 
 @pytest.fixture
 def stored(deliver, monkeypatch):
-    """Seven messages, one of them late, looked at by windows of two."""
+    """Seven messages, one of them late, read in windows of two."""
     monkeypatch.setattr(exports, "WINDOW", 2)
     deliver(make_event("NEW_CONVERSATION", id=C))
     deliver(make_event("NEW_CONVERSATION", id=OTHER_C))
@@ -161,7 +161,7 @@ def test_a_made_up_cursor_would_skip_messages(stored, generation):
 
 
 def test_a_cursor_of_the_changes_would_skip_messages_too(stored):
-    """And a cursor of the export would skip changes. Their numbers count different things."""
+    """A cursor of the export would also skip changes, because the numbers count different things."""
     of_changes = through_wsgi("GET", "/changes?limit=2").json()["next"]
     of_messages = lines(get())[0][1]["cursor"]
     assert_problem(get(after=of_changes), 400, "bad_request")
@@ -218,7 +218,7 @@ def test_a_long_text_has_a_query_of_its_own(stored, deliver, monkeypatch):
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_an_export_waits_for_messages_that_took_their_arrival_before(deliver, monkeypatch):
-    """Otherwise whoever goes on from `next` would never see them."""
+    """Otherwise a reader going on from `next` would never see these messages."""
     deliver(make_event("NEW_CONVERSATION", id=C))
     deliver(make_event("NEW_CONVERSATION", id=OTHER_C))
     taken, may_commit = Event(), Event()

@@ -134,7 +134,7 @@ def is_ready_again(server):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A small disk, so a test can fill it."""
+    """A small disk, easily filled by a test."""
     folder = tmp_path_factory.mktemp("disk")
     with a_small_disk(folder):
         yield folder

@@ -1,4 +1,4 @@
-"""`GET /changes`: a machine that follows misses nothing, and sees nothing twice."""
+"""`GET /changes`: a following program misses nothing, and sees nothing twice."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -98,7 +98,7 @@ def test_head_has_the_headers(client, three):
     assert (answer.status_code, answer.content) == (200, b"")
 
 
-# Cursors that do not fit
+# Refused cursors
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_prune_between_the_look_and_the_read_is_no_gap(client, feed, three, mo
 
 
 def test_numbers_that_were_never_given_are_no_gap(client, feed, three):
-    """Ids of a database that was copied from PostgreSQL have holes, from transactions rolled back."""
+    """Ids of a database copied from PostgreSQL have holes, from transactions rolled back."""
     cursor = feed(limit=1)[1]
     Change.objects.filter(type="message").delete()
     happened, following = feed(after=cursor)
@@ -181,7 +181,7 @@ def test_wrong_parameters_are_refused(client, db, parameters):
 
 @pytest.fixture
 def looks(transactional_db, monkeypatch):
-    """No pause between two looks; what happens before each of them is a list of calls."""
+    """Return a list of calls. Each runs before one look at the feed, and the looks have no pause between them."""
     before: list = []
 
     def wait(seconds):
@@ -247,7 +247,7 @@ def test_no_connection_is_kept_while_waiting(transactional_db, client, monkeypat
     assert open_ones == [connection.vendor == "sqlite"]
 
 
-# Who may
+# Permissions
 
 
 def test_a_reader_needs_a_login_or_a_token(settings, client, db):

@@ -13,7 +13,7 @@ OPEN = make_event("NEW_CONVERSATION", id=C)
 
 @pytest.fixture
 def errors(deliver):
-    """Where a delivery is wrong, and how; empty when it is an event."""
+    """Return the errors of a delivery, by their pointer. A valid event has none."""
 
     def errors(event):
         refusal = deliver(event).refusal
@@ -24,7 +24,7 @@ def errors(deliver):
 
 @pytest.fixture
 def opened_at(errors):
-    """What is stored for a timestamp, in UTC; None when it is refused."""
+    """Return the stored time of a timestamp, in UTC, or None for a refused one."""
 
     def opened_at(timestamp):
         found = errors(make_event("NEW_CONVERSATION", id=C, at=timestamp))
@@ -211,7 +211,7 @@ def test_the_years_1970_to_2999_are_judged_in_utc(opened_at, timestamp, kept):
         ("Asia/Tokyo", "1970-01-01T08:59:59", None),
         ("Asia/Tokyo", "3000-01-01T08:59:59", "2999-12-31T23:59:59.000000"),
         ("Asia/Kathmandu", "2025-02-21T10:20:41", "2025-02-21T04:35:41.000000"),
-        # The hour that does not exist, and the hour that comes twice.
+        # A clock change skips one hour, and repeats another.
         ("Europe/Lisbon", "2025-03-30T01:30:00", "2025-03-30T01:30:00.000000"),
         ("Europe/Lisbon", "2025-10-26T01:30:00", "2025-10-26T00:30:00.000000"),
         ("UTC", "0001-01-01T00:00:00", None),

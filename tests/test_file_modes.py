@@ -1,4 +1,4 @@
-"""The files of the service are for its user alone, whoever made them first."""
+"""The files of the service are private to its user, whichever command made them first."""
 
 import os
 from contextlib import closing
@@ -26,14 +26,14 @@ def path(tmp_path):
 
 @pytest.fixture
 def _umask():
-    """The usual one, which lets everybody read."""
+    """Set the usual umask, which lets everybody read."""
     before = os.umask(0o022)
     yield
     os.umask(before)
 
 
 def write_into(path):
-    """As the service does. The files of the database, and their stat, while it is open."""
+    """Write like the service. Return the stat of each database file while the database is open."""
     wrapper = DatabaseWrapper(connection.settings_dict | {"NAME": str(path)}, "other")
     with closing(wrapper):
         wrapper.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)

@@ -1,6 +1,6 @@
 """The main flows in Debian's Firefox, against a production server: `make proofs ARGS=tests/test_firefox.py`.
 
-puppeteer-core drives Firefox over WebDriver BiDi. npm brings it anew each time, into a folder of the test.
+puppeteer-core drives Firefox over WebDriver BiDi. npm installs the package anew each time, into a folder of the test.
 """
 
 import re
@@ -13,7 +13,7 @@ from tests.missing import missing
 from tests.servers import ROOT, running, serving, set_up
 from tests.test_the_card import PRODUCTION, manage
 
-# The newest that Debian's node runs.
+# The newest version for Debian's node.
 PUPPETEER = "puppeteer-core@24.43.1"
 SCRIPTS = ROOT / "tests"
 
@@ -30,7 +30,7 @@ def firefox():
 
 @pytest.fixture
 def go_through(firefox, tmp_path):
-    """Runs a script against a server. The script stands beside the package that it imports."""
+    """Run a script against a server. The script stands beside its imported package."""
     folder = tmp_path / "scripts"
     folder.mkdir()
     install = ["npm", "install", "--no-save", "--no-audit", "--no-fund", PUPPETEER]

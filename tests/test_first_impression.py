@@ -40,5 +40,5 @@ def test_make_alone_lists_every_target_and_says_what_it_is_for():
 def test_the_hooks_of_a_commit_are_the_checks_of_make_lint():
     hooks = re.findall(r"^ +entry: (.+)$", (ROOT / ".pre-commit-config.yaml").read_text(), re.M)
     checks = make("--dry-run", "--old-file=.venv/dev", "lint").splitlines()
-    # A hook is given the names of the files that it is for.
+    # pre-commit appends the file names to a hook.
     assert hooks == [check.partition(" $(git ls-files ")[0] for check in checks]

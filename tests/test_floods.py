@@ -1,4 +1,4 @@
-"""Floods of requests that anybody can send, and a good sender beside them."""
+"""Floods of requests from anybody, and a good sender beside the flood."""
 
 import json
 import time
@@ -77,7 +77,7 @@ def rate_beside_logins(server, rate):
 
 
 def log_in_until(over, server, n):
-    """Try names, each once, with a password that is wrong. Return the statuses."""
+    """Try names, each once, with a wrong password. Return the statuses."""
     page = server.ask("GET", "/ui/login/")
     cookie = page["Set-Cookie"].partition(";")[0]
     form = {"password": "wrong", "csrfmiddlewaretoken": cookie.partition("=")[2]}

@@ -1,4 +1,4 @@
-"""One delivery is found by the ids and the time that a log, a sender or a page has of it."""
+"""A delivery can be found by the ids and the time in a log, at the sender, or on a page."""
 
 import json
 import re
@@ -25,7 +25,7 @@ TRACE, EVENT = "0af7651916cd43dd8448eb211c80319c", "evt_5/a"
 
 @pytest.fixture
 def told(db):
-    """Two attempts of a message, its opening an hour later, and a message of nobody a day later."""
+    """Two attempts of a message, its opening an hour later, and a message without a conversation a day later."""
     attempt = {"caller_request_id": TRACE, "webhook_id": EVENT}
     orphan = make_event("NEW_MESSAGE", id=M2, conversation_id=OTHER_C)
     hours = {0: (MESSAGE, attempt), 0.1: (MESSAGE, attempt), 1: (OPEN, {}), 24: (orphan, {})}
@@ -35,7 +35,7 @@ def told(db):
         ingest(body, received_at=at, request_id=UUID(id_of(number)), **ids)
 
 
-# Their numbers, counted from 1. The opening applies the attempts, with its own request id.
+# The numbers of these deliveries. The opening applies the two attempts, with its own request id.
 FIRST, AGAIN, OPENING, REPLAY, REPLAY_AGAIN, ORPHAN = range(1, 7)
 MESSAGES = [REPLAY_AGAIN, REPLAY, AGAIN, FIRST]
 AT = {name: f"2025-02-21T{hour}Z" for name, hour in {"noon": "12:00:00", "one": "13:00:00"}.items()}
@@ -206,7 +206,7 @@ def test_a_page_is_read_from_one_index_in_its_order(a_new_log, told, plans, aske
 
 @pytest.fixture
 def a_new_log(db):
-    """On PostgreSQL, whose planner goes by what a table holds: of few rows, any index will do."""
+    """Empty the table and its statistics, because PostgreSQL's planner picks any index for a few rows."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE chat_delivery CASCADE")

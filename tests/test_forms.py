@@ -1,4 +1,4 @@
-"""What a form may hold: 64 KiB at most, and no file. Nothing more is read, whoever sends it."""
+"""Limits of a form: at most 64 KiB, and no file. The server reads no more from any client."""
 
 import tempfile
 from io import BytesIO
@@ -38,7 +38,7 @@ def test_a_larger_form_is_refused_unread(db, path, type):
 def test_a_larger_chunked_form_is_refused_by_count(db, path):
     body = BytesIO(b"x" * 10 * KIB_64)
     assert_page(chunked(path, body), 413)
-    # What is left of it is read by the door, so that the connection stays usable.
+    # The WSGI entry reads the rest, so that the connection stays usable.
 
 
 @every_form
@@ -64,7 +64,7 @@ def chunked(path, body, **environ):
 
 @pytest.fixture
 def login(db):
-    """The form of a login that is right, with its token, and the cookie of the token."""
+    """A correct login form, with its token, and the cookie of the token."""
     User.objects.create_user("ana", password="correct horse battery")
     browser = Client(enforce_csrf_checks=True)
     browser.get("/ui/login/")

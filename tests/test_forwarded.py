@@ -1,4 +1,4 @@
-"""What a proxy says of a request: whom it is believed for, in which spellings, and who is told otherwise."""
+"""A proxy's headers about a request: the believed peers, the accepted spellings, and the warning to others."""
 
 import logging
 
@@ -13,7 +13,7 @@ FORWARDED = {"HTTP_X_FORWARDED_FOR": CLIENT, "HTTP_X_FORWARDED_PROTO": "https"}
 
 
 def seen(*, peer=PROXY, trusted=(PROXY, "10.0.0.0/8"), **headers):
-    """The address and the scheme that the application sees."""
+    """Return the address and the scheme in the application's view."""
     found = {}
     application = behind_proxies(lambda environ, _: found.update(environ), list(trusted))
     application({"REMOTE_ADDR": peer, "wsgi.url_scheme": "http"} | headers, None)
@@ -85,7 +85,7 @@ def test_anybody_else_s_word_is_nothing(peer):
     assert seen(peer=peer, **FORWARDED) == (peer, "http")
 
 
-# What granian gives for a Unix socket is no address.
+# On a Unix socket, granian gives a peer without an address.
 @pytest.mark.parametrize("peer", ["", "unix:", "unix", "/run/realmate/realmate.sock"])
 def test_on_a_unix_socket_the_proxy_is_believed_only_by_the_word_unix(peer):
     assert seen(peer=peer, **FORWARDED) == ("", "http")

@@ -1,4 +1,4 @@
-"""Hostile requests by the thousand: none breaks the service, and each answer is one that is promised."""
+"""Hostile requests by the thousand: none breaks the service, and each gets a documented answer."""
 
 import json
 import socket
@@ -32,7 +32,7 @@ def hypothetically(examples, **strategies):
     return run
 
 
-# Bodies: JSON that almost is an event, and events with some bytes changed
+# Bodies: JSON similar to an event, and events with some bytes changed
 
 LEAVES = (
     some.none()
@@ -57,7 +57,7 @@ EVENTS = some.sampled_from(
 
 @some.composite
 def almost_events(draw):
-    """With one member, of the event or of its data, that is something else."""
+    """Draw an event with one member replaced, in the event or in its data."""
     event = json.loads(json.dumps(draw(EVENTS)))
     where = draw(some.sampled_from([event, event["data"]]))
     where[draw(some.sampled_from([*where, "other"]))] = draw(LEAVES | JSON)
@@ -66,7 +66,7 @@ def almost_events(draw):
 
 @some.composite
 def mutated(draw, whole):
-    """With up to four stretches of it cut, doubled or overwritten."""
+    """Draw a body with up to four stretches cut, doubled or overwritten."""
     sent = bytearray(draw(whole))
     for _ in range(draw(some.integers(1, 4))):
         at = draw(some.integers(0, len(sent)))
@@ -186,13 +186,13 @@ REQUESTS = (
 
 
 def status_line_after(server, parts, *, listens):
-    """Empty when the server only hangs up, or we do. Raises TimeoutError when it hangs."""
+    """Return the status line, or nothing if either side hangs up. Raise TimeoutError if the server hangs."""
     with server.connected() as connection, suppress(ConnectionError):
         for part in parts:
             connection.sendall(part)
             time.sleep(0.001 * (len(parts) > 1))
         if listens:
-            with suppress(OSError):  # it may be gone by now
+            with suppress(OSError):  # the server may have hung up by now
                 connection.shutdown(socket.SHUT_WR)
             return connection.recv(100).split(b"\r\n")[0]
     return b""

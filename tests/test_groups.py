@@ -1,4 +1,4 @@
-"""Group commit: who waits is served together, nobody before the commit, nobody for another's fault."""
+"""Group commit: waiting requests are served together, answered after the commit, and safe from each other's faults."""
 
 import json
 import os
@@ -23,7 +23,7 @@ SECONDS = 10
 
 
 class Work:
-    """What a group does. Its first turn goes on until it is let go; each says what it was given."""
+    """The work of a group. The first turn lasts until `may_end` is set. The turns keep their items."""
 
     def __init__(self, *, fails=lambda items: None):
         self.fails = fails
@@ -52,7 +52,7 @@ def threads():
 
 
 def first_then(group, work, threads, items):
-    """The first item's turn has begun when the others come; how each of all ends."""
+    """Add the other items once the first item's turn has begun. Return the future of each item."""
     first, *others = items
     ends = [threads.submit(group, first)]
     assert work.begun.wait(SECONDS)
@@ -201,7 +201,7 @@ def take_in(event):
 
 @pytest.fixture
 def ingested_together(threads):
-    """How each of these events ends, all of which waited while another wrote."""
+    """Ingest events that all wait while another transaction writes. Return their outcomes."""
 
     def run(happening):
         with transaction.atomic():
@@ -214,7 +214,7 @@ def ingested_together(threads):
 
 @pytest.fixture
 def commits(monkeypatch):
-    """How many events each transaction took in."""
+    """The number of events in each transaction."""
     taken = []
     real = ingest_in_group._together
 

@@ -1,4 +1,4 @@
-"""The programs of the guides do what their pages say, on a real server with signatures."""
+"""The programs of the guides keep the promises of their pages, on a real server with signatures."""
 
 import csv
 import json
@@ -68,7 +68,7 @@ def manage(*arguments):
 
 @pytest.fixture
 def program(server, environ, tmp_path):
-    """The command and the environment of a program of the guides, in a folder of its own."""
+    """Return the command and the environment of a guide's program, in a folder of its own."""
 
     def program(name, *arguments, **given):
         interpreter = INTERPRETERS.get(name, sys.executable)
@@ -191,7 +191,7 @@ def deliver(server):
 
 @pytest.fixture
 def waiting(deliver):
-    """A conversation whose customer has waited since 2025."""
+    """A conversation with a customer waiting since 2025."""
     id = str(uuid4())
     deliver(type="NEW_CONVERSATION", id=id)
     deliver(type="NEW_MESSAGE", id=str(uuid4()), conversation_id=id, content=f"Quero cancelar {id}")
@@ -227,7 +227,7 @@ def test_the_mirror_has_what_is_stored_also_after_a_restart_and_an_erasure(
 def test_the_first_copy_of_the_mirror_goes_on_where_it_was_killed(
     program, token, deliver, waiting, server, tmp_path
 ):
-    """Otherwise a copy that takes longer than the time between two restarts would never end."""
+    """Otherwise a copy slower than the time between two restarts would never end."""
     deliver(type="NEW_CONVERSATION", id=str(uuid4()))
 
     def read(path):
@@ -348,7 +348,7 @@ def test_the_search_prints_each_message_with_a_link(run, token, waiting, server)
 
 @contextmanager
 def flaky_server(statuses):
-    """A server that answers with these statuses, one after the other. None hangs up."""
+    """A server with these statuses as its answers, in order. The server never hangs up."""
     seen, left = [], iter(statuses)
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""What keeps browsers safe outside development: cookies, redirects and headers; and whom a proxy speaks for."""
+"""Protection of browsers outside development: cookies, redirects, headers, and trusted proxies."""
 
 import json
 import re
@@ -22,7 +22,7 @@ MACHINES = [*READS, "/healthz", "/readyz", "/metrics", "/no/such/path"]
 
 
 def environment(**environ):
-    """What realmate.settings makes of the environment, where browsers are concerned."""
+    """Return the settings for browsers, as realmate.settings makes them from the environment."""
     return json.loads(run("-c", SHOW, **COMPLETE | environ).stdout)
 
 
@@ -38,7 +38,7 @@ def by_http():
 
 @pytest.fixture
 def browser(settings, by_https, db):
-    """Of production."""
+    """A client with the settings of production."""
     for name, value in by_https.items():
         setattr(settings, name, value)
     return Client()
@@ -146,7 +146,7 @@ BEHIND = {name: value for name, value in COMPLETE.items() if name != "DATABASE_U
 
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory):
-    """A production server that believes a proxy on this machine."""
+    """A production server that trusts a proxy on this machine."""
     folder = tmp_path_factory.mktemp("behind")
     with serving("granian", folder, **BEHIND, TRUSTED_PROXIES="127.0.0.1") as server:
         yield server
@@ -154,7 +154,7 @@ def behind(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """One that believes another machine's only."""
+    """A production server that trusts only a proxy on another machine."""
     folder = tmp_path_factory.mktemp("alone")
     with serving("granian", folder, **BEHIND, TRUSTED_PROXIES="10.0.0.0/8") as server:
         yield server

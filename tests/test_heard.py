@@ -1,4 +1,4 @@
-"""What a poll tells of customers in conversations that its page does not list."""
+"""Polls tell of customers' messages in conversations beyond the page's list."""
 
 import re
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Heavy reads: few at a time, none for HEAD, and an end to every one of them."""
+"""Heavy reads: few at a time, none for HEAD, and each with an end."""
 
 from contextlib import ExitStack
 from datetime import timedelta
@@ -94,7 +94,7 @@ def test_head_reads_nothing_and_needs_no_turn(client, thread, no_turn_left, monk
     monkeypatch.setattr(statistics, "read_statistics", fail)
     answer = client.head(path)
     assert answer.status_code == 200
-    assert "Content-Length" not in answer  # it is not known, and 0 would be wrong
+    assert "Content-Length" not in answer  # the length is unknown, and 0 would be wrong
 
 
 @pytest.mark.parametrize("path", STREAMED)
@@ -107,7 +107,7 @@ def test_a_stream_holds_its_turn_until_it_is_closed(client, thread, path):
 
 
 def close(answer):
-    """As a server does when the client has gone away. The test keeps its connection."""
+    """Close the answer, as a server does for a client that has gone away. Keep the test's connection."""
     request_finished.disconnect(close_old_connections)
     answer.close()
     request_finished.connect(close_old_connections)
@@ -148,7 +148,7 @@ def fail(*args, **kwargs):
 
 @pytest.fixture
 def _slow(monkeypatch):
-    """No period can be read in time."""
+    """Make every period too slow to read."""
     monkeypatch.setattr(statistics, "MOST_SECONDS", -1)
 
 
@@ -161,7 +161,7 @@ def test_a_period_that_takes_too_long_is_refused_with_advice(client, thread):
 
 
 def test_an_error_that_django_did_not_translate_is_the_end_of_the_time_too(db):
-    """As when Django closes a cursor of PostgreSQL whose query was not sent any more."""
+    """For example when Django closes a PostgreSQL cursor whose query was no longer sent."""
 
     def close_late():
         sleep(0.02)
@@ -211,7 +211,7 @@ def test_an_error_of_the_database_stays_one(db):
         fail()
 
 
-# Conversations that are streamed
+# Streamed conversations
 
 
 @pytest.fixture

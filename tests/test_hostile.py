@@ -1,4 +1,4 @@
-"""Hostile input: every answer is a 4xx that says why, and nothing of ours changes."""
+"""Hostile input: every answer is a 4xx with its reason, and no stored row changes."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ from chat.models import Conversation, Delivery, Message
 from tests.conftest import C, M, make_event
 from tests.servers import assert_page, assert_problem, through_wsgi
 
-# For input that reaches the database. Other input is refused before, or leaves the same row on each engine.
+# For input reaching the database. Other input is refused earlier, or leaves the same row on each engine.
 stored = pytest.mark.both_engines("what breaks one engine is text to the other")
 
 MIB = 1024 * 1024
@@ -29,7 +29,7 @@ MEMBERS = {
 
 
 def body(*, ignored: str = "", **members: str) -> bytes:
-    """A new message whose members are JSON as written; `ignored` stands beside them, as written."""
+    """Return a new message with these members, as raw JSON. `ignored` is raw JSON after the members."""
     given = MEMBERS | members
     data = ", ".join(f'"{name}": {given[name]}' for name in list(MEMBERS)[2:])
     text = f'{{"type": {given["type"]}, "timestamp": {given["timestamp"]}, "data": {{{data}}}{ignored}}}'
@@ -37,17 +37,17 @@ def body(*, ignored: str = "", **members: str) -> bytes:
 
 
 def cases(**named):
-    """Parameters under readable ids."""
+    """Return parameters with readable ids."""
     return [pytest.param(value, id=name.replace("_", " ").strip()) for name, value in named.items()]
 
 
 def texts(*values):
-    """Parameters that are their own ids, but for what a terminal cannot show."""
+    """Return parameters with themselves as ids, in printable form."""
     return [pytest.param(value, id=ascii(value)[:60]) for value in values]
 
 
 def tables():
-    """Everything that is stored, but for the log."""
+    """Return all stored rows, except the log."""
     return [
         list(Conversation.objects.order_by("id").values()),
         list(Message.objects.order_by("arrival").values()),
@@ -56,14 +56,14 @@ def tables():
 
 @pytest.fixture(autouse=True)
 def thread(deliver):
-    """An open conversation with one message, which hostile input leaves as it is."""
+    """An open conversation with one message. Hostile input must not change either."""
     deliver(make_event("NEW_CONVERSATION", id=C))
     deliver(make_event("NEW_MESSAGE", id=M))
 
 
 @pytest.fixture
 def refused():
-    """Posts a body that is refused, changes nothing, and leaves one row that says so."""
+    """Post a body. Check the refusal, the unchanged tables, and the one row in the log."""
 
     def refused(sent, code, *, pointers=()):
         before, rows = tables(), Delivery.objects.count()
@@ -82,7 +82,7 @@ def refused():
 
 @pytest.fixture
 def accepted():
-    """Posts a new message that is taken, however odd what stands beside its members is."""
+    """Post a new message with odd JSON around its members. Return the stored message."""
 
     def accepted(sent):
         answer = through_wsgi("POST", "/webhook/", sent)
@@ -94,7 +94,7 @@ def accepted():
 
 
 def unrecorded(answer, status, code, before):
-    """A refusal before the body was read: not even the log has it."""
+    """Check a refusal from before the body was read. The log has no row either."""
     assert_problem(answer, status, code)
     assert everything() == before
 
@@ -255,7 +255,7 @@ def test_the_limit_does_not_move_with_the_stack(refused, nested, levels):
 
 @pytest.fixture
 def deep_parser():
-    """A parser that takes more than we do, as those of other Pythons are."""
+    """A more generous parser than ours, like those of other Python versions."""
     usual = sys.getrecursionlimit()
     sys.setrecursionlimit(20_000)
     yield
@@ -694,7 +694,7 @@ def padded(size: int) -> bytes:
 
 
 def in_chunks(sent: bytes, **environ):
-    """As a server hands over a chunked body: without a length, and ended by the stream."""
+    """Hand a body over like a server with chunks: without a length, and ended by the stream."""
     chunked = {"CONTENT_LENGTH": None, "HTTP_TRANSFER_ENCODING": "chunked"}
     return through_wsgi("POST", "/webhook/", sent, **chunked | environ)
 
@@ -760,7 +760,7 @@ def test_a_body_whose_end_nobody_tells_is_refused(coding):
 
 
 class Gone(BytesIO):
-    """The sender hangs up while we read."""
+    """A body whose sender hangs up during the read."""
 
     def read(self, *size):
         raise ConnectionResetError
@@ -884,7 +884,7 @@ def test_a_query_changes_nothing_of_what_an_event_gets(query):
     assert through_wsgi("POST", f"/webhook?{query}", PLAIN).status_code == 201
 
 
-# With DEBUG on, where Django would show its own pages
+# DEBUG is on, because Django would then show its own pages
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`manage.py import_events`: a file of events goes in by the rules of the webhook, and can go on."""
+"""`manage.py import_events` imports a file of events by the rules of the webhook, and can continue."""
 
 import gzip
 import json
@@ -169,7 +169,7 @@ DEFAULTS = bulk.ingest_many.__kwdefaults__
 
 
 def breaks_at(batch, monkeypatch):
-    """The database fails at this batch."""
+    """Let the database fail at this batch."""
     batches = iter(range(1, 100))
     ingest = bulk.ingest_batch
 

@@ -1,4 +1,4 @@
-"""What a conversation says of itself: the inbox's columns and the JSON of one."""
+"""The state of a conversation: the inbox's columns, and the JSON of one conversation."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -40,7 +40,7 @@ def at(second):
 
 @pytest.fixture
 def after(deliver):
-    """The conversation after its opening and these events."""
+    """Open the conversation, and deliver these events. Return the stored conversation."""
 
     def after(*events):
         deliver(OPEN)
@@ -169,7 +169,7 @@ def test_duplicates_and_refusals_leave_everything_as_it_is(after, deliver):
     assert Conversation.objects.values().get() == before
 
 
-# Who wrote after closing
+# Customers writing after closing
 
 
 def test_a_customer_who_writes_after_closing_is_noted_and_nothing_else_changes(after, deliver):
@@ -211,7 +211,7 @@ def test_a_customer_whose_early_message_came_after_the_close_is(deliver):
     assert str(Conversation.objects.get().wrote_after_closing_at) == "2025-02-21 11:00:00+00:00"
 
 
-# Who waits, and since when
+# Waiting customers, and the start of their wait
 
 WAITING = {
     "nobody wrote": ([], None),
@@ -414,7 +414,8 @@ def test_a_precondition_that_fails_is_said_to_be_one(after, client):
 def test_an_idle_poll_looks_up_the_rows_that_the_list_shows_and_no_others(filter, db):
     sql, params = stamp_sql(Listing(filter), 50)
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")  # of an empty table it is what costs least
+        # A sequential scan is otherwise the cheapest plan for an empty table.
+        cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {sql}", [*params, NOBODY])
         assert "Seq Scan" not in str(cursor.fetchall())
 

@@ -1,4 +1,4 @@
-"""docs/install.md: twelve commands, which `make proofs` runs in a new Debian."""
+"""docs/install.md: twelve commands. `make proofs` runs them in a new Debian."""
 
 import re
 import shutil
@@ -50,7 +50,7 @@ def test_a_unit_needs_no_user_or_folder_that_the_page_does_not_make():
 
 @pytest.mark.parametrize("page", ["install.md", "upgrading.md", "faults.md", "operations.md"])
 def test_no_command_moves_or_copies_the_file_of_sqlite_without_its_wal(page):
-    """0.1.0 leaves the newest events in the WAL, also when it stops."""
+    """0.1.0 leaves the newest events in the WAL, even after a stop."""
     blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs" / page).read_text(), re.M | re.S)
     assert not re.search(r"^(?:mv|cp) \S*db\.sqlite3\b", "".join(blocks), re.MULTILINE)
 
@@ -80,7 +80,7 @@ BODIES = {
 
 
 def test_the_way_back_takes_each_event_of_the_replaced_database_as_it_came(tmp_path, settings):
-    """Written anew, some would become larger than a body may be, and some refused ones valid."""
+    """Bodies written anew could become too large, and refused bodies could become valid."""
     page = (ROOT / "docs" / "upgrading.md").read_text()
     script = re.search(r"<<'PYTHON' &&\n(.*?)^PYTHON$", page, re.MULTILINE | re.DOTALL)[1]
     replaced, backup = tmp_path / "replaced", tmp_path / "backup"

@@ -1,4 +1,4 @@
-"""Keyset pages: every row once, in order, from any cursor that was given out, and no other."""
+"""Keyset pages: every row once, in order, from any cursor given out, and from no other."""
 
 import json
 import re
@@ -21,7 +21,7 @@ every_ordering = pytest.mark.parametrize("listed", ORDERINGS, ids=lambda pair: "
 
 @pytest.fixture
 def a_new_table(db):
-    """On PostgreSQL, whose planner goes by what a table holds, or held: of few rows, any index will do.
+    """Empty the table and its statistics, because PostgreSQL's planner picks any index for a few rows.
 
     Nobody can count its rows before the test is over.
     """
@@ -35,7 +35,7 @@ def a_new_table(db):
 
 @pytest.fixture
 def conversations(a_new_table):
-    """Some of one instant, some closed, some that wait, some whose customer wrote after closing."""
+    """Conversations: some at the same instant, some closed, some waiting, some with a message after closing."""
     events = [event for n in range(23) for event in events_of(n)]
     results = ingest_many((json.dumps(event).encode(), NOW) for event in events)
     assert Counter(result.code for result in results) == {"": 49, "conversation_closed": 11}
@@ -107,7 +107,7 @@ LATEST = ("-activity_at", "-id")
 
 
 def cursor(*values):
-    """A cursor made by hand, but for the right order."""
+    """Return a cursor made by hand, valid except for its order."""
     tagged = [tag_of(Conversation, LATEST), *values]
     return urlsafe_b64encode(json.dumps(tagged).encode()).decode().rstrip("=")
 
@@ -170,7 +170,7 @@ INDEXES = {
 
 @pytest.fixture
 def plans(db):
-    """How a list's first page and the one after it are read; on PostgreSQL as of a large table."""
+    """Return the plans of a list's first page and of the next one; on PostgreSQL as for a large table."""
 
     def plans(rows, ordering):
         first = page_of(rows, ordering, size=1)

@@ -1,4 +1,4 @@
-"""Both languages: nothing untranslated, nothing guessed, and no text on a page that was never marked."""
+"""Both languages: every text is marked and translated, and nothing is guessed."""
 
 import gettext
 import os
@@ -27,7 +27,7 @@ NOWHERE = "00000000-0000-4000-8000-000000000009"
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """The catalog as `makemessages` would write it from the sources as they stand."""
+    """Return the catalog as `makemessages` would write it from the current sources."""
     if shutil.which("msgattrib") is None:
         missing("no gettext on this machine (Debian: apt-get install gettext)")
     root = tmp_path_factory.mktemp("sources")
@@ -66,11 +66,11 @@ def catalog_of(path):
         return gettext.GNUTranslations(file)._catalog
 
 
-# A language that shows what was never marked
+# A made-up language shows unmarked texts
 
 
 class Pseudo(trans_real.DjangoTranslation):
-    """Every text that was marked stands in brackets."""
+    """Puts every marked text in brackets."""
 
     def gettext(self, message):
         text = message.rpartition(trans_real.CONTEXT_SEPARATOR)[2]
@@ -81,7 +81,7 @@ class Pseudo(trans_real.DjangoTranslation):
 
 
 class Texts(HTMLParser):
-    """All that a reader is shown or told, but for times, keys and machine values."""
+    """Collects all texts for readers and screen readers, except times, keys and machine values."""
 
     SPOKEN = ("aria-label", "title", "placeholder", "alt", "data-one", "data-other", "data-title")
     NO_WORDS = ("time", "kbd", "script", "style", "code")
@@ -109,19 +109,19 @@ class Texts(HTMLParser):
 
 
 def unmarked(html):
-    """What has letters outside of brackets."""
+    """Return the texts with letters outside of brackets."""
     texts = Texts(html).found
     bare = [re.sub(rf"⟦[^⟦⟧]*⟧|{NAMES}", "", text).strip() for text in texts]
     return [text for text in bare if re.search(r"[^\W\d_]", text)]
 
 
-# A name is the same in every language, and so is an id; a language is called by its own name.
+# Names and ids are the same in every language. A language is called by its own name.
 NAMES = "Realmate|Português|English|America/Sao_Paulo|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 @pytest.fixture
 def stored(deliver):
-    """Conversations whose texts have no letters."""
+    """Conversations with texts without letters."""
 
     def message(n, id, **data):
         data |= {"id": f"00000000-0000-4000-8000-{n:012}", "conversation_id": id}
@@ -199,7 +199,7 @@ def test_an_empty_inbox_shows_none_either(db, client, monkeypatch):
         assert unmarked(client.get(page, headers={"accept-language": "en"}).content.decode()) == []
 
 
-# Which language
+# The choice of the language
 
 
 def lang_of(answer):

@@ -1,4 +1,4 @@
-"""docs/licences.md says what the lock and the packages say."""
+"""docs/licences.md agrees with the lock and the packages."""
 
 import pytest
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.both_engines("keyset pages, one after another")
 
 @pytest.fixture
 def told(deliver, monkeypatch):
-    """Five conversations, of which the third is closed, in chunks of two. Each has a message."""
+    """Five conversations with one message each, in chunks of two. The third is closed."""
     monkeypatch.setattr(listing, "CHUNK", 2)
 
     def told(content="Olá"):

@@ -1,4 +1,4 @@
-"""Guessing at passwords: refused after some attempts, for a while, and costs nobody else anything."""
+"""Guessed passwords: refused after some attempts, for a while, without a cost for other users."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def ana(django_user_model, db):
 
 @pytest.fixture
 def guess(settings):
-    """One attempt at the login of ana, from here, unless told otherwise."""
+    """Try to log in as ana, from this address, unless told otherwise."""
     settings.LOGIN_ATTEMPTS = 3
 
     def guess(password="wrong", *, name="ana", address=HERE, path="/ui/login/", **form):
@@ -49,7 +49,7 @@ def guess(settings):
 
 @pytest.fixture
 def change(ana):
-    """Changes the password of ana in her open session, if the old one is right."""
+    """Change the password of ana in her open session, if the old password is right."""
     browser = Client(headers={"accept-language": "en"}, REMOTE_ADDR=HERE)
     browser.force_login(ana)
     new = {f"new_password{number}": "another horse entirely" for number in (1, 2)}
@@ -137,7 +137,7 @@ def test_a_name_in_another_form_is_the_same_name(guess, name):
 
 @pytest.fixture
 def older(django_user_model):
-    """A user of an older database, whose name differs by case only."""
+    """A user of an older database. The name differs only by case."""
     older = django_user_model.objects.create_user("older", password="of the older one")
     django_user_model.objects.filter(pk=older.pk).update(username="Ana", folded_name=None)
     return older
@@ -230,7 +230,7 @@ def test_the_operator_lets_a_name_in_again(guess, capsys):
 
 
 def test_the_operator_sees_who_is_locked_out(guess, older, capsys):
-    guess(name="Bia")  # one wrong password locks nobody out
+    guess(name="Bia")  # one wrong password causes no lockout
     lock(guess, name="ana")
     lock(guess, name="Ana")
     lock(guess, name="x\x1b[2J", address="2001:db8::1")
@@ -277,7 +277,7 @@ def test_a_name_that_nobody_can_have_is_counted_too(guess):
 @pytest.mark.parametrize("path", ["/ui/login/", "/admin/login/"])
 @pytest.mark.django_db(transaction=True)
 def test_of_parallel_guesses_only_so_many_are_tried(guess, monkeypatch, path):
-    """Each guess waits for its turn for as long as it takes, so that none is refused for another reason."""
+    """Each guess may wait long for its turn, so that no guess is refused for another reason."""
     monkeypatch.setattr(hashing, "WAIT_SECONDS", 60)
     tried = []
     monkeypatch.setattr(User, "check_password", lambda user, password: tried.append(password))
@@ -312,7 +312,7 @@ def test_who_gets_no_turn_is_refused_and_not_counted(guess, monkeypatch, caplog)
 
 @contextmanager
 def every_turn_taken():
-    """As other threads take them: this thread has none that it could share."""
+    """Take every turn, as other threads do. This thread then has no turn to share."""
     with ExitStack() as turns:
         for _ in range(hashing.HASHES_AT_ONCE):
             turns.enter_context(hashing._turns.turn(seconds=10))
@@ -322,7 +322,7 @@ def every_turn_taken():
 @pytest.mark.parametrize("name", ["ana", "nobody", "inactive"])
 @pytest.mark.django_db(transaction=True)
 def test_at_most_two_passwords_are_hashed_at_once(guess, monkeypatch, django_user_model, name):
-    """Unknown names are hashed too, so that the time of an answer does not tell them from known ones."""
+    """Unknown names are hashed too, so that the time of an answer does not tell them from known names."""
     django_user_model.objects.create_user("inactive", password=PASSWORD, is_active=False)
     monkeypatch.setattr(hashing, "WAIT_SECONDS", 60)
     highest = highest_number_at_once(monkeypatch)
@@ -345,7 +345,7 @@ def test_turns_are_given_back_after_an_error():
 
 
 def highest_number_at_once(monkeypatch):
-    """Return a function for the highest number of threads that hashed at one time."""
+    """Return a function for the highest number of threads hashing at one time."""
     lock, inside, highest = Lock(), set(), [0]
     encode = MD5PasswordHasher.encode
 
@@ -373,7 +373,7 @@ def at_once(call, items):
         return list(threads.map(closing, items))
 
 
-# What it costs
+# The cost
 
 
 def test_nobody_else_pays_for_it(deliver, client, ana, held, django_assert_max_num_queries):
@@ -387,7 +387,7 @@ def test_nobody_else_pays_for_it(deliver, client, ana, held, django_assert_max_n
     assert not [query for query in queries if "attempts" in query["sql"]]
 
 
-# What is no wrong password
+# Attempts without a wrong password
 
 
 def test_an_attempt_that_could_not_be_judged_is_not_counted(db, settings):

@@ -1,4 +1,4 @@
-"""Who may read pages: those who have logged in. In development everybody."""
+"""Pages outside development need a login. In development everybody may read them."""
 
 import re
 
@@ -37,7 +37,7 @@ def ana(django_user_model, db):
 
 @pytest.fixture
 def log_in(client, ana):
-    """As ana, in English, unless told otherwise."""
+    """Log in as ana, in English, unless told otherwise."""
 
     def log_in(**form):
         form = {"username": "ana", "password": PASSWORD} | form
@@ -88,7 +88,7 @@ def test_whoever_is_logged_in_is_sent_to_the_page_that_was_asked_for(client, ana
 
 
 def test_a_login_form_of_before_a_login_elsewhere_leads_to_the_inbox(ana):
-    """Two tabs with the login: the first login changes the token that the second form has."""
+    """Two tabs show the login: the first login makes the token in the second form invalid."""
     browser = Client(enforce_csrf_checks=True)
     form = {"username": "ana", "password": PASSWORD, "csrfmiddlewaretoken": token_of(browser)}
     assert browser.post("/ui/login/", form)["Location"] == "/ui/"
@@ -235,7 +235,7 @@ def test_such_a_user_can_still_be_saved(ana):
 
 @pytest.fixture
 def older(ana):
-    """An older user, whose name differs from ana's by case only."""
+    """An older user. The name differs from ana's only by case."""
     older = User.objects.create_user("older", password=PASSWORD)
     User.objects.filter(pk=older.pk).update(username="Ana", folded_name=None)
     return User.objects.get(pk=older.pk)
@@ -344,7 +344,7 @@ def test_a_session_survives_a_new_secret_key_where_the_old_one_is_kept(
     settings.SECRET_KEY_FALLBACKS = [old]
     assert client.get("/ui/").status_code == 200
     settings.SECRET_KEY_FALLBACKS = []
-    assert client.get("/ui/").status_code == 200  # its use has renewed it
+    assert client.get("/ui/").status_code == 200  # the request before has renewed the session
     settings.SECRET_KEY = old
     assert client.get("/ui/").status_code == 302
 
@@ -459,7 +459,7 @@ def test_the_admin_gives_nobody_such_a_password(admin_client, password):
     assert not User.objects.filter(username="bia").exists()
 
 
-# What a login costs
+# The cost of a login
 
 
 def test_an_idle_poll_asks_for_its_session_and_its_user_and_no_more(

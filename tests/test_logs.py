@@ -1,4 +1,4 @@
-"""What an operator sees: a JSON line for each request that went wrong, and nobody's words in it."""
+"""The log of an operator: a JSON line for each failed request, and no text of customers."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from django.db import DataError, OperationalError, connection
 
-import realmate.wsgi  # noqa: F401 - it sets logging up anew, and takes the handlers of tests away
+import realmate.wsgi  # noqa: F401 - sets logging up anew, and takes the handlers of tests away
 from realmate.logs import OneASecond
 from tests.conftest import C, M, make_event
 from tests.servers import serving, through_wsgi
@@ -20,7 +20,7 @@ WORDS = "palavras de um cliente"
 
 @pytest.fixture
 def json_lines():
-    """The lines that were logged, as they are written outside DEBUG."""
+    """Yield a function for the logged lines, in the format outside DEBUG."""
     outside_debug = dict(settings.LOGGING["formatters"]["json"])
     formatter = logging.config.DictConfigurator({}).configure_formatter(outside_debug)
     handler = logging.StreamHandler(StringIO())
@@ -55,9 +55,7 @@ def test_the_senders_own_ids_stand_beside_ours(json_lines, post):
     answer = post({"type": "NEW_MESSAGE"}, **given)
     with connection.execute_wrapper(break_down):
         post(make_event("NEW_CONVERSATION", id=C), **given)
-    refusal, fault, after = (
-        json_lines()
-    )  # the fault has a line of the database and one of its answer
+    refusal, fault, after = json_lines()  # one line tells of the database, and one of the answer
     assert refusal["request_id"] == answer["X-Request-Id"] != "trace-1"
     assert {line["caller_request_id"] for line in (refusal, fault, after)} == {"trace-1"}
     assert {line["webhook_id"] for line in (refusal, fault, after)} == {"evt?1"}
@@ -129,7 +127,7 @@ def test_an_exception_that_quotes_the_data_is_logged_without_its_words(json_line
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_a_row_that_postgresql_refuses_is_not_in_the_log(json_lines, post):
-    """Its own message ends: DETAIL: Failing row contains (..., palavras de um cliente, ...)."""
+    """PostgreSQL's own message ends: DETAIL: Failing row contains (..., palavras de um cliente, ...)."""
     post(make_event("NEW_CONVERSATION", id=C))
     refuse = "ALTER TABLE chat_message ADD CONSTRAINT none_today CHECK (content = 'x') NOT VALID"
     with connection.cursor() as cursor:
@@ -203,7 +201,7 @@ def test_kinds_without_end_take_no_memory_without_end():
 
 
 def test_a_flood_of_refusals_leaves_few_lines(tmp_path):
-    """Some a second: each process has its own."""
+    """Each process logs some a second."""
     with serving("granian", tmp_path, **PRODUCTION, GRANIAN_WORKERS="1") as server:
         began = time.monotonic()
         for _ in range(60):

@@ -1,4 +1,4 @@
-"""A lost connection is one failure, whichever error of the database names it, at every door."""
+"""A lost connection is one failure at every door, for each error of the database about lost connections."""
 
 from contextlib import contextmanager
 
@@ -30,7 +30,7 @@ def raises(error):
 
 
 def ends_the_session(execute, sql, params, many, context):
-    """The server ends the session before each statement, as in a restart."""
+    """Let the server end the session before each statement, as in a restart."""
     pid = connection.connection.info.backend_pid
     with psycopg.connect(**connection.get_connection_params(), autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
@@ -45,7 +45,7 @@ def ends_the_session(execute, sql, params, many, context):
     ]
 )
 def lost(request):
-    """A block in which each statement finds the connection lost."""
+    """Inside this block, each statement finds the connection lost."""
 
     @contextmanager
     def lost():

@@ -1,4 +1,4 @@
-"""The manifest of the inbox, by which it can be installed, and its icons."""
+"""The manifest of the inbox and its icons, for installing the inbox as an app."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Early events that one transaction does not take: what needs transactions of its own."""
+"""Early events beyond one transaction, which need transactions of their own."""
 
 from io import StringIO
 from random import Random
@@ -43,7 +43,7 @@ def test_an_erased_conversation_waits_for_nothing(deliver, two_at_once):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_parts_end_as_one_transaction_would(deliver, monkeypatch, seed):
-    """Random early events, then the opening: the same rows, changes and log, whatever the parts."""
+    """Random early events, then the opening: the same rows, changes and log for all sizes of the parts."""
     random = Random(seed)
     found = []
     for most in (1_000, 1, 4):

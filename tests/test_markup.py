@@ -1,4 +1,4 @@
-"""How a message's text is shown: WhatsApp's marks, code, quotes, lists and safe links, and no HTML."""
+"""The text of a message on a page: WhatsApp's marks, code, quotes, lists and safe links, and no HTML."""
 
 import re
 from collections import defaultdict
@@ -222,7 +222,7 @@ def test_a_cut_is_between_characters_as_people_see_them(cluster, before):
 
 
 def test_the_beginning_costs_the_same_for_every_longer_text():
-    """The scanner sees no more of it, whatever stands there."""
+    """The scanner reads no further than the beginning."""
     text = "_a *b `c` https://a.br " * 200
     assert beginning(text) == beginning(text * 50)
 
@@ -249,7 +249,7 @@ KNOWN = defaultdict(lambda: [[]], ATTRIBUTES)
 
 
 class Reader(HTMLParser):
-    """The text and the tags that a browser would see; complains about what does not nest."""
+    """Reads text and tags like a browser. Complains about tags badly nested."""
 
     def __init__(self):
         super().__init__()
@@ -296,7 +296,7 @@ def read(html):
 def test_any_text_keeps_its_letters_and_gives_well_nested_html(text):
     shown = re.sub(SIGNS, "", read(markup(text)))
     letters = re.sub(SIGNS, "", text)
-    if LIST_SIGNS.search(text):  # those of lists and quotes are not shown, except in code
+    if LIST_SIGNS.search(text):  # signs of lists and quotes are hidden, except in code
         assert re.sub(r"[-*> \d.]", "", shown) == re.sub(r"[-*> \d.]", "", letters)
     else:
         assert shown == letters
@@ -326,7 +326,7 @@ def test_a_cut_text_is_well_nested_and_begins_as_the_whole(drawn):
     assert whole.startswith(re.sub(SIGNS, "", shown))
 
 
-# The rule of marks and of an address's end in a few lines, which look again and again through a text.
+# The rules of marks and of an address's end in a few lines, slow because they search a text again and again.
 
 
 def with_marks_by_the_rule(text, marks="*_~"):
@@ -423,13 +423,13 @@ HOSTILE = [
 
 @pytest.mark.parametrize("part", HOSTILE, ids=lambda part: ascii(part)[:12])
 def test_no_text_takes_long(part):
-    """Eight times the text takes eight times as long; looked through again for each sign, up to 64."""
+    """Eight times the text takes eight times as long. A new search for each sign would take up to 64 times."""
     text = (part * 16_000)[:16_000]
     assert seconds_for(text) < 24 * seconds_for(text[:2_000])
 
 
 def seconds_for(text):
-    """The least of several: whatever else the machine does only adds."""
+    """Return the shortest of several runs, because other work of the machine only adds time."""
     times = []
     for _ in range(5):
         begun = process_time()

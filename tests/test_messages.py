@@ -1,4 +1,4 @@
-"""`GET /messages` and `GET /messages/{id}`: what a search finds, everything by pages, and one message."""
+"""`GET /messages` and `GET /messages/{id}`: hits of a search, all messages by pages, and one message."""
 
 import json
 from itertools import chain
@@ -34,7 +34,7 @@ def numbers(messages):
 
 
 def pages(**parameters):
-    """The numbers of the messages of every page."""
+    """Return the numbers of the messages of every page."""
     page = listed(**parameters)
     found = [numbers(page["messages"])]
     while page["next"]:
@@ -54,7 +54,7 @@ def errors_of(answer):
 
 @pytest.fixture
 def told(deliver):
-    """Two conversations that take turns. The second is closed, and the last message is the earliest."""
+    """Two conversations taking turns. The second is closed, and the last message has the earliest time."""
     for conversation in (C, OTHER_C):
         deliver(make_event("NEW_CONVERSATION", id=conversation, at="2025-02-01T00:00:00Z"))
     for n, (conversation, day, direction, content) in enumerate(
@@ -80,7 +80,7 @@ def told(deliver):
     deliver(make_event("CLOSE_CONVERSATION", id=OTHER_C, at="2025-02-20T00:00:00Z"))
 
 
-# Which messages
+# Filters
 
 FILTERS = [
     ({"direction": "SENT"}, [3, 2], [3, 2]),
@@ -139,7 +139,7 @@ def test_a_page_costs_the_same_queries_however_much_there_is(told, django_assert
 @pytest.mark.sqlite
 @pytest.mark.parametrize("query", ["plano", None])
 def test_filters_only_judge_what_a_page_looks_at(db, query):
-    """With these filters as conditions SQLite reads all messages of all open conversations."""
+    """As SQL conditions, these filters would make SQLite read all messages of all open conversations."""
     ids = [id_of(n) for n in range(300)]
     events = [make_event("NEW_CONVERSATION", id=id) for id in ids]
     events += [make_event("NEW_MESSAGE", id=id, conversation_id=id, content="plano") for id in ids]
@@ -159,7 +159,7 @@ def test_the_page_of_people_finds_the_same(told, client):
     assert text.count("?message=") == len(places)
 
 
-# What a hit says
+# The fields of a hit
 
 
 def test_a_hit_says_where_it_is_and_which_words_were_found(told):

@@ -1,4 +1,4 @@
-"""What Prometheus reads."""
+"""The metrics for Prometheus."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from tests.servers import serving, through_wsgi
 
 
 def samples(answer):
-    """Each sample by its name and labels."""
+    """Return each sample by its name and labels."""
     families = text_string_to_metric_families(answer.content.decode())
     return {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
@@ -91,14 +91,14 @@ def test_the_start_is_the_server_s_whichever_worker_answers(tmp_path):
 
 
 def starts_of_workers(server):
-    """The number of workers that have started; 0 while the killed one still had the connection."""
+    """Return the number of worker starts, or 0 if the killed worker still had the connection."""
     with suppress(OSError):
         return samples(server.ask("GET", "/metrics"))["realmate_worker_starts_total",]
     return 0
 
 
 def started_by(server):
-    """The start that each of some answers tells."""
+    """Return the start times told by ten answers."""
     answers = [server.ask("GET", "/metrics") for _ in range(10)]
     return {samples(answer)["process_start_time_seconds",] for answer in answers}
 
@@ -114,7 +114,7 @@ def test_all_processes_are_counted_together(tmp_path):
         told = samples(server.ask("GET", "/metrics"))
         workers = len(server.workers())
     assert told["realmate_deliveries_total", "applied"] == sent
-    # Of the database, and not of both processes together.
+    # Figures of the database are told once, and not added up over both processes.
     assert told["realmate_conversations_open",] == sent
     assert told["realmate_worker_starts_total",] == workers
     assert told["realmate_sqlite_group_size_sum",] == sent
@@ -130,7 +130,7 @@ def has_applied(counters):
 
 
 def test_what_counts_is_not_on_a_disk_that_may_be_full():
-    """A process that writes to a mapped file there is killed."""
+    """A process writing to a mapped file on a full disk is killed."""
     folder = counters_of("of this test")
     assert folder.is_relative_to("/dev/shm")
     folder.rmdir()
@@ -159,7 +159,7 @@ def test_the_answer_of_another_method_is_counted_by_its_code(db):
 def test_the_lag_of_applied_events_is_measured(post):
     before = read()
     late = (timezone.now() - timedelta(minutes=2)).isoformat()
-    for _ in range(2):  # the second is a duplicate, whose lag is that of the redelivery
+    for _ in range(2):  # the second is a duplicate: its lag would measure the redelivery
         post(make_event("NEW_CONVERSATION", id=C, at=late))
     assert grown(before, "realmate_event_lag_seconds_count") == 1
     assert 120 <= grown(before, "realmate_event_lag_seconds_sum") < 240
@@ -173,7 +173,7 @@ def broken(execute, sql, params, many, context):
 
 
 def gauges(now=None):
-    """The figures as they are now, or as they would be at another instant."""
+    """Return the gauges of now, or of another instant."""
     cache.clear()
     return read() if now is None else read_all(now)
 
@@ -208,7 +208,7 @@ def test_conversations_and_the_longest_wait_are_told(deliver):
 
 @pytest.mark.both_engines("the figures are SQL of each engine")
 def test_what_upkeep_should_have_deleted_is_told(deliver):
-    deliver(make_event("NEW_MESSAGE", id=M))  # an early event, which may be kept for longer
+    deliver(make_event("NEW_MESSAGE", id=M))  # an early event, kept for longer
     deliver(make_event("NEW_CONVERSATION", id=OTHER_C), after=timedelta(days=1))
     deliver(make_event("CLOSE_CONVERSATION", id=OTHER_C), after=timedelta(days=1))
     Change.objects.update(at=NOW + timedelta(days=1))
@@ -319,7 +319,7 @@ def test_the_commit_is_read_from_a_checkout(tmp_path, packed):
     assert commit_of(tmp_path) == ("b" if packed else "a") * 40
 
 
-# Who may scrape
+# Permissions
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Upgrades: a database that an older version filled has what the newer one needs."""
+"""Upgrades: a database filled by an older version gets the columns and rows of the newer one."""
 
 from datetime import timedelta
 from importlib import import_module
@@ -24,14 +24,14 @@ WROTE = "2025-02-21T11:30:00"
 
 @pytest.fixture
 def migrate():
-    """Migrates to a named migration of chat; forwards to the newest again in the end."""
+    """Migrate chat to a named migration, and to the newest again in the end."""
     yield lambda name: MigrationExecutor(connection).migrate([("chat", name)])
     call_command("migrate", verbosity=0)
 
 
 @pytest.fixture
 def of_0_1_0(deliver, migrate):
-    """A database as 0.1.0 left it: two conversations, one of them without events of its own."""
+    """A database of 0.1.0 with two conversations, one of them without events."""
     deliver(make_event("NEW_CONVERSATION", id=C))
     deliver(make_event("NEW_MESSAGE", id=M, direction="RECEIVED"), after=timedelta(minutes=1))
     deliver(make_event("NEW_MESSAGE", id=N, direction="SENT"), after=timedelta(minutes=2))
@@ -62,7 +62,7 @@ def test_a_fill_that_was_interrupted_goes_on(of_0_1_0):
 
 @pytest.fixture
 def refused_after_closing(deliver, migrate):
-    """C is closed. Then its customer wrote M, which came twice, and N, which came late."""
+    """C is closed. Then its customer wrote M, which arrived twice, and N, which arrived late."""
     deliver(make_event("NEW_CONVERSATION", id=C))
     deliver(make_event("CLOSE_CONVERSATION", id=C))
     deliver(make_event("NEW_MESSAGE", id=M, at=WROTE), after=DAY)
@@ -73,7 +73,7 @@ def refused_after_closing(deliver, migrate):
 
 
 def upgraded(**stored_by_0_1_0):
-    """What an upgrade makes of the time that 0.1.0 stored, which was the arrival."""
+    """Return the time of writing after an upgrade. 0.1.0 had stored the time of arrival."""
     stored_by_0_1_0 = {"wrote_after_closing_at": NOW + 3 * DAY} | stored_by_0_1_0
     older = MigrationExecutor(connection).loader.project_state(("chat", "0006_tokens"))
     older.apps.get_model("chat", "Conversation").objects.update(**stored_by_0_1_0)

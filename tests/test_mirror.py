@@ -1,4 +1,4 @@
-"""Programs that follow `GET /changes` while twelve senders write: nothing missed, twice or out of order.
+"""Programs following `GET /changes` while twelve senders write: nothing missed, twice or out of order.
 
 State at any moment + the changes after it = the state later.
 """
@@ -38,7 +38,7 @@ def conversation(number):
 
 @dataclass
 class Mirror:
-    """What a program knows of the conversations. Applying an entry twice does no harm."""
+    """A program's copy of the conversations. Applying an entry twice does no harm."""
 
     states: dict = field(default_factory=dict)
     messages: dict = field(default_factory=lambda: defaultdict(set))
@@ -66,19 +66,19 @@ class Mirror:
 
 
 class Reader:
-    """A program that begins as docs/changes.md says, and goes on from its stored cursor."""
+    """Begins by docs/changes.md, and goes on from its stored cursor."""
 
     def __init__(self, chance):
         self.chance, self.client, self.begun = chance, Client(), 0
         self.begin()
 
     def begin(self):
-        """Step 1 and 2: a cursor, and then everything that is stored."""
+        """Steps 1 and 2: take a cursor, and then read all stored conversations."""
         while not self.has_begun():
             pass
 
     def has_begun(self):
-        """False if a restore came in between."""
+        """Start anew. Return False if a restore came in between."""
         self.begun += 1
         self.mirror = Mirror(cursor=self.ask(after="now")["next"])
         cursor = None
@@ -101,7 +101,7 @@ class Reader:
         self.mirror.messages[id] = {message["id"] for message in found["messages"]}
 
     def follow(self):
-        """Step 3, once. Now and then the program dies before it has stored what it read."""
+        """Step 3, once. Now and then the program dies before it has stored the entries."""
         limit = self.chance.choice([3, 100, 1000])
         answer = self.ask(after=self.mirror.cursor, limit=limit)
         if answer is None:
@@ -116,7 +116,7 @@ class Reader:
         return self.get("/changes", **parameters)
 
     def get(self, path, **parameters):
-        """The answer, or None if the cursor has expired."""
+        """Return the answer, or None if the cursor has expired."""
         answer = self.client.get(path, parameters)
         if answer.status_code == 410:
             return None
@@ -125,7 +125,7 @@ class Reader:
 
 
 class Senders:
-    """Twelve threads that deliver random events, and now and then hold a transaction open."""
+    """Twelve threads delivering random events. Now and then a thread holds a transaction open."""
 
     def __init__(self, *, seed, events, conversations):
         self.errors, self.done, self.conversations = [], Counter(), conversations
@@ -146,7 +146,7 @@ class Senders:
             connections.close_all()
 
     def deliver(self, chance):
-        """One event or erasure. A lost race or a lock is tried again, as a sender does."""
+        """Deliver one event or erasure. Retry after a lost race or a lock, as a sender does."""
         id = conversation(chance.randrange(self.conversations))
         kind = chance.choices(
             ["NEW_MESSAGE", "NEW_CONVERSATION", "CLOSE_CONVERSATION", "erase"], [70, 20, 8, 1]
@@ -179,7 +179,7 @@ class Senders:
 
 @pytest.fixture
 def slow_commits(monkeypatch):
-    """Transactions stay open for a while after they took their ids, so they end in another order."""
+    """Keep transactions open for a while after they took their ids, so that they end in another order."""
     write, chance = UnitOfWork.write, random.Random(7)
 
     def write_and_wait(work):
@@ -191,7 +191,7 @@ def slow_commits(monkeypatch):
 
 
 class Follower(Thread):
-    """A reader in a thread of its own, from some moment on until all is read."""
+    """Follows in a thread of its own, from some moment on until the last change."""
 
     def __init__(self, senders, number):
         super().__init__()
@@ -223,7 +223,7 @@ def stored():
 
 
 def all_changes():
-    """From the first to the last, as a reader sees them, with the number of answers."""
+    """Return all changes, as a reader sees them, and the number of answers."""
     reader, found, cursor = Client(), [], {}
     while True:
         answer = reader.get("/changes", {"limit": 50, **cursor}).json()
@@ -248,7 +248,7 @@ def in_order(changes):
 
 @pytest.fixture
 def a_first_change(deliver):
-    """In the place after those of earlier tests. Otherwise it could come, far behind place 1, while a program
+    """Store a change. Otherwise the first change, far behind place 1 after earlier tests, could come while a program
     asks for `now`, and the answer would be a 410. In a new database the first place is 1.
     """
     deliver(make_event("NEW_CONVERSATION", id=conversation(99_999_999)))

@@ -34,7 +34,7 @@ Row = namedtuple("Row", "type conversation_id message_id outcome code replays")
 
 @dataclass
 class Thread:
-    """A conversation, as the list of what arrived in it."""
+    """A conversation, as the list of its arrived messages."""
 
     opened_at: datetime
     activity_at: datetime
@@ -55,7 +55,7 @@ class Thread:
         return None if self.closed_at else since
 
     def late(self):
-        """The ids of what landed above a message that arrived before it."""
+        """Return the ids of messages placed above a message with an earlier arrival."""
         return {
             message.id
             for n, message in enumerate(self.arrivals)
@@ -63,7 +63,7 @@ class Thread:
         }
 
     def row(self):
-        """What the inbox shows of it."""
+        """Return the row of the inbox."""
         last = self.in_order()[-1] if self.arrivals else None
         activity_at = min(last.at, last.received_at) if last else self.activity_at
         return {
@@ -83,7 +83,7 @@ class Thread:
 
 
 class Rules:
-    """What is answered and what is kept."""
+    """The expected answers and the expected stored rows."""
 
     def __init__(self):
         self.threads = {}
@@ -146,7 +146,7 @@ class Rules:
         return None
 
 
-# What senders send: few of everything, so that ids meet, times tie and some are in the future
+# Events of senders: few ids and times, so that ids meet, times tie, and some times are in the future
 
 
 def instants(*seconds):
@@ -187,7 +187,7 @@ SPELLINGS = [
 
 
 def body_of(event, number):
-    """Spelled otherwise each time: what is equal may look different."""
+    """Spell the event in another way for each number: equal events may look different."""
     cased = str.upper if number % 2 else str
     data = {"id": cased(event.id)}
     if event.type == "NEW_MESSAGE":
@@ -266,7 +266,7 @@ class Senders(RuleBasedStateMachine):
         assert applied.count() == Message.objects.count()
 
     def teardown(self):
-        """The conversations as a reader gets them; then room for the next example."""
+        """Compare the conversations with the reader's view. Then empty the tables for the next example."""
         for id, thread in self.rules.threads.items():
             served = READER.get(f"/conversations/{id}").json()
             assert [message["id"] for message in served["messages"]] == [
@@ -277,7 +277,7 @@ class Senders(RuleBasedStateMachine):
 
 
 def empty(*models):
-    """For good: rows that are only deleted stay in PostgreSQL's way until the transaction ends."""
+    """Truncate the tables, because PostgreSQL still scans deleted rows until the transaction ends."""
     tables = [model._meta.db_table for model in models]
     connection.check_constraints()  # no table can be emptied while some of its rows are unchecked
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The alerts and the dashboard of deploy/: what they ask for exists, and each alert rings and is quiet.
+"""The alerts and the dashboard of deploy/: their metrics exist, and each alert rings and is quiet.
 
 The quick tests read the files. `make proofs` runs them: apt-get install prometheus.
 """
@@ -29,8 +29,8 @@ QUERIES = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.g
 by_hand = pytest.mark.by_hand("needs the Debian package of Prometheus")
 
 
-# Minutes, and per alert a series that rings it, one that does not, and the labels of the alert. In a
-# series `0+1x9` is 0, 1 … 9, a minute apart.
+# For each alert, over so many minutes: a series that rings the alert, a series that does not, and the labels. In
+# # promtool's notation `0+1x9` is 0, 1 … 9, a minute apart.
 
 MINUTES = 300
 DAY = 24 * 60
@@ -45,12 +45,12 @@ def steady(value):
 
 
 def restarts(count):
-    """The starts of two workers, counted anew by each restart of the server within an hour."""
+    """Return the starts of two workers, counted anew by each restart of the server within an hour."""
     return f"2x180 {'0 2x12 ' * count}2x{MINUTES}"
 
 
 def histogram(name, labels, *, over):
-    """The buckets of one observation a minute, which is over the bound of the alert, or under it."""
+    """Return the buckets of one observation a minute, over the alert's bound or under the bound."""
     bucket = f"{name}_bucket{{{labels}le=" + '"%s"}'
     bound, larger = over
     return lambda is_over: {
@@ -95,7 +95,7 @@ CASES = {
     ),
     "RealmateCustomersWait": one("realmate_longest_wait_seconds", steady(86401), steady(86400)),
 }
-# What stands in the labels of a ringing alert beside its severity.
+# The labels of a ringing alert, besides its severity.
 KEPT = {"RealmateDown": {"job": "realmate"}, "RealmateSignaturesWrong": {"why": "wrong_signature"}}
 PAGES = {
     "RealmateDown",
@@ -107,7 +107,7 @@ PAGES = {
 
 
 def metrics_in(expression):
-    """The names of metrics, without the suffix of a histogram's buckets."""
+    """Return the names of metrics, without the suffix of a histogram's buckets."""
     found = re.findall(r"\b(?:realmate|process)_\w+", expression)
     return {re.sub("_(bucket|sum|count|total)$", "", name) for name in found}
 
@@ -125,7 +125,7 @@ def test_every_refusal_is_in_the_guide():
 
 @pytest.mark.parametrize("expression", [*EXPRESSIONS, *QUERIES])
 def test_what_is_asked_for_is_told(post, expression):
-    """On SQLite: it has the figures of both engines but for waits, which are histograms of both."""
+    """SQLite has the metrics of both engines, except the histograms of waits."""
     post(make_event("NEW_CONVERSATION", id=C))
     cache.clear()
     told = through_wsgi("GET", "/metrics").content.decode()
@@ -179,7 +179,7 @@ def annotations_of(name):
     return {"summary": summary, "runbook": "docs/faults.md#alerts"}
 
 
-# The dashboard, in a real Prometheus that scrapes a real server
+# The dashboard, in a real Prometheus scraping a real server
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`manage.py init_env`: a complete env file, whose secrets nobody has seen."""
+"""`manage.py init_env` writes a complete env file, with secrets shown to nobody."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""The pages as a browser gets them: their language, their headers, and fragments equal to their parts."""
+"""The pages in a browser's view: their language, their headers, and fragments equal to their parts."""
 
 import re
 from html import unescape
@@ -167,12 +167,12 @@ def test_a_bad_range_of_a_static_file_is_said_to_be_one(client):
     assert (answer.status_code, answer.json()["code"]) == (416, "range_not_satisfiable")
 
 
-# What stands beside a thread stays in the addresses that it leads to
+# Links from a thread keep the list beside the thread
 
 
 @pytest.fixture
 def many(deliver):
-    """Conversations for two pages of the list; C, the first of all, with messages for three pages."""
+    """Conversations for two pages of the list. C, the oldest, has messages for three pages."""
     deliver(make_event("NEW_CONVERSATION", id=C, at="2025-02-21T10:00:00"))
     for n in range(120):
         id = f"00000000-0000-4000-8000-{n:012}"
@@ -188,7 +188,7 @@ def found(html, pattern):
 
 
 def second_page(get):
-    """The query of the second page of the list, and of what a search finds."""
+    """Return the queries of the second page of the list, and of the second page of hits."""
     rows, hits = get("/ui/"), get("/ui/search/?q=bol")
     return [
         found(rows, r'class="more-link"[^>]* href="\?(cursor=[^"]*)"'),

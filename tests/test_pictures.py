@@ -1,4 +1,4 @@
-"""What makes the pictures of the README and of the guide: `make pictures`."""
+"""The makers of the pictures in the README and the guide: `make pictures`."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ GROUND, INK, RARE = (255, 255, 255), (11, 122, 91), (163, 34, 44)
 
 
 def drawing(*, height=40):
-    """White, a line, and one pixel each of 400 other colours."""
+    """Return a white image with a line, and one pixel each of 400 other colours."""
     image = Image.new("RGB", (400, height), GROUND)
     image.paste(INK, (0, 0, 400, 4))
     for n in range(400):

@@ -1,4 +1,4 @@
-"""A program that is forked does what it does in an interpreter of its own."""
+"""A forked program has the same effects as a program in an interpreter of its own."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`manage.py prune`: the log as long as it is kept, and no longer."""
+"""`manage.py prune` keeps the log for the time in the settings, and no longer."""
 
 import json
 from datetime import timedelta
@@ -18,7 +18,7 @@ OLD = timedelta(days=91)
 
 
 def delivered(*, ago, **event):
-    """Into the log as of some time ago."""
+    """Deliver into the log, some time ago."""
     body = json.dumps(make_event(**event)).encode()
     return ingest(body, received_at=timezone.now() - ago)
 
@@ -138,7 +138,7 @@ def kept():
 
 @pytest.fixture
 def first(db):
-    """Four changes, two of them old, and the place of the first."""
+    """Store four changes, two of them old. Return the place of the first."""
     for ago in (OLD, OLD, timedelta(), OLD):
         opened(ago=ago)
     return Change.objects.bounds()[0]

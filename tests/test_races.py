@@ -24,19 +24,19 @@ pytestmark = [
 SENDERS = 16
 ROUNDS = pytest.mark.parametrize("round_", range(5))
 
-# One for all senders: loading it takes longer than a request, and the race would be over.
+# One handler for all senders: a new one loads slower than a request runs, and the race would be over.
 HANDLER = ClientHandler(enforce_csrf_checks=False)
 
 
 def send(event):
-    """Like a server: every exception is answered."""
+    """Send an event. Like a server, answer every exception."""
     client = Client(raise_request_exception=False)
     client.handler = HANDLER
     return client.post("/webhook/", json.dumps(event), content_type="application/json")
 
 
 def at_once(events):
-    """The answers' statuses and codes, in the order of the events."""
+    """Return the answers' statuses and codes, in the order of the events."""
     start = Barrier(len(events))
 
     def send_with_the_others(event):
@@ -119,7 +119,7 @@ def test_of_many_contents_under_one_id_the_first_stays(opened, round_):
 
 @ROUNDS
 def test_of_one_message_id_in_many_conversations_the_first_stays(round_):
-    """No row is locked by all of them: the constraint decides, and the losers see who was first."""
+    """No row is locked by all senders: the constraint decides, and the losers then see the winner."""
     ids = [str(uuid4()) for _ in range(SENDERS)]
     for id in ids:
         send(make_event("NEW_CONVERSATION", id=id))
@@ -211,7 +211,7 @@ def test_one_message_id_in_two_conversations_that_arrive_after_it_is_stored_once
 
 @ROUNDS
 def test_conversations_whose_early_messages_share_ids_both_open(round_):
-    """Each holds what the other waits for: PostgreSQL ends one, and it is run again."""
+    """Each transaction holds a row that the other needs: PostgreSQL ends one, and the service retries."""
     conversations, shared = [str(uuid4()), str(uuid4())], [str(uuid4()) for _ in range(6)]
     for number, id in enumerate(shared):
         for conversation, second in zip(conversations, (number, 9 - number), strict=True):
@@ -224,7 +224,7 @@ def test_conversations_whose_early_messages_share_ids_both_open(round_):
 
 @pytest.mark.postgresql
 def test_a_conversation_opens_however_many_messages_came_before_it():
-    """Each of their ids is locked, and PostgreSQL has room for some thousands of locks."""
+    """Each message id is locked, and PostgreSQL has room for some thousands of locks."""
     with transaction.atomic():
         lock_ids([uuid4() for _ in range(50_000)], of="message")
 
@@ -234,7 +234,7 @@ def test_a_conversation_opens_however_many_messages_came_before_it():
 
 @pytest.mark.postgresql
 def test_sixty_four_writers_lose_nothing_and_wait_in_no_circle():
-    """Each writes to every conversation, in an order of its own."""
+    """Each writer writes to every conversation, in an order of its own."""
     conversations = [str(uuid4()) for _ in range(4)]
     for id in conversations:
         send(make_event("NEW_CONVERSATION", id=id))
@@ -256,7 +256,7 @@ def test_sixty_four_writers_lose_nothing_and_wait_in_no_circle():
 
 @pytest.mark.postgresql
 def test_a_batch_that_waits_for_an_unknown_id_keeps_no_row_locked(opened):
-    """The other batch may want that row next, and both would wait for each other."""
+    """The other batch may want the locked row next, and then both would wait for each other."""
     unknown = uuid4()
 
     def lock_both():
@@ -296,4 +296,5 @@ def test_two_conversations_never_wait_for_each_other(opened):
 
     with transaction.atomic(), ThreadPoolExecutor(1) as elsewhere:
         assert Conversation.objects.locked(UUID(opened))
-        assert elsewhere.submit(write).result(timeout=30) == 201  # who waits for a lock gets a 503
+        # A request waiting for a lock would get a 503.
+        assert elsewhere.submit(write).result(timeout=30) == 201

@@ -1,4 +1,4 @@
-"""A disk under SQLite that takes no writes: at the start of the server, and after an error of the disk."""
+"""A disk under SQLite without writes: at the start of the server, and after an error of the disk."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ class WhileWorkersStart:
 
 
 def test_a_server_that_starts_on_a_read_only_disk_writes_as_soon_as_the_disk_does(tmp_path):
-    """The connections of a process share an index of the WAL, which stays read-only once it is."""
+    """A process's connections share an index of the WAL. Once read-only, the index stays read-only."""
     folder, log = tmp_path / "disk", tmp_path / "log"
     folder.mkdir()
     with a_small_disk(folder):
@@ -56,7 +56,7 @@ def test_a_server_that_starts_on_a_read_only_disk_writes_as_soon_as_the_disk_doe
         environ = set_up("granian", folder, **own)
         with a_session(folder / "granian.sqlite3") as session:
             session.execute("PRAGMA journal_mode = WAL")
-            session.execute("CREATE TABLE elsewhere (n)")  # a WAL that outlives its writers
+            session.execute("CREATE TABLE elsewhere (n)")  # this WAL outlives its writers
             for suffix in ("-wal", "-shm"):
                 shutil.copy(folder / f"granian.sqlite3{suffix}", tmp_path / suffix)
         for suffix in ("-wal", "-shm"):

@@ -1,4 +1,4 @@
-"""The probes: they answer whoever asks, and /readyz says every reason why no event can be taken."""
+"""The probes answer everybody, and /readyz names every reason against taking events."""
 
 import fcntl
 import json
@@ -33,7 +33,7 @@ Migration = MigrationRecorder.Migration
 
 
 def codes(answer):
-    """Why the service is not ready; nothing if it is."""
+    """Return the reasons why the service is not ready."""
     if answer.status_code == 200:
         assert answer.json() == {"status": "ready"}
         return []
@@ -50,7 +50,7 @@ def opening():
     return json.dumps(make_event("NEW_CONVERSATION", id=str(uuid4()))).encode()
 
 
-# Whoever asks
+# Callers
 
 
 @pytest.mark.parametrize("probe", ["/healthz", "/healthz/", "/readyz", "/readyz/"])
@@ -83,7 +83,7 @@ def test_a_server_answers_http_1_0_without_a_host(tmp_path, server):
             assert server.send(b"GET %s HTTP/1.0\r\n\r\n" % probe).status_code == 200
 
 
-# What is wrong with the schema, the last write, and the static files
+# Faults of the schema, the last write, and the static files
 
 
 def test_it_names_a_migration_that_the_code_does_not_know(db):
@@ -135,16 +135,17 @@ def test_static_files_must_be_collected_where_pages_need_them(db, settings, tmp_
     settings.STATIC_ROOT = tmp_path
     settings.STORAGES = django_settings.STORAGES | {"staticfiles": backend}
     assert asked() == ["static_files_missing"]
-    (tmp_path / "staticfiles.json").write_text("{}")  # by another process: this one has read none
+    # Written by another process, because this process has read no manifest.
+    (tmp_path / "staticfiles.json").write_text("{}")
     assert asked() == ["static_files_missing"]
     call_command("collectstatic", interactive=False, verbosity=0)
-    settings.STORAGES = settings.STORAGES | {"staticfiles": backend}  # as a new process reads it
+    settings.STORAGES = settings.STORAGES | {"staticfiles": backend}  # like a new process
     assert asked() == []
     (tmp_path / "staticfiles.json").unlink()
     assert asked() == ["static_files_missing"]
 
 
-# What it costs
+# The cost
 
 
 def test_it_writes_nothing(transactional_db):
@@ -155,13 +156,13 @@ def test_it_writes_nothing(transactional_db):
 
 
 def test_it_reads_a_few_rows_at_most(db, django_assert_num_queries):
-    """The names of the tables, those of the migrations, and what PostgreSQL says of itself."""
+    """The names of the tables, the names of the migrations, and PostgreSQL's own state."""
     with django_assert_num_queries(2 if connection.vendor == "sqlite" else 3):
         assert asked() == []
 
 
 def test_it_answers_within_fifty_milliseconds(db):
-    """The best of some, and more where the machine is slow: the control asks nothing at all."""
+    """The best of several runs, and more on a slow machine: the control is /healthz, which asks nothing."""
     seconds = {"/healthz": [], "/readyz": []}
     for _ in range(20):
         cache.delete(readiness.ANSWER)
@@ -236,7 +237,7 @@ def test_a_disk_with_little_space(file, settings):
 @pytest.mark.sqlite
 @pytest.mark.parametrize("name", ["", "db.sqlite3", "db.sqlite3-wal", "db.sqlite3-writer"])
 def test_a_file_that_the_user_may_not_write(file, monkeypatch, name):
-    """Root may write everything, so the system's answer is another user's."""
+    """Root may write everything, so the test gives the answer of another user."""
     ingest(opening(), received_at=NOW)
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != file.parent / name)
     assert asked() == ["database_read_only"]
@@ -260,7 +261,7 @@ def test_it_neither_waits_for_the_writer_nor_is_one(file):
 @pytest.mark.alone("compares rates of the same run")
 @pytest.mark.proof
 def test_many_probes_leave_a_sender_its_share(tmp_path, rounds):
-    """The control is /healthz, which asks nothing of the database, as often."""
+    """The control is the same number of requests to /healthz, which does not touch the database."""
     with serving("granian", tmp_path) as server:
         rates = {}
         for probe in ("/healthz", "/readyz", "/healthz", "/readyz"):
@@ -270,7 +271,7 @@ def test_many_probes_leave_a_sender_its_share(tmp_path, rounds):
 
 
 def rate_beside(server, probe, *, events, askers=64):
-    """Events a second of one sender, while many ask."""
+    """Return the events a second of one sender, while many clients ask."""
     over = Event()
 
     def ask():
@@ -294,7 +295,7 @@ def rate_beside(server, probe, *, events, askers=64):
 
 @pytest.mark.postgresql
 def test_its_locks_are_those_of_a_reader(db):
-    """The transaction is that of the test, and keeps every lock until its end."""
+    """The test's transaction keeps every lock until its end."""
     assert asked() == []
     with connection.cursor() as cursor:
         cursor.execute("SELECT DISTINCT locktype, mode FROM pg_locks WHERE pid = pg_backend_pid()")
@@ -303,7 +304,7 @@ def test_its_locks_are_those_of_a_reader(db):
 
 @pytest.mark.postgresql
 def test_it_waits_for_no_lock_of_the_tables(transactional_db):
-    """It would wait until its own time is over, and then say that the database does not answer."""
+    """A waiting probe would use up its time, and then report a database without answers."""
     with closing(connections.create_connection("default")) as second:
         second.set_autocommit(False)
         with second.cursor() as cursor:
@@ -320,7 +321,7 @@ def on_postgresql(cluster, tmp_path_factory):
 
 
 def until(server, expected):
-    """The answer is of half a second ago at most, and each stale session is said once."""
+    """Wait for these codes. The answer is half a second old at most, and names each stale session once."""
     limit = time.monotonic() + 60
     while (found := codes(server.ask("GET", "/readyz"))) != expected and time.monotonic() < limit:
         time.sleep(0.1)

@@ -15,7 +15,7 @@ READMES = ["README.md", "README.pt-BR.md"]
 GUIDES = {"docs/agents.md": "en", "docs/agents.pt-BR.md": "pt-br"}
 PICTURES = ROOT / "docs" / "pictures"
 LANGUAGES = ("en", "pt-BR")
-# A figure, and after it the document that shows it.
+# A figure, and then the document with the figure.
 CLAIM = re.compile(r"\*\*(\d[\d.,]*)\*\*(?=.*?\]\(([^)#]+))", re.DOTALL)
 MOST_OF_A_FILM, MOST_OF_THE_GUIDES = 1_500_000, 1_000_000
 
@@ -70,7 +70,7 @@ def test_the_commands_by_hand_open_a_conversation_and_read_it(readme, post, clie
 
 
 def pictures_of(document):
-    """The files that a document shows, as paths in docs/pictures."""
+    """Return the pictures of a document, as paths in docs/pictures."""
     return set(re.findall(r"pictures/([\w.-]+/[\w.-]+\.(?:png|gif))", text_of(document)))
 
 
@@ -104,7 +104,7 @@ def test_a_guide_calls_each_thing_as_the_inbox_does(guide):
 
 
 def plain(catalog):
-    """The entries, with and without plural forms."""
+    """Yield the entries, with and without plural forms."""
     for key, msgstr in catalog.items():
         yield (key if isinstance(key, tuple) else (key, 0)), msgstr
 

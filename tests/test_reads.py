@@ -1,4 +1,4 @@
-"""What machines read: conversations and messages by pages, and transcripts. Whatever is asked, never a 500."""
+"""Reads by machines: pages of conversations and messages, and transcripts. No request gets a 500."""
 
 import csv
 import json
@@ -47,7 +47,7 @@ def ids(page):
 
 
 def pages(**parameters):
-    """The ids of every page, from the first to the last."""
+    """Return the ids of every page, from the first to the last."""
     page = listed(**parameters)
     found = [ids(page)]
     while page["next"]:
@@ -63,7 +63,7 @@ def errors_of(answer):
 
 @pytest.fixture
 def conversations(db):
-    """Some of one instant, some closed, some that wait, some empty."""
+    """Conversations: some at the same instant, some closed, some waiting, some empty."""
     events = [event for n in range(23) for event in events_of(n)]
     results = ingest_many((json.dumps(event).encode(), NOW) for event in events)
     assert {result.outcome for result in results} == {Outcome.APPLIED}
@@ -152,7 +152,7 @@ def test_without_parameters_it_is_the_latest_fifty(deliver):
 
 
 def name_of(value) -> str:
-    """The same in every process, which a function's own name is not."""
+    """Return an id equal in every process, unlike the name of a function."""
     return str(value)[:60] if isinstance(value, dict) else "fits"
 
 
@@ -244,7 +244,7 @@ def test_hits_that_end_at_the_bound_have_no_next_page(conversations, monkeypatch
 
 
 def cursor(*values):
-    """A cursor made by hand, but for the right order."""
+    """Return a cursor made by hand, valid except for its order."""
     tagged = [tag_of(Conversation, ("-activity_at", "-id")), *values]
     return urlsafe_b64encode(json.dumps(tagged).encode()).decode().rstrip("=")
 
@@ -446,7 +446,7 @@ def test_more_parameters_than_anyone_needs_are_refused(db):
 
 @pytest.fixture
 def thread(deliver):
-    """Twelve messages, three an instant, the last to arrive first in time."""
+    """Twelve messages, three at each instant. The last to arrive is the first in time."""
     deliver(make_event("NEW_CONVERSATION", id=C))
     for n in range(12):
         at = f"2025-02-21T11:{n // 3:02}:00" if n < 11 else "2025-02-21T10:30:00"
@@ -651,7 +651,7 @@ def test_a_text_that_is_split_elsewhere_stays_readable(told, text):
 
 
 def workbook():
-    """The rows of each sheet. None stands for an empty cell."""
+    """Return the rows of each sheet. None stands for an empty cell."""
     content = get(f"/conversations/{C}/transcript.xlsx").content
     return [
         [tuple(cell and unescape(cell) for cell in row) for row in sheet.values]
@@ -750,12 +750,12 @@ def test_a_transcript_is_streamed_chunk_by_chunk(
 
 
 def test_no_chunk_waits_for_the_database_without_end(told, monkeypatch):
-    """Each has a deadline of its own: all of them together may take as long as the reader does."""
+    """Each chunk has a deadline of its own, because all chunks together take as long as their reader."""
     told()
     asked = (f"{deadline()}\n" for _ in range(5))
     monkeypatch.setattr(Transcript, "write", staticmethod(lambda conversation: asked))
     first, second, *others = transcript("txt").split()
-    assert first == second  # which are at hand before the answer begins
+    assert first == second  # both are ready before the answer begins
     assert len({first, *others}) == 4
     assert "None" not in others
     assert deadline() is None
@@ -954,7 +954,8 @@ def test_changes_always_have_a_next_address(conversations):
 
 
 TO_READ = [path for path, view in addresses() if "get" in view.http_method_names]
-TAKING_ANYTHING = {"/healthz", "/readyz"}  # and the webhook: a refusal would do harm
+# The webhook accepts any query too, because a refusal would do harm.
+TAKING_ANYTHING = {"/healthz", "/readyz"}
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -1,4 +1,4 @@
-"""`manage.py replay --check`: the log tells of everything that is stored, and of nothing else."""
+"""`manage.py replay --check`: the log agrees with all stored rows, in both directions."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def lived(deliver, event):
-    """Everything that can happen: early, late, twice, in conflict, after the closing, invalid, again."""
+    """A log of all cases: early, late, twice, in conflict, after the closing, invalid, again."""
     early = event("NEW_MESSAGE", id=M, at="2025-02-21T10:20:44", content="early")
     deliver(early, after=-timedelta(hours=1))
     deliver(event("NEW_CONVERSATION", id=C))
@@ -206,7 +206,7 @@ def test_a_time_that_an_upgrade_estimated_is_not_compared(lived, capsys):
 
 @pytest.fixture
 def stored_elsewhere(deliver, event):
-    """The id of a message that C refused, because it was closed, and that D stored afterwards."""
+    """C is closed and refuses a message. D then stores a message with the same id."""
     deliver(event("NEW_CONVERSATION", id=C))
     deliver(event("CLOSE_CONVERSATION", id=C))
     deliver(event("NEW_CONVERSATION", id=D))
@@ -325,7 +325,7 @@ def test_what_makes_no_sense_is_said(db, arguments, said):
 def test_what_a_prune_keeps_of_an_older_day_shows_not_how_far_it_went(
     deliver, event, capsys, settings, is_replayed
 ):
-    """The original of a kept replay, or an early event that still waits."""
+    """The prune keeps the original of a kept replay, or a waiting early event."""
     settings.EARLY_EVENTS_HOURS = 24 if is_replayed else 24 * 60
     deliver(event("NEW_MESSAGE", id=M, conversation_id=D), after=-40 * DAY)
     deliver(event("NEW_CONVERSATION", id=C), after=-39 * DAY)
@@ -347,7 +347,7 @@ def test_a_body_about_an_erased_conversation_is_a_difference(lived, capsys):
     assert f"{C}: is erased, and the log has bodies about it" in found(capsys)
 
 
-# The changes that programs follow
+# Changes for following programs
 
 
 def change_by_hand(**fields):

@@ -22,7 +22,7 @@ pytestmark = [
 
 @pytest.fixture
 def five(deliver, event):
-    """A conversation with five messages, whose rows in the search index are missing but for one."""
+    """A conversation with five messages. The search index lacks the rows of four."""
     deliver(event("NEW_CONVERSATION", id=C))
     for number in range(5):
         deliver(event("NEW_MESSAGE", id=id_of(number), content=f"fatura número {number}"))
@@ -110,7 +110,7 @@ def test_erased_messages_get_a_row_without_words(five, capsys):
 
 @pytest.mark.postgresql
 def test_no_text_is_indexed_after_its_erasure(five, capsys, monkeypatch):
-    """The reindex waits for an erasure that has begun, and then reads the messages again."""
+    """The reindex waits for a started erasure, and then reads the messages again."""
     erasing, looked = Event(), Event()
     locked = type(Conversation.objects.all()).all_locked
 

@@ -1,4 +1,4 @@
-"""New code without a refused connection: a check in a fresh process, then SIGHUP."""
+"""New code without a refused connection: a check in a new process, then SIGHUP."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def environ(tmp_path):
 
 
 def check(environ, *arguments, **others):
-    """What the check prints, where, and its exit code."""
+    """Run the check. Return its output, its error output, and its exit code."""
     command = [sys.executable, "-m", "realmate.server", "--check", *arguments]
     done = subprocess.run(
         command, cwd=ROOT, env=environ | others, capture_output=True, text=True, timeout=120
@@ -80,7 +80,7 @@ RELOADS = 10
 
 
 class Sender(Thread):
-    """Sends events, each on a connection of its own, and counts the answers that are no 201."""
+    """Sends events, each on a new connection, and counts the answers other than 201."""
 
     def __init__(self, connect):
         super().__init__()
@@ -154,5 +154,6 @@ def test_ten_reloads_under_load_give_senders_no_error(environ, tmp_path, place):
         f"\n{place}: {RELOADS} reloads, {stored} events stored, {len(errors)} errors {errors[:3]}"
     )
     assert stored
-    if place != "TCP":  # there each worker has a queue of its own, which ends with it
+    # On TCP each worker has a queue of its own, and the queue ends with the worker.
+    if place != "TCP":
         assert not errors

@@ -1,4 +1,4 @@
-"""`manage.py replay`: what was refused, taken in again, and the log checked against what is stored."""
+"""`manage.py replay` applies refused events again, and compares the log with the stored rows."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -24,7 +24,7 @@ TOO_EARLY = timedelta(hours=-25)  # longer than EARLY_EVENTS_HOURS before its co
 
 @pytest.fixture
 def refused(deliver, event):
-    """A close and two messages that came too early, in the wrong order."""
+    """A close and two messages, too early and in the wrong order."""
     close = event("CLOSE_CONVERSATION", id=C, at="2025-02-21T10:20:45")
     second = event("NEW_MESSAGE", id=N, at="2025-02-21T10:20:44", content="second")
     first = event("NEW_MESSAGE", id=M, at="2025-02-21T10:20:42", content="first")
@@ -123,7 +123,7 @@ def test_what_is_refused_for_good_is_left_alone_unless_it_is_named(deliver, even
 
 
 def test_what_another_replay_has_brought_is_not_applied_twice(deliver, event, monkeypatch):
-    """An opening that is understood now brings the early events that waited for it."""
+    """An opening, valid since an upgrade, brings the early events waiting for the conversation."""
     deliver(event("NEW_MESSAGE", id=M))
     with monkeypatch.context() as older:
         older.setattr("chat.events.payloads.YEARS", range(2026, 3000))

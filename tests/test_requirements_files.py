@@ -1,4 +1,4 @@
-"""The requirements files are what poetry.lock says. Needs no Poetry."""
+"""The requirements files agree with poetry.lock. Needs no Poetry."""
 
 import re
 import tomllib
@@ -18,7 +18,7 @@ PINNED = re.compile(r"([A-Za-z0-9._-]+)(?:\[[\w,-]+\])?==(\S+)(?: ; (.+))?")
 
 
 def exported(name: str) -> dict[str, tuple[str, set[str], str]]:
-    """Version, hashes and marker of every package in a requirements file; nothing else is in it."""
+    """Return version, hashes and marker of every package in a requirements file. Refuse any other line."""
     packages = {}
     for line in (ROOT / name).read_text().replace("\\\n", "").splitlines():
         pinned, *hashes = re.split(r"\s+--hash=", line.strip())
@@ -53,7 +53,7 @@ def test_every_package_has_a_sha256(name):
 
 @files
 def test_the_markers_let_in_what_this_platform_needs(name):
-    """What is left out is for another platform: the lock says so too."""
+    """Markers exclude packages only for other platforms, as the lock does."""
     conditions = {package["name"]: package.get("markers") for package in LOCK["package"]}
     for package, (_, _, marker) in exported(name).items():
         if marker and not Marker(marker).evaluate():

@@ -1,4 +1,4 @@
-"""`manage.py restore`: the backup and nothing else, without what was erased since."""
+"""`manage.py restore` brings the backup and nothing else, and leaves out later erasures."""
 
 import fcntl
 import json
@@ -39,7 +39,7 @@ TEXT = "segredinho guardado"
 
 @contextmanager
 def database_named(name):
-    """Meanwhile the default database is another one on the same server."""
+    """Make another database on the same server the default, inside this block."""
     own = connection.settings_dict["NAME"]
     try:
         leave_for(name)
@@ -57,7 +57,7 @@ def leave_for(name):
 
 @pytest.fixture(autouse=True)
 def database(db, tmp_path):
-    """SQLite: a database of the test's own, which a restore may replace."""
+    """SQLite: a database of the test's own, replaceable by a restore."""
     if connection.vendor == "postgresql":
         yield None
         return
@@ -75,7 +75,7 @@ def database(db, tmp_path):
 
 @pytest.fixture
 def file(told, tmp_path):
-    """A backup of two conversations; what comes after it is not in it."""
+    """A backup of two conversations, without later changes."""
     file = tmp_path / "backup"
     call_command("backup", str(file))
     return file
@@ -90,7 +90,7 @@ def told(deliver, database):
 
 @pytest.fixture
 def restore():
-    """SQLite: in place. PostgreSQL: into another database, which the test then goes on in."""
+    """SQLite restores in place. On PostgreSQL a restore goes into another database, used by the rest of the test."""
     with ExitStack() as stack:
 
         def restore(file, *options):
@@ -145,7 +145,7 @@ def test_events_an_erasure_and_a_restore_later_everything_agrees(file, deliver, 
     assert reader.mirror.known() == stored()
 
 
-# What is restored
+# Restored rows
 
 
 def test_what_came_after_the_backup_is_gone(file, deliver, restore):
@@ -225,7 +225,7 @@ def test_an_older_backup_is_migrated(file, restore, capsys):
     assert Conversation.objects.get(pk=C).received_count == 1
 
 
-# What is not restored
+# Rows left out
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_a_wal_that_nobody_has_closed_is_not_played_into_the_backup(
 
 
 def left_as_after_a_kill(database, deliver):
-    """The last message is in the WAL, and nobody has closed the database."""
+    """Leave the last message in the WAL, and close no connection, as a kill does."""
     later(deliver)
     left = {suffix: Path(f"{database}{suffix}").read_bytes() for suffix in ("", "-wal")}
     connection.close()
@@ -354,7 +354,7 @@ def test_a_group_that_the_user_is_not_in_stops_no_restore(file, restore, monkeyp
             raise PermissionError
         chown(path, owner, group)
 
-    monkeypatch.setattr(os, "geteuid", lambda: 1234)  # nobody gives files away but root
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)  # only root may give files away
     monkeypatch.setattr(os, "chown", chown_of_a_user)
     restore(file)
     assert contents() == [TEXT]
@@ -436,7 +436,7 @@ def test_what_a_killed_run_left_is_not_in_the_way(file, database, restore):
     assert not list(database.parent.glob(".*"))
 
 
-# Who else is there
+# Other processes with the database open
 
 
 @pytest.mark.sqlite
@@ -450,7 +450,7 @@ def test_a_process_that_has_the_database_open_is_named(file, database, deliver, 
 
 @contextmanager
 def reading(database):
-    """Another process that has the database open; its id."""
+    """Run another process with the database open. Yield its id."""
     script = (
         "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); "
         "d.execute('SELECT COUNT(*) FROM chat_message'); print(flush=True); input()"
@@ -517,7 +517,8 @@ def test_a_restore_that_is_killed_at_any_moment_is_run_again(
     for number in range(rounds(quick=3, ci=3, long=200)):
         put_back(database, killed)
         kill_after(random.Random(number).uniform(0.5, 1) * took, file, killed)
-        with database_named(str(killed)), suppress(OperationalError):  # it may refuse to open
+        # SQLite may refuse to open the file.
+        with database_named(str(killed)), suppress(OperationalError):
             assert len(contents()) in (1, 2)
         assert manage("restore", file, "--yes", database=killed).returncode == 0
         with database_named(str(killed)):
@@ -527,7 +528,7 @@ def test_a_restore_that_is_killed_at_any_moment_is_run_again(
 
 
 def put_back(database, killed):
-    """The database as a kill left it, with its WAL, and nothing else."""
+    """Put the killed database back, with its WAL and no other file."""
     shutil.rmtree(killed.parent, ignore_errors=True)
     killed.parent.mkdir()
     for suffix in ("", "-wal"):
@@ -540,7 +541,7 @@ def kill_after(seconds, file, database):
 
 
 def manage(*arguments, database, timeout=60):
-    """The ended command. After the timeout it is killed."""
+    """Return the ended command. A timeout kills the command."""
     environ = os.environ | {"DEBUG": "true", "DATABASE_URL": f"sqlite:///{database}"}
     command = [sys.executable, "manage.py", *map(str, arguments)]
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""What each delivery gets, and what it changes: docs/requirements.md, every rule through both doors."""
+"""The answer to each delivery, and its changes: docs/requirements.md, every rule through both doors."""
 
 import json
 from collections import namedtuple
@@ -32,7 +32,7 @@ Answer = namedtuple("Answer", "said errors")
 
 @pytest.fixture(params=["ingest", "webhook"])
 def door(request, deliver, post):
-    """One of the two ways in. What a delivery gets, said alike: outcome or code, and the errors."""
+    """One of the two doors, with the same form of answer: outcome or code, and the errors."""
 
     def through_ingest(event):
         result = deliver(event)
@@ -40,7 +40,7 @@ def door(request, deliver, post):
         return Answer(result.code or str(result.outcome), [error.pointer for error in errors])
 
     def through_webhook(event):
-        # Django's client sends no type with an empty body unless told as a server would be.
+        # Django's client sends no type with an empty body, unless given as a server's variable.
         response = post(event, CONTENT_TYPE="application/json")
         answer = response.json()
         if response.status_code < 300:
@@ -55,7 +55,7 @@ def door(request, deliver, post):
 
 
 def tables():
-    """Everything that is stored, but for the log, and the note of a refusal that it leads to."""
+    """Return all stored rows, except the log and the note of a refusal."""
     noted = dict.fromkeys(CHANGED_BY_WRITING_AFTER_CLOSING)
     return [
         [row | noted for row in Conversation.objects.order_by("id").values()],
@@ -68,7 +68,7 @@ def last_delivery():
 
 
 def logged():
-    """The last row of the log, as the words that tell what it was."""
+    """Return the last row of the log: type, ids, outcome and code."""
     row = last_delivery()
     ids = [str(id) if id else None for id in (row.conversation_id, row.message_id)]
     return row.type, *ids, row.outcome, row.code
@@ -460,11 +460,11 @@ def test_applied_message_deliveries_are_the_messages(door):
     assert applied.count() == 2
 
 
-# What the database cannot do is neither stored nor logged
+# Events failing in the database are neither stored nor logged
 
 
 def fail_to(write):
-    """The database fails as a full one does, at one kind of statement."""
+    """Let one kind of statement fail, as in a full database."""
 
     def fail(execute, sql, params, many, context):
         if sql.startswith(write):

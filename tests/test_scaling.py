@@ -1,4 +1,4 @@
-"""More than one machine: two servers on one PostgreSQL, behind a client that goes round."""
+"""More than one machine: two servers on one PostgreSQL, behind a client using them in turns."""
 
 import json
 from collections import Counter
@@ -27,7 +27,7 @@ SHARED = str(uuid4())
 
 
 class RoundRobin:
-    """Like a balancer before servers that die: whatever is not acknowledged is sent to the next."""
+    """Like a balancer before dying servers: an unacknowledged event goes to the next server."""
 
     def __init__(self, *servers):
         self._next, self._lock = cycle(servers), Lock()
@@ -64,7 +64,7 @@ def two_servers(tmp_path):
 
 
 def events_of_a_sender():
-    """In a conversation of its own and, in turns, in one that all senders share."""
+    """Events in a conversation of its own and, in turns, in a conversation shared by all senders."""
     own = str(uuid4())
     yield make_event("NEW_CONVERSATION", id=own)
     for conversation in [SHARED, own] * (MESSAGES // 2):
@@ -72,7 +72,7 @@ def events_of_a_sender():
 
 
 def send_all(balancer, dying):
-    """The ids of the messages; one server dies while their senders are at work."""
+    """Return the ids of the messages. One server dies while the senders are at work."""
     events = [list(events_of_a_sender()) for _ in range(SENDERS)]
     at_work = Event()
 

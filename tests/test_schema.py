@@ -1,4 +1,4 @@
-"""The schema: it names every address, what each takes and every answer, and is true of the answers."""
+"""The schema names every address with its parameters and answers, and real answers agree with the schema."""
 
 import json
 import re
@@ -22,7 +22,7 @@ SCHEMAS = "components/schemas/"
 
 @pytest.fixture
 def schema():
-    """Without a database: it is made of the code."""
+    """The schema, made from the code without a database."""
     answer = through_wsgi("GET", "/schema")
     assert answer.status_code == 200
     return answer.json()
@@ -49,7 +49,7 @@ def test_the_committed_document_is_the_one_that_the_service_gives():
 
 
 def routes_of_machines():
-    """As OpenAPI writes them, without the pages, the admin and the last resorts."""
+    """Return the routes in OpenAPI's notation, without the pages, the admin and the last resorts."""
     (ours,) = [r for r in get_resolver().url_patterns if "chat.urls" in str(r)]
     routes = {str(pattern.pattern).rstrip("/") for pattern in ours.url_patterns}
     return {
@@ -93,7 +93,7 @@ def test_the_webhook_takes_the_three_events(schema):
 
 
 def codes_of(operation):
-    """The codes of its answers, by status."""
+    """Return the codes of the operation's answers, by status."""
     return {
         int(status): answer["content"]["application/problem+json"]["schema"]["allOf"][1][
             "properties"
@@ -143,7 +143,7 @@ def test_every_parameter_is_described(schema, path):
 
 
 def assert_fits(value, expected, schema):
-    """As far as the schemas of ours go: references, alternatives, objects, lists and enums."""
+    """Check a value as far as our schemas go: references, alternatives, objects, lists and enums."""
     if "$ref" in expected:
         assert_fits(value, at(schema, expected["$ref"][2:]), schema)
     elif "anyOf" in expected:

@@ -1,6 +1,6 @@
-"""Tools that others read the schema with: two linters, and schemathesis against the production server.
+"""Public tools for schemas: two linters, and schemathesis against the production server.
 
-They are no dependencies: npx fetches the linters, and schemathesis is on the PATH or left out.
+The tools are no dependencies: npx fetches the linters, and schemathesis is on the PATH or left out.
 """
 
 import json
@@ -20,8 +20,8 @@ LINTERS = {
     "redocly": ("@redocly/cli@2.77.0", "lint", "--config", "redocly.yaml", "--format", "json"),
     "spectral": ("@stoplight/spectral-cli@6.16.3", "lint", "--fail-severity", "hint"),
 }
-# What a schema cannot say: parameters that contradict each other, cursors of another time, ids of unknown
-# messages, messages to a closed conversation, 30 February, and an If-Match that is meant to get 412.
+# A schema cannot express contradicting parameters, cursors of another time, ids of unknown messages,
+# messages to a closed conversation, 30 February, or an If-Match meant to get 412.
 UNSAYABLE = "positive_data_acceptance"
 
 
@@ -88,7 +88,7 @@ def test_schemathesis_finds_nothing(tmp_path):
 
 
 def quick_and_unsigned(tmp_path):
-    """The document without two things that this service has: /changes?wait takes its time, and unsigned
+    """Return the schema without two features: /changes?wait takes its time, and unsigned
     events may have any header of signatures.
     """
     from chat.api.schema import schema

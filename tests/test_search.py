@@ -1,4 +1,4 @@
-"""What a search finds: the same on both engines, whatever is asked."""
+"""The hits of a search: the same on both engines, for any query."""
 
 from urllib.parse import quote
 
@@ -51,7 +51,7 @@ TEXTS = [
     "日本語のテキスト",
 ]
 
-# A query, and the numbers of the texts that it finds, newest first.
+# A query, and the numbers of the found texts, newest first.
 HITS = {
     "nao": [0],
     "NÃO": [0],
@@ -150,7 +150,7 @@ def test_the_newest_hits_are_read_without_sorting_all(tell):
 
 @pytest.fixture
 def lead(deliver, client):
-    """Where a search for a text leads; None where it only searches."""
+    """Search for a text. Return the target of a redirect, or None for a page of hits."""
     deliver(make_event("NEW_CONVERSATION", id=C))
     deliver(make_event("NEW_MESSAGE", id=M))
 

@@ -1,4 +1,4 @@
-"""The filters of a search, on both engines alike."""
+"""The filters of a search, the same on both engines."""
 
 import re
 
@@ -15,7 +15,7 @@ ENGLISH = {"accept-language": "en"}
 
 @pytest.fixture
 def told(deliver, client):
-    """Two conversations, of which one is closed, with two messages each."""
+    """Two conversations with two messages each. One conversation is closed."""
     for number, (conversation, day, direction) in enumerate(
         [
             (C, "2025-02-20T23:30:00-03:00", "RECEIVED"),

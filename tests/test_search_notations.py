@@ -1,4 +1,4 @@
-"""A search finds a number or a word in any notation, on both engines alike."""
+"""A search finds a number or a word in any notation, the same on both engines."""
 
 import pytest
 from django.db import connection
@@ -22,7 +22,7 @@ def finds(deliver):
     return finds
 
 
-# Two notations of the same: each finds the other.
+# Two notations of the same number or word: each finds the other.
 ALIKE = [
     ("CPF 123.456.789-09", "12345678909"),
     ("123 456 789 09", "123.456.789-09"),

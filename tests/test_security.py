@@ -1,4 +1,4 @@
-"""What docs/security.md claims and no other test shows, and the form of the page itself."""
+"""Claims of docs/security.md without another test, and the form of the page."""
 
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs" / "security.md").read_text()
 ROW = re.compile(
     r"^\| (\d[\d., ]*) \| (.+?) \| (holds|n\.a\.|open)(?:: (.+?))? \| (.*?) ?\|$", re.M
 )
-# The last requirement of level 1 or 2 of each section of ASVS 5.0.0. Those of level 3 come after it.
+# The last requirement of level 1 or 2 of each section of ASVS 5.0.0. Requirements of level 3 come after.
 LAST = re.findall(
     r"\S+",
     """
@@ -60,7 +60,7 @@ def test_what_holds_has_its_proof_and_anything_else_its_reason():
         assert shown_by if verdict == "holds" else reason, numbers
 
 
-# What browsers get
+# Headers for browsers
 
 
 @pytest.mark.parametrize("file", ["inbox.css", "inbox.js", "icon.svg"])
@@ -117,7 +117,7 @@ def test_a_login_begins_a_session_under_a_new_key(ana):
 
 def test_a_key_that_was_planted_before_the_login_is_not_kept(ana):
     client = Client()
-    client.session.save()  # a session of nobody, whose key another one knows
+    client.session.save()  # an anonymous session, with a key known to somebody else
     planted = client.cookies["sessionid"].value
     other = Client()
     other.cookies["sessionid"] = planted

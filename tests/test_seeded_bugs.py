@@ -1,4 +1,4 @@
-"""Bugs put into a copy of the code: the suite finds each, or it proves nothing."""
+"""Bugs put into a copy of the code: the suite must find each, or the suite proves nothing."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ COPIED = (
 
 @dataclass(frozen=True)
 class Bug:
-    """What stands once in a file is replaced."""
+    """Replaces a text in a file. The text occurs there once."""
 
     file: str
     right: str
@@ -97,9 +97,9 @@ BUGS = {
         ["tests/test_durability.py::test_no_201_leaves_before_its_event_is_on_the_disk"],
     ),
 }
-# SQLite has one writer, whose transaction locks everything.
+# SQLite's only writer locks everything, so these bugs do not show there.
 OF_POSTGRESQL = ["a conversation is not locked"]
-# So that the way of finding them works.
+# A bug found every time, to check this way of finding bugs.
 FOUND_EACH_TIME = "a conflict is answered 200"
 
 
@@ -120,7 +120,7 @@ def copy(tmp_path):
 
 
 def suite(folder, tests):
-    """What pytest says there in the end."""
+    """Run pytest in the copy. Return the end of its output."""
     environ = os.environ | {"CI": "false"}
     if connection.vendor == "postgresql":
         own = connection.settings_dict
@@ -134,4 +134,5 @@ def suite(folder, tests):
 @pytest.mark.parametrize("bug", cases(BUGS))
 def test_a_seeded_bug_is_found(copy, bug, db):
     bug.put_into(copy)
-    assert "1 failed" in suite(copy, bug.found_by)  # and not an error, such as no database
+    # A failed test, and not an error such as a missing database.
+    assert "1 failed" in suite(copy, bug.found_by)

@@ -1,4 +1,4 @@
-"""What a user has seen of each conversation, kept for all browsers of the user."""
+"""A user's reads of each conversation, kept for all browsers of the user."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ def agent(client, django_user_model):
 
 @pytest.fixture
 def written(deliver):
-    """A conversation in which the customer wrote three times."""
+    """A conversation with three messages of the customer."""
     deliver(make_event("NEW_CONVERSATION", id=C))
     for n in range(1, 4):
         at = f"2025-02-21T10:{30 + n}:00"
@@ -108,14 +108,14 @@ def test_a_count_needs_a_token_of_the_page(written, django_user_model):
     assert note(client, 3, csrfmiddlewaretoken=token).status_code == 204
 
 
-# What the user's other browsers are told
+# News for the user's other browsers
 
 SEEN = re.compile('data-seen-after="([^"]*)"\\s+data-seen="([^"]*)"')
 
 
 @pytest.fixture
 def ask(agent):
-    """A poll's answer: the place of the user's last number, the numbers, and the answer."""
+    """Poll. Return the place of the user's last number, the numbers, and the answer."""
 
     def ask(place, after=None, **more):
         cursors = {"after": str(after or latest_cursor()), "seen": place}
@@ -160,7 +160,7 @@ def test_an_idle_poll_of_a_user_takes_no_further_query(
     note(agent, 3)
     stamp = re.search('name="stamp" value="([^"]+)"', ask(0)[2].content.decode())[1]
     now = latest_cursor()
-    with django_assert_num_queries(4):  # two of them for session and user
+    with django_assert_num_queries(4):  # two of the queries are for session and user
         assert ask(1, now, stamp=stamp)[2].status_code == 204
 
 
@@ -197,7 +197,7 @@ def test_numbers_that_are_saved_at_once_get_places_of_their_own(deliver, django_
     assert sorted(Seen.objects.values_list("place", flat=True)) == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
-# A browser that is new to the user
+# A new browser of the user
 
 
 def begun(answer):
@@ -228,10 +228,10 @@ def test_the_first_login_stays_the_first(written, agent, django_user_model, deli
 
 
 def test_users_from_before_the_upgrade_begin_at_the_upgrade(written, agent, django_user_model):
-    django_user_model.objects.create_user("ana")  # who has never logged in
+    django_user_model.objects.create_user("ana")  # the user has never logged in
     User.objects.update(first_place=None)
     fill = import_module("chat.migrations.0019_seen_places").fill
-    latest = latest_cursor().place  # which gives the changes their places
+    latest = latest_cursor().place  # this gives the changes their places
     note(agent, 2)
     Seen.objects.update(place=0)
     fill(apps, connection.schema_editor())

@@ -1,4 +1,4 @@
-"""Over real sockets: what the servers make of hostile requests before the application sees them."""
+"""Hostile requests over real sockets: the servers' answers, before the application sees a request."""
 
 import json
 import time
@@ -35,12 +35,12 @@ def opening(id: str) -> bytes:
 
 
 def numbered(number: int) -> str:
-    """An id for each test: the module shares one database."""
+    """Return another id for each test, because the module shares one database."""
     return f"{number:08}{C[8:]}"
 
 
 def head(*lines: str, host: str = "localhost") -> bytes:
-    """The head of a POST to the webhook, as it stands on the wire."""
+    """Return the head of a POST to the webhook, as raw bytes."""
     lines = ("POST /webhook/ HTTP/1.1", f"Host: {host}", "Content-Type: application/json", *lines)
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
@@ -132,7 +132,7 @@ def test_no_body_is_no_json(server):
     ids=lambda lines: " ".join(lines)[:40],
 )
 def test_a_length_that_nobody_can_trust_is_refused(server, granian, lines):
-    """Django's development server takes the first of two lengths, and a plus before it."""
+    """Django's development server takes the first of two lengths, and accepts a plus sign."""
     sent = opening(numbered(5))
     lines = [line.format(length=len(sent)) for line in lines]
     answer = answer_or_none(server, head(*lines, "Connection: close"), sent)
@@ -142,7 +142,7 @@ def test_a_length_that_nobody_can_trust_is_refused(server, granian, lines):
 
 
 def answer_or_none(server, *parts):
-    """None when the server closes the connection on what is no HTTP."""
+    """Send these bytes. Return None if the server closes the connection on invalid HTTP."""
     try:
         return server.send(*parts)
     except OSError:
@@ -158,7 +158,7 @@ def test_a_length_and_chunks_together_are_no_way_past_the_end(server):
     assert not exists(server, numbered(6))
 
 
-# Senders that hang up
+# Senders hanging up
 
 
 def test_a_sender_that_hangs_up_leaves_the_server_well(server):
@@ -222,7 +222,7 @@ def test_a_signature_refused_by_its_headers_leaves_the_connection_usable(tmp_pat
 
 
 def statuses_on_one_connection(server, path, type):
-    """The answers to a client that reads them after sending the body, and connects anew if told to."""
+    """Return the answers to a client that reads after sending the body, and connects anew if told to."""
     statuses = set()
     with closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
         for _ in range(5):
@@ -258,7 +258,7 @@ def test_no_content_type_breaks_the_server(server, type):
     if type.startswith("application/json") and type.isascii():
         assert answer.status_code in (200, 201)
         assert exists(server, numbered(11))
-    else:  # granian passes a header that is not UTF-8 on as an empty one
+    else:  # granian passes a header on as empty if the header is not UTF-8
         assert answer.status_code in (200, 201, 415)
 
 
@@ -341,7 +341,7 @@ def test_a_static_file_has_a_request_id(server):
 
 
 def test_a_deep_body_is_refused(server):
-    """The depth of the stack differs from server to server; the answer does not."""
+    """Each server has another depth of the stack, but the same answer."""
     for levels in (1_000, 100_000):
         assert_problem(server.post(b"[" * levels + b"]" * levels), 400, "invalid_json")
     nested = '{{"type": "NEW_CONVERSATION", "x": {}}}'

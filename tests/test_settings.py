@@ -1,4 +1,4 @@
-"""The environment decides: a clone works at once, and anything else is complete or does not start."""
+"""The settings in the environment: a clone works at once, and any other start needs complete settings."""
 
 import os
 import re
@@ -26,7 +26,7 @@ SHOW = "from django.conf import settings as s; print(s.DEBUG, s.ALLOWED_HOSTS, s
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess:
-    """Python in a clone without an env file, with these variables and no others of ours."""
+    """Run Python in a clone without an env file, with these variables and no others of ours."""
     system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     system["REALMATE_ENV_FILE"] = ""
     return run_python(*arguments, cwd=ROOT, env=system | environ)
@@ -37,12 +37,12 @@ def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess:
 
 
 def read_settings(**environ: str) -> subprocess.CompletedProcess:
-    """Settings alone, as every door reads them."""
+    """Read the settings alone, as every command does."""
     return run("-c", "import realmate.settings", **environ)
 
 
 def refused(run: subprocess.CompletedProcess) -> set[str]:
-    """The variables that a refusal names, all of them in its one message, which comes last."""
+    """Return the variables named by the refusal. One message, the last line, names all of them."""
     assert run.returncode != 0
     assert run.stderr.count(REFUSAL) == 1, run.stderr
     assert "During handling" not in run.stderr
@@ -57,7 +57,7 @@ def named_in(message: str) -> set[str]:
 
 
 def complaint_of(monkeypatch, **environ: str) -> str:
-    """What the settings refuse. They are read in this process, because a hundred others take long."""
+    """Return the message of the refusal. The settings run in this process, because a hundred processes take long."""
     for name in os.environ:
         monkeypatch.delenv(name)
     for name, value in (environ | {"REALMATE_ENV_FILE": ""}).items():
@@ -151,7 +151,7 @@ def test_each_of_them_is_missed_alone(name):
 
 @pytest.fixture
 def secret_files(tmp_path):
-    """Each secret of COMPLETE in a file, and the variables that name the files."""
+    """Write each secret of COMPLETE into a file. Return the variables with the files' paths."""
 
     def write(name):
         file = tmp_path / name.lower()
@@ -208,7 +208,7 @@ def test_a_clone_whose_secrets_are_in_files_is_a_service(secret_files):
     assert started.returncode != 0
 
 
-# Who may send
+# Senders
 
 
 def test_without_checking_who_sends_it_starts_only_when_told_so():
@@ -259,7 +259,7 @@ def test_a_secret_key_in_development_may_be_short():
     assert manage("check", DEBUG="true", SECRET_KEY="short").returncode == 0
 
 
-# What a site may choose
+# Choices of a site
 
 
 CHOSEN = {

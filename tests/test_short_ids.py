@@ -1,4 +1,4 @@
-"""The eight digits that a conversation is shown by."""
+"""The eight digits shown for a conversation."""
 
 from uuid import UUID, uuid1
 
@@ -9,7 +9,7 @@ from chat.database.digits import LastDigits
 from chat.models import Conversation, short_id_of
 from tests.conftest import M, make_event
 
-# Of one minute: the ids of UUIDv7 begin alike.
+# Ids of one minute, because UUIDv7 ids of the same time begin alike.
 SEVENTH = [f"01957c4e-8f{n:02x}-7a{n:02x}-8b3c-5d1f{n * 7919:08x}" for n in range(1, 7)]
 
 

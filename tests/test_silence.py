@@ -1,4 +1,4 @@
-"""A silence of the sender that is longer than usual."""
+"""A silence of the sender longer than usual."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def came(deliver):
-    """Something came at these ages before the last delivery, which came at NOW."""
+    """Deliveries came at these ages before the last delivery, at NOW."""
 
     def came(*ages):
         for n, age in enumerate([*sorted(ages, reverse=True), timedelta()]):

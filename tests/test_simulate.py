@@ -1,4 +1,4 @@
-"""`manage.py simulate`: what it makes up, and how it posts it."""
+"""`manage.py simulate`: its made-up conversations, and its requests."""
 
 import _thread
 import json
@@ -26,7 +26,7 @@ NOON = datetime(2025, 2, 21, 15, 0, tzinfo=UTC)
 
 
 def ticking():
-    """A clock that moves on by a second whenever it is read."""
+    """Return a clock that moves on by a second at each call."""
     ticks = iter(range(10**9))
     return lambda: NOON + timedelta(seconds=next(ticks))
 
@@ -40,7 +40,7 @@ def data(posting):
 
 
 def messages_by_conversation(stream):
-    """Each message once, in the order of the clock, as the customer and the agent wrote them."""
+    """Return each message once, in the order of the clock, by conversation."""
     threads = defaultdict(list)
     for posting in sorted(stream, key=lambda posting: json.loads(posting.body)["timestamp"]):
         if posting.type == "NEW_MESSAGE" and posting.expected in APPLIED_IN_THE_END:
@@ -56,7 +56,7 @@ def long_stream():
     return take(6000)
 
 
-# What is made up
+# Made-up conversations
 
 
 def test_the_same_seed_tells_the_same():
@@ -129,11 +129,11 @@ def test_a_text_has_no_placeholder_left_and_the_texts_have_all_that_people_write
     assert max(map(len, texts)) > 400
 
 
-# How it is posted
+# Requests
 
 
 def simulate(url, **options):
-    """What the command prints."""
+    """Run the command. Return its output."""
     out, err = StringIO(), StringIO()
     call_command("simulate", url=url, stdout=out, stderr=err, **({"rate": 0, "seed": 1} | options))
     return out.getvalue() + err.getvalue()
@@ -141,7 +141,7 @@ def simulate(url, **options):
 
 @pytest.fixture
 def serve():
-    """A server that gives these answers, then 201 for ever; it keeps bodies and connections."""
+    """A server with these answers, and then 201 for ever. Keeps bodies, and counts connections."""
     servers = []
 
     def serve(*answers):
@@ -266,7 +266,7 @@ def test_an_unexpected_answer_is_shown(serve, status):
 
 @pytest.fixture
 def ctrl_c():
-    """As from a terminal: a shell's background job, which CI runs us as, ignores it."""
+    """As from a terminal: a background job of a shell, and so of CI, ignores Ctrl-C."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield _thread.interrupt_main
     signal.signal(signal.SIGINT, before)
@@ -313,7 +313,7 @@ def test_an_option_that_makes_no_sense_is_named(options, rule):
         simulate(**({"url": "127.0.0.1:1"} | options))
 
 
-# How it is loaded
+# Loading
 
 
 UNTIL = datetime(2025, 2, 21, 18, 0, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Clients that drip their bytes keep nobody else waiting: dozens on the server, hundreds behind a proxy."""
+"""Clients dripping their bytes keep nobody else waiting: dozens on the server, hundreds behind a proxy."""
 
 import json
 import socket
@@ -32,7 +32,7 @@ def server(tmp_path_factory):
 
 
 def drip(connections, over):
-    """A byte of each, ten times a second."""
+    """Send a byte on each connection, ten times a second."""
     at = 0
     while not over.wait(0.1):
         for connection, rest in connections:
@@ -48,7 +48,7 @@ def test_fifty_slow_clients_keep_no_good_request_waiting(server, at_once):
         connections = [stack.enter_context(server.connected()) for _ in range(SLOW)]
         for connection in connections:
             connection.sendall(at_once)
-            time.sleep(0.02)  # they come one by one; so do the threads that wait for them
+            time.sleep(0.02)  # connections and their waiting threads start one by one
         rest = (HEAD + BODY)[len(at_once) :]
         dripping = Thread(target=drip, args=([(each, rest) for each in connections], over))
         dripping.start()
@@ -70,8 +70,8 @@ def seconds_of_a_good_request(server):
     return time.monotonic() - began
 
 
-# Behind the proxies of deploy/. Each slow client has one of thirty addresses, so that no limit for
-# one address helps.
+# Behind the proxies of deploy/. The slow clients have thirty addresses, so that no limit for
+# # one address helps.
 
 by_hand = pytest.mark.by_hand("needs the Debian packages of three proxies")
 SECONDS = 4
@@ -82,7 +82,7 @@ READ = f"GET /conversations/{C} {LINE}\r\n".encode()
 
 @pytest.fixture(scope="module", params=PROXIES)
 def fronted(request, tmp_path_factory):
-    """A proxy in front of the production server, which has a conversation of 1 MB."""
+    """A proxy in front of the production server with a conversation of 1 MB."""
     folder = tmp_path_factory.mktemp(request.param)
     given = {"ALLOWED_HOSTS": f"{HOST},127.0.0.1", "TRUSTED_PROXIES": "127.0.0.1"}
     with (
@@ -127,7 +127,7 @@ def test_a_good_sender_keeps_half_of_its_rate_behind_a_proxy(fronted, kind):
 
 
 def slow_client(proxy, address, at_once):
-    """Connect, and send the first bytes; None is a client that does not even begin with TLS."""
+    """Connect, and send the first bytes. With None, do not even begin TLS."""
     if at_once is None:
         return socket.create_connection(("127.0.0.1", proxy.https), 30, (address, 0))
     connection = proxy.connected(address)
@@ -136,7 +136,7 @@ def slow_client(proxy, address, at_once):
 
 
 def drip_slowly(connections, rest, over):
-    """A byte of each, once a second. The proxy may have hung up."""
+    """Send a byte on each connection, once a second. The proxy may have hung up."""
     for at in range(len(rest)):
         if over.wait(1):
             return
@@ -146,7 +146,7 @@ def drip_slowly(connections, rest, over):
 
 
 def rate_of_a_good_sender(proxy):
-    """Events that are stored a second, over four seconds, on one connection at a time."""
+    """Return the stored events a second, over four seconds, with one connection at a time."""
     stored, ends = 0, time.monotonic() + SECONDS
     with closing(HTTPConnection("127.0.0.1", proxy.https, timeout=SECONDS)) as connection:
         while time.monotonic() < ends:

@@ -1,4 +1,4 @@
-"""The queue before SQLite's one writer: in turn, within a deadline, and never left held."""
+"""The queue before SQLite's one writer: in turn, within a deadline, and free after each writer."""
 
 import os
 import shutil
@@ -101,7 +101,7 @@ def test_a_queue_that_could_not_be_locked_can_be_once_its_cause_is_gone(tmp_path
 
 
 def test_a_child_process_waits_for_its_parent():
-    """And not for a mutex that was held when the parent forked, which nobody would release."""
+    """The child must not wait for a mutex held at the fork, because nobody would release the mutex."""
     path = Path(connection.settings_dict["NAME"])
     with transaction.atomic():
         if (child := os.fork()) == 0:
@@ -115,7 +115,7 @@ def test_a_child_process_waits_for_its_parent():
 
 @pytest.fixture
 def other(tmp_path):
-    """A connection of its own to a database file that the test may move about."""
+    """A connection to another database file, which the test may move."""
     settings = connection.settings_dict | {"NAME": str(tmp_path / "other.sqlite3")}
     wrapper = DatabaseWrapper(settings, "other")
     with wrapper.cursor() as cursor:
@@ -134,7 +134,7 @@ def test_nothing_is_written_into_a_file_that_was_replaced(other, tmp_path):
     (tmp_path / "copy").replace(path)
     with pytest.raises(OperationalError, match="replaced"):
         begin(other)
-    begin(other)  # the next one opens the new file
+    begin(other)  # the next writer opens the new file
     other.rollback()
 
 
@@ -168,7 +168,7 @@ def test_nothing_is_written_into_a_file_that_was_replaced_during_the_wait(other,
 
 
 def test_no_file_is_begun_in_the_place_of_one_whose_wal_is_still_there(other, tmp_path):
-    """The WAL would be made empty, and what it holds of the file that comes back be lost."""
+    """A new file would empty the WAL, and lose the events in the WAL when the old file comes back."""
     path = Path(other.settings_dict["NAME"])
     with other.cursor() as cursor:
         cursor.execute("INSERT INTO line VALUES (1)")

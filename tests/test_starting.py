@@ -1,4 +1,4 @@
-"""A production server starts only where no other one listens, and takes nothing from one that runs."""
+"""A production server starts only on a free address, and takes nothing from a running server."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def environ(tmp_path_factory):
 
 
 def start(environ, **others):
-    """A server that must not start: its output, and its exit code."""
+    """Start a server that must fail to start. Return its output, and its exit code."""
     command = [sys.executable, "-m", "realmate.server"]
     done = subprocess.run(
         command, cwd=ROOT, env=environ | others, capture_output=True, text=True, timeout=60
@@ -123,7 +123,7 @@ ADDRESSES = [
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The place of the locks and the counters."""
+    """The folder of the locks and the counters."""
     monkeypatch.setattr(production, "METRICS", tmp_path)
     return tmp_path
 
@@ -265,7 +265,7 @@ def test_without_the_word_unix_pages_lead_to_https(on_a_socket):
 
 
 def inbox_by_https(path):
-    """The answer to a proxy that asks on a Unix socket for a client that came by https."""
+    """Return the answer to a proxy on a Unix socket. The proxy's client came by https."""
     with closing(HTTPConnection("127.0.0.1")) as connection:
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(path)
@@ -328,7 +328,7 @@ def test_a_folder_of_another_user_is_refused(tmp_path):
 
 
 def test_a_missing_setting_is_one_line():
-    """And no traceback of each worker, again and again."""
+    """The workers must not repeat tracebacks."""
     ended = run("-m", "realmate.server", GRANIAN_PORT=str(free_port()))
     assert ended.returncode == 1
     [line] = ended.stderr.splitlines()

@@ -44,7 +44,7 @@ def scattered(n: int) -> UUID:
 
 
 def conversation(n, **values):
-    """Return the n-th conversation. With an odd n it is closed, and null wherever a closed one may be."""
+    """Return the n-th conversation. Odd ones are closed, with null in every nullable column of closed ones."""
     given = {
         "id": scattered(n),
         "opened_at": AT + timedelta(days=n),
@@ -142,7 +142,7 @@ def stored(model, *, using=DEFAULT_DB_ALIAS):
 
 
 def after_each(model, *acts):
-    """Run each act in a transaction, and roll it back. Return the stored rows after each act."""
+    """Run each act in a transaction, and roll back. Return the stored rows after each act."""
     outcomes = []
     for act in acts:
         with transaction.atomic():
@@ -280,7 +280,7 @@ def test_known_are_found_again_for_other_values_and_in_one_query():
 
 
 def test_times_that_occur_twice_are_stored_apart():
-    """Python takes both for equal, so a cache would take one for the other."""
+    """Python takes the two times for equal, so a cache would mix them up."""
     zone = ZoneInfo("America/Sao_Paulo")
     first = datetime(2018, 2, 17, 23, 30, tzinfo=zone)
     rows = [conversation(0, opened_at=first), conversation(2, opened_at=first.replace(fold=1))]
@@ -589,7 +589,7 @@ def test_a_statement_is_one_query():
     params=[pytest.param("sqlite"), pytest.param("postgresql", marks=pytest.mark.postgresql)]
 )
 def other(request, tmp_path, second_database):
-    """The alias of another database, once for each engine."""
+    """The alias of another database. Runs once for each engine."""
     if request.param == "sqlite":
         with copying.target(f"sqlite:///{tmp_path / 'other.sqlite3'}") as alias:
             yield alias
@@ -646,7 +646,7 @@ def test_updates_and_statements_go_to_the_database_that_they_name(other):
 
 @pytest.mark.django_db(transaction=True)
 def test_threads_share_a_lookup_and_each_reads_by_its_own_connection():
-    """The thread of the first call, with its connection, is gone."""
+    """The thread of the first call is gone, and its connection too."""
     find = Lookup(Message.objects.all(), by="id")
     messages = saved(Message, range(1, 9))
     in_thread(lambda: find(scattered(1)))

@@ -1,4 +1,4 @@
-"""Statistics: what each figure counts, in which zone, and that page, chart, table and JSON agree."""
+"""Statistics: the meaning and the zone of each figure, and the agreement of page, chart, table and JSON."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -264,7 +264,7 @@ def test_the_figures_take_five_queries(opened, wrote, django_assert_num_queries,
 
 @pytest.fixture
 def lively(opened, wrote, deliver):
-    """1,234 seconds to a reply just now, and a closing."""
+    """A reply just now, after 1,234 seconds, and a closing."""
     now = timezone.now().replace(microsecond=0)
     opened((now - timedelta(hours=1)).isoformat())
     wrote("RECEIVED", (now - timedelta(seconds=1294)).isoformat())
@@ -357,7 +357,7 @@ def test_charts_have_no_style_or_script_and_numbers_as_svg_reads_them(lively, ge
 def test_a_page_and_the_next_within_a_minute_read_the_figures_once(
     db, client, django_assert_num_queries
 ):
-    # PostgreSQL is told the limit of the figures, and then that it is over.
+    # PostgreSQL needs two more queries, to set the limit of the figures and to end the limit.
     with django_assert_num_queries(7 if connection.vendor == "postgresql" else 5):
         client.get("/ui/stats/")
     with django_assert_num_queries(0):

@@ -1,4 +1,4 @@
-"""`/ui/status/`: for staff, what is wrong, the figures, and what was refused."""
+"""`/ui/status/` for staff: faults, figures, and refusals."""
 
 import re
 from datetime import timedelta

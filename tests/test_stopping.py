@@ -16,7 +16,7 @@ from tests.servers import ROOT, running, set_up
 
 pytestmark = pytest.mark.sqlite
 
-# granian waits 30 seconds for a worker that does not stop. A stop takes a tenth of a second.
+# granian waits 30 seconds for a worker that ignores a stop. A stop takes a tenth of a second.
 SECONDS = 20
 BODY = json.dumps(make_event("NEW_CONVERSATION", id=C)).encode()
 HEAD = (
@@ -31,7 +31,7 @@ def environ(tmp_path_factory):
 
 
 def has_forked(server, process):
-    """Its workers exist, and have not loaded the application yet."""
+    """Wait until the workers exist, before they have loaded the application."""
     while len(server.workers()) < 2:
         assert process.poll() is None, "the server ended"
         time.sleep(0.001)
@@ -41,7 +41,7 @@ def seconds_to_stop(environ, stop, *, tell=os.kill, **options):
     with running("granian", environ, **options) as server:
         began = time.monotonic()
         tell(server.pid, stop)
-        # Before the end of this block sends SIGTERM too, which may hang a server that handles SIGINT.
+        # Wait before the block ends, because its SIGTERM may hang a server still handling SIGINT.
         os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
     return time.monotonic() - began
 
@@ -63,7 +63,7 @@ def test_ctrl_c_which_reaches_the_workers_too_stops_them_at_once(environ):
 def test_a_request_that_is_under_way_when_the_server_stops_is_answered(environ):
     with running("granian", environ) as server, server.connected() as connection:
         connection.sendall(HEAD + BODY[:20])
-        time.sleep(2)  # so that the request has begun
+        time.sleep(2)  # the request has begun by then
         os.kill(server.pid, SIGTERM)
         time.sleep(0.5)
         assert server.send_on(connection, BODY[20:]).status_code == 201
@@ -86,7 +86,7 @@ time.sleep(60)
 
 
 def test_a_worker_that_ends_by_itself_is_killed_if_a_stalled_client_keeps_it():
-    """Otherwise it would take no connections any more, and no other worker would replace it."""
+    """Otherwise the worker would accept no more connections, and no other worker would replace it."""
     command = [sys.executable, "-c", A_WORKER_TOLD_TO_END]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50)
     assert (done.returncode, done.stdout) == (-SIGKILL, "[True]\n")
@@ -96,7 +96,7 @@ WAIT = b"GET /changes?after=now&wait=25 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def test_requests_that_wait_for_changes_are_answered_at_once_and_keep_nobody_waiting(environ):
-    """As many as both processes let wait, and some more."""
+    """As many requests as both processes let wait, and some more."""
     with running("granian", environ) as server, ExitStack() as stack:
         waiting = [stack.enter_context(server.connected()) for _ in range(2 * MOST_WAITING + 8)]
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Styles, scripts and templates as they are written: short lines, nothing twice, no search through a thread."""
+"""Styles, scripts and templates in their source: short lines, nothing twice, no search through a thread."""
 
 import re
 
@@ -10,12 +10,12 @@ pytestmark = pytest.mark.sqlite
 
 STYLES = {path.name: path.read_text() for path in (ROOT / "static/chat").glob("*.css")}
 COMMENT = re.compile(r"/\*.*?\*/", re.S)
-# What holds a whole thread, and so everything that :has() looks through unless it stays among children.
+# Elements around a whole thread. Unless limited to children, :has() on them looks through all messages.
 AROUND_A_THREAD = r"(?:html|body|\.panes|\.thread-pane|\.thread-scroll|\.thread|\.messages)"
 
 
 def test_no_has_looks_through_a_long_thread():
-    """Each older page would cost that search. Paper, and pages without scripts, load none."""
+    """Each older page would cost such a search. Paper, and pages without scripts, load no older pages."""
     deep = re.compile(rf"{AROUND_A_THREAD}(?::not\()?:has\((?!>)[^)]*\)")
     inbox = COMMENT.sub("", STYLES["base.css"] + STYLES["inbox.css"])
     loading = re.sub(r"@media \(scripting: none\) \{.*?\n\}", "", inbox, flags=re.S)
@@ -47,7 +47,7 @@ SCRIPTED = re.compile(r"^const ([A-Z_]+?)(?:_MS|_US|_PX)? = -?[\d_]+ ?[;*]", re.
 
 
 def test_a_limit_of_the_server_has_no_twin_in_a_script():
-    """Scripts read it from the attributes that `limits` gives the page."""
+    """Scripts read limits from the attributes that `limits` gives the page."""
     scripts = "".join(path.read_text() for path in (ROOT / "static/chat").glob("*.js"))
     ours = "".join(path.read_text() for path in (ROOT / "chat").rglob("*.py"))
     assert len(SCRIPTED.findall(scripts)) > 5
@@ -56,7 +56,7 @@ def test_a_limit_of_the_server_has_no_twin_in_a_script():
 
 
 def rules(style):
-    """Each selector with its declarations, outside of media queries."""
+    """Return each selector with its declarations, outside of media queries."""
     top = re.sub(r"@\w[^{}]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", COMMENT.sub("", style))
     return re.findall(r"([^{};]+)\{([^{}]*)\}", top)
 

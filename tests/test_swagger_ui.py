@@ -1,4 +1,4 @@
-"""The page of the API: Swagger UI, from files of this host, for whoever is logged in."""
+"""The page of the API: Swagger UI, from files of this host, for every logged-in user."""
 
 import re
 

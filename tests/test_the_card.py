@@ -1,4 +1,4 @@
-"""The product owner's card: four events in, one conversation out, as JSON and as a page that is live.
+"""The product owner's card: four events in, one conversation out, as JSON and as a live page.
 
 On real servers with the settings of production, static files and login included.
 """
@@ -90,13 +90,13 @@ def manage(command, *arguments, **environ):
 
 @pytest.fixture(scope="module")
 def answers(server):
-    """What the sender is told of the four events."""
+    """Return the answers to the four events."""
     return [server.post(sample.encode()) for sample in SAMPLES]
 
 
 @pytest.fixture(scope="module")
 def get(server, answers):
-    """As somebody reads who has logged in, after the four events."""
+    """Return a function for reading as a logged-in user, after the four events."""
     form = server.ask("GET", "/ui/login/")
     cookies = cookies_of(form)
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form.content.decode())[1]

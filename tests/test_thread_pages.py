@@ -1,4 +1,4 @@
-"""Pages of a thread: every message once, in order, whichever way they are read."""
+"""Pages of a thread: every message once, in order, in both directions of reading."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.conftest import C, id_of, make_event
 
 @pytest.fixture
 def thread(deliver):
-    """23 messages, several of one instant, some late; another conversation beside it."""
+    """23 messages, several at the same instant, some late. Another conversation beside them."""
     other = "0e1d2c3b-4a59-4687-9706-f5e4d3c2b1a0"
     for id in (C, other):
         deliver(make_event("NEW_CONVERSATION", id=id))
@@ -85,7 +85,7 @@ def test_an_empty_thread_has_a_page(deliver):
 
 @pytest.fixture
 def long_thread(deliver, monkeypatch):
-    """Seven messages of two days, read by three."""
+    """Seven messages of two days, in pages of three."""
     monkeypatch.setattr("chat.models.messages.CHUNK", 3)
     deliver(make_event("NEW_CONVERSATION", id=C))
     for n in range(7):
@@ -104,7 +104,7 @@ def test_the_print_is_streamed_as_one_page(client, long_thread):
     assert page.index("Mensagem 6") < page.index("closed-line") < page.index("</html>")
     assert page.count("<h1>") == 1
     assert "<!-- messages -->" not in page
-    # What one query ends with and the next one begins with stands together.
+    # The last message of one query and the first of the next stand together.
     assert page.count("message--joined") == 5
 
 

@@ -1,4 +1,4 @@
-"""The thread as the server gives it: its pages, its fragments, and what they ask of the database."""
+"""The thread in the server's answers: its pages, its fragments, and its queries."""
 
 import re
 from datetime import timedelta
@@ -37,7 +37,7 @@ def numbers(html):
 
 
 def link(html, name):
-    """The fragment that the link to older or newer messages loads."""
+    """Return the fragment behind the link to older or newer messages."""
     shown = re.sub(r"<template .*?</template>", "", html, flags=re.S)
     found = re.search(rf'hx-get="([^"]*[?]{name}=[^"]*)"', shown)
     return found and found[1]
@@ -61,7 +61,7 @@ def test_a_long_thread_is_read_to_its_first_message_without_gap_or_repeat(delive
 
 
 def store(number):
-    """Five messages an instant. Straight into the table: to deliver so many takes a minute."""
+    """Insert five messages at each instant, straight into the table, because their delivery would take a minute."""
     conversation = Conversation.objects.get(id=C)
     Message.objects.bulk_create(
         Message(
@@ -117,7 +117,7 @@ def test_a_page_asks_the_same_few_queries_however_long_its_thread(say, client):
 
 @pytest.mark.parametrize("arriving", [0, 1, 2])
 def test_a_page_counts_what_it_shows_while_messages_arrive(say, get, monkeypatch, arriving):
-    """The count says above which message the line "New messages" stands."""
+    """The count decides above which message the line "New messages" stands."""
     say(0, direction="RECEIVED")
     newest, numbers_to_come = MessageQuerySet.newest, list(range(1, arriving + 1))
 
@@ -159,7 +159,7 @@ def test_a_page_never_counts_more_than_it_shows(say, get, monkeypatch):
 def test_a_day_opens_the_thread_at_its_first_message_or_a_later_one(
     deliver, client, settings, day, number
 ):
-    """Three hours behind UTC the second message is one of the 22nd."""
+    """Three hours behind UTC, the second message belongs to the 22nd."""
     settings.DISPLAY_TIME_ZONE = "America/Sao_Paulo"
     deliver(make_event("NEW_CONVERSATION", id=C))
     for n, at in enumerate(
@@ -280,10 +280,11 @@ def test_the_history_is_not_polled(say, deliver, client, held):
         fragments = client.get("/ui/fragments/poll/", asked)
     assert "history" not in fragments.content.decode()
     asked = [query["sql"] for query in queries if "chat_delivery" in query["sql"]]
-    assert all("text_digest" in sql for sql in asked)  # what the customer wrote
+    # Reads only the customer's messages after closing.
+    assert all("text_digest" in sql for sql in asked)
 
 
-# What arrives
+# Arriving messages
 
 
 def test_a_burst_comes_in_parts_and_whole(say, client, held):

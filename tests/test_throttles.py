@@ -1,4 +1,4 @@
-"""How many reads a minute a token may make, and an address without one."""
+"""Limits of reads a minute, for a token, and for an address without a token."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ def closed(settings, db):
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
-    """Seconds that stand still until a test moves them."""
+    """A clock that stands still until a test moves the seconds."""
     seconds = [1_000.0]
     monkeypatch.setattr(SimpleRateThrottle, "timer", lambda throttle: seconds[0])
     return seconds

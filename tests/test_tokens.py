@@ -1,4 +1,4 @@
-"""Which programs may read: those with a token that holds. A login will do as well."""
+"""Programs need a valid token for reading. A login will do as well."""
 
 import json
 import sqlite3
@@ -102,7 +102,7 @@ def test_a_token_opens_what_its_scope_says(scope, opened):
 
 def test_a_refused_token_is_told_the_scope(token):
     kept = Token.objects.get()
-    assert kept.scopes == "read deliveries metrics"  # and so is that of every older token
+    assert kept.scopes == "read deliveries metrics"  # every older token has these scopes too
     Token.objects.update(scopes="metrics")
     challenge = bearer(token, "/deliveries")["WWW-Authenticate"]
     assert challenge == 'Bearer error="insufficient_scope", scope="deliveries"'
@@ -171,7 +171,7 @@ def test_in_development_nobody_is_asked(settings):
     assert read().status_code == 200
 
 
-# What is kept
+# Stored columns
 
 
 def test_only_a_hash_is_kept(token):
@@ -209,7 +209,7 @@ def test_a_database_that_takes_no_writes_can_still_be_read(token, monkeypatch):
 
 @contextmanager
 def another_writer():
-    """Holds what a writer of this engine holds, from a connection of its own, until the end of the block."""
+    """Hold the locks of a writer, from a connection of its own, until the end of the block."""
     began, ends = Event(), Event()
 
     def write():
@@ -232,7 +232,7 @@ def another_writer():
 
 @contextmanager
 def another_program():
-    """Holds SQLite's own lock, as sqlite3 and older versions do, and not our queue."""
+    """Hold SQLite's own lock without our queue, as sqlite3 and older versions do."""
     path = connection.settings_dict["NAME"]
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -258,7 +258,8 @@ def test_a_read_waits_for_no_writer(token, writer, generation):
         took = seconds_of_a_read(token)
         assert Token.objects.get().last_used_at is None
     assert took < alone + 4
-    assert bearer(token).status_code == 200  # the connection is usable, and others wait again
+    # The connection is usable, and later statements wait again.
+    assert bearer(token).status_code == 200
     assert Token.objects.get().last_used_at
     if connection.vendor == "sqlite":
         assert connection.cursor().execute("PRAGMA busy_timeout").fetchone() == (5000,)
@@ -397,7 +398,7 @@ def test_nobody_else_revokes(token, client, django_user_model, is_staff, allowed
     assert bearer(token).status_code == 200
 
 
-# What a login costs
+# The cost of a login
 
 
 @pytest.mark.parametrize(("path", "queries"), [("/schema", 2), (f"/conversations/{C}", 5)])

@@ -1,4 +1,4 @@
-"""The systemd units of deploy/: what they promise, and what systemd itself says of them.
+"""The systemd units of deploy/: their promises, and systemd's own verdict.
 
 `make proofs` asks systemd-analyze and strace: apt-get install systemd strace.
 """
@@ -63,7 +63,7 @@ def test_a_job_is_hardened_by_the_lines_of_the_service(unit):
 
 @pytest.mark.parametrize("unit", [SERVICE, *JOBS, *TIMERS])
 def test_every_line_has_its_reason_above_it(unit):
-    """One comment for the lines up to the next comment, six at most. Names of sections need none."""
+    """A comment is for the lines up to the next comment, six at most. Names of sections need none."""
     without = 0
     for line in (ROOT / "deploy" / unit).read_text().partition("# Hardened as")[0].splitlines():
         if line.startswith("#") or not line:
@@ -96,7 +96,7 @@ def back_up(tmp_path):
 
 @pytest.fixture
 def backups(tmp_path):
-    """Two old files and a young one, of which one is no backup."""
+    """Two old files and a young one. One of the old files is no backup."""
     folder = tmp_path / "backups"
     folder.mkdir()
     for name, days in {"realmate-old.backup": 16, "realmate-new.backup": 13, "other": 99}.items():
@@ -140,7 +140,7 @@ def test_systemd_finds_nothing_wrong(tmp_path):
 
 
 def allowed_calls() -> set[str]:
-    """The calls that SystemCallFilter= of the unit lets through, by systemd's own lists."""
+    """Return the calls allowed by SystemCallFilter= of the unit, by systemd's own lists."""
     allow, deny = values(SERVICE, "SystemCallFilter")
     denied = {call for group in deny.removeprefix("~").split() for call in calls_of(group)}
     return (calls_of(allow) | calls_of("@default")) - denied
@@ -170,7 +170,7 @@ def test_the_server_makes_no_call_that_the_unit_refuses(tmp_path, monkeypatch):
     traced = trace.read_text()
     made = set(re.findall(r"^\d+ +(\w+)\(", traced, re.MULTILINE))
     if os.geteuid() == 0:
-        made.discard("fchown")  # SQLite calls it as root only
+        made.discard("fchown")  # SQLite calls fchown as root only
     print(f"\n{len(made)} calls: {sorted(made - allowed_calls())} are refused")
     assert {"execve", "accept4", "fdatasync"} & made
     assert made <= allowed_calls()

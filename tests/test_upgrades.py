@@ -1,4 +1,4 @@
-"""Upgrades: a database that a release has filled is migrated, and everything in it is found again."""
+"""Upgrades: a database filled by a release is migrated, and keeps everything."""
 
 import json
 import re
@@ -32,7 +32,7 @@ OPEN, LATE, CLOSED, ERASED = (conversation(n) for n in (2, 1, 3, 5))
 
 @pytest.fixture(params=sorted(NEWEST))
 def upgraded(request, tmp_path, scratch_database):
-    """The numbers of rows that the release stored. The database of the test has them, migrated."""
+    """Migrate the release's database. Yield the numbers of rows stored by the release."""
     path = tmp_path / "released.sqlite3"
     with closing(sqlite3.connect(path)) as database:
         database.executescript((RELEASED / f"{request.param}.sql").read_text())
@@ -53,7 +53,7 @@ def counted(database):
 
 @contextmanager
 def holding_file(path, newest):
-    """The connection of the test reads and writes the file."""
+    """Let the connection of the test read and write the file."""
     connection.close()
     own, connection.settings_dict["NAME"] = connection.settings_dict["NAME"], str(path)
     try:
@@ -65,7 +65,7 @@ def holding_file(path, newest):
 
 @contextmanager
 def holding_rows(path, newest):
-    """The database of the test has the schema of the release, and the rows of the file."""
+    """Give the test's database the schema of the release, and the rows of the file."""
     MigrationExecutor(connection).migrate([("chat", newest)])
     apps = MigrationExecutor(connection).loader.project_state(("chat", newest)).apps
     models = [apps.get_model("chat", name) for name in MODELS]

@@ -1,4 +1,4 @@
-"""`manage.py upkeep`: everything that must run now and then, step by step."""
+"""`manage.py upkeep`: all regular work, step by step."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ def upkeep(*options):
 
 @pytest.fixture
 def old_things(db):
-    """Some of everything that upkeep deletes, and one of each that it keeps."""
+    """Rows for upkeep to delete, and one of each kind to keep."""
     for ago in (OLD, timedelta()):
         at = timezone.now() - ago
         for type in ("NEW_CONVERSATION", "CLOSE_CONVERSATION"):
@@ -105,11 +105,11 @@ def test_it_works_without_anything_to_do(db):
     assert all(" 0 " in line for line in upkeep().splitlines())
 
 
-# Rows that somebody changes at the same moment (PostgreSQL: SQLite has one writer at a time)
+# Rows changed at the same moment (PostgreSQL only, because SQLite has one writer at a time)
 
 
 def upkeep_beside(change):
-    """Run upkeep while a transaction with `change` is open, which commits once upkeep waits for it."""
+    """Run upkeep beside an open transaction with `change`. The transaction commits once upkeep waits."""
 
     def run():
         try:

@@ -1,4 +1,4 @@
-"""Code that is older or newer than the schema writes nothing, and says so."""
+"""Code older or newer than the schema writes nothing, and reports the mismatch."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -148,7 +148,7 @@ def test_a_page_and_json_are_still_read(deliver, client):
 
 
 def test_events_that_share_a_commit_are_all_refused(transactional_db, caplog):
-    """As one, and not one by one: each of them would wait for the writer again."""
+    """The whole group is refused at once, because single retries would wait for the writer again."""
     newer()
     together = Barrier(8)
 
@@ -186,7 +186,7 @@ def test_a_squashed_migration_stands_for_those_that_it_replaces(squashed):
 
 @pytest.mark.postgresql
 def test_a_later_migration_can_wait_for_writes_that_read_the_names_before(transactional_db):
-    """What a migration that fills derived rows must begin with; docs/decisions.md has the rule."""
+    """A migration that fills derived rows must begin like this; docs/decisions.md has the rule."""
     lock = "LOCK TABLE django_migrations IN ACCESS EXCLUSIVE MODE NOWAIT"
     with closing(psycopg.connect(**connection.get_connection_params())) as migrating:
         with writing(), pytest.raises(psycopg.errors.LockNotAvailable):

@@ -1,4 +1,4 @@
-"""What a worker has done before its first request, and how it streams."""
+"""The start of a worker before its first request, and streamed answers."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ import realmate.wsgi
 
 
 def test_a_worker_starts_where_the_database_cannot_be_looked_for(tmp_path):
-    """As in a folder closed to the service's user, but root may enter every folder."""
+    """A folder closed to the service's user fails in the same way, but root may enter every folder."""
     path = tmp_path / ("x" * 300)
     environ = os.environ | {"DEBUG": "true", "DATABASE_URL": f"sqlite:///{path}"}
     command = [sys.executable, "-c", START]
@@ -42,7 +42,7 @@ def test_a_worker_starts_where_the_database_cannot_be_looked_for(tmp_path):
 
 
 def test_an_empty_piece_of_an_answer_is_not_sent():
-    """Some servers take it for the end of the body."""
+    """Some servers take an empty piece for the end of the body."""
     from realmate.wsgi import Stream
 
     response = StreamingHttpResponse([b"", b"a", b"", b"", b"b", b""])

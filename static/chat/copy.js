@@ -10,17 +10,17 @@ export function showCopyButtons(root) {
   for (const button of root.querySelectorAll(".message-menu-button")) button.tabIndex = -1;
 }
 
-// The text as it is stored. The text on the page lacks its marks, and may be cut.
+// The stored text, because the text on the page lacks its formatting marks, and may be cut.
 async function written(address) {
   const response = await fetch(address);
   if (!response.ok || response.redirected) throw new Error(`no text: ${response.status}`);
   return new Blob([await response.arrayBuffer()], { type: "text/plain" });
 }
 
-// Safari writes only during the click, so it is given the promise of the text.
+// Safari writes only during the click, so Safari gets the promise of the text.
 const copyMessage = (address) => navigator.clipboard.write([new ClipboardItem({ "text/plain": written(address) })]);
 
-// To the message alone: whoever gets the link has a list of their own.
+// The link names the message alone, because another reader has another list.
 function linkOf(button) {
   const { href } = button.closest(".message").querySelector(".message-link");
   const { origin, pathname, searchParams } = new URL(href);

@@ -1,4 +1,4 @@
-// "Dealt with" and "Undo" without another page: the answer is a number, and a poll brings what it means.
+// "Dealt with" and "Undo" without another page: the answer is only a status, and a poll brings the change.
 
 import { wantOrder } from "./list.js";
 import { isPausedByReader, pollAfresh } from "./poll.js";
@@ -7,9 +7,9 @@ const FORMS = ".dealing, .row-dealing";
 
 const main = document.getElementById("main");
 const notice = document.getElementById("notice-unmarked");
-let wasPressed = false; // so that the button that takes its place gets the focus
+let wasPressed = false; // then the focus goes to the button that replaces the pressed one
 
-// While nothing is polled, the answer must be a page.
+// While the reader pauses the polls, the form loads a page, because no poll would bring the change.
 main.addEventListener("htmx:beforeRequest", (event) => {
   const { elt } = event.detail;
   if (!elt.matches(FORMS)) return;
@@ -19,7 +19,7 @@ main.addEventListener("htmx:beforeRequest", (event) => {
   elt.submit();
 });
 
-// A form that our server did not take has marked nothing; without a login the poll says why.
+// Our server refused the form, and marked nothing. Without a login (401), the poll tells the reader why.
 main.addEventListener("htmx:afterRequest", ({ detail: { elt, xhr, requestConfig } }) => {
   if (!elt.matches?.(FORMS) || !xhr.status) return;
   const isOurs = new URL(xhr.responseURL).pathname === requestConfig.path;

@@ -1,10 +1,10 @@
-// Each change of a thread costs time for each shown message. Before another page of messages comes, those beyond
-// MOST_SHOWN are dropped at the other end, and a link that loads them again takes their place.
+// Each change of a thread costs time for each shown message. Before another page of messages comes, messages
+// beyond MOST_SHOWN are dropped at the other end, and a link to load them again takes their place.
 
 import { layOut } from "./layout.js";
 
 const MOST_SHOWN = 500;
-// More than the margin of thread.js: otherwise the link would at once load what was dropped.
+// More than the margin of thread.js: otherwise the link would at once load the dropped messages.
 const FAR_PX = 1200;
 
 const get = (id) => document.getElementById(id);
@@ -23,20 +23,20 @@ export function dropAt(end) {
   return true;
 }
 
-// With the spaces between elements: the browser would go through those of all dropped messages.
+// Returns the spaces between elements too: the browser would go through the spaces of all dropped messages.
 function beyond(message, side) {
   const nodes = [];
   for (let node = message[side]; node; node = node[side]) nodes.push(node);
   return nodes;
 }
 
-// Negative where the view is at the message, or beyond it.
+// Negative if the view is at the message, or beyond.
 function distanceFromView(message, end) {
   const [box, view] = [message, get("thread-scroll")].map((element) => element.getBoundingClientRect());
   return end === "older" ? view.top - box.bottom : box.top - view.bottom;
 }
 
-// Selected text stays, and so does a link that waits for its answer.
+// Selected text stays, and so does a link with a request under way.
 function isInUse(node) {
   const selection = getSelection();
   const isSelected = !selection.isCollapsed && selection.containsNode(node, true);
@@ -45,7 +45,7 @@ function isInUse(node) {
 
 const hasFocus = (node) => node.contains(document.activeElement);
 
-// The link of the template leads on from another message.
+// A copy of the template's link, from this message on.
 function showEdge(end, message) {
   const edge = document.importNode(get("edges").content.querySelector(`.edge--${end}`), true);
   const link = edge.querySelector("a");

@@ -1,4 +1,4 @@
-// What every page has: the dark switch, the other language, menus that close, and times in the reader's zone.
+// The parts of every page: the dark switch, the other language, menus, and times in the reader's zone.
 
 import { keep } from "./storage.js";
 import { localise } from "./times.js";
@@ -16,7 +16,7 @@ function switchTheme() {
   showTheme();
 }
 
-// Of the page as it is now: its address changes without the link.
+// htmx changes the address of the page, but not this link.
 function pointToThisPage({ currentTarget: link }) {
   const address = new URL(location);
   address.searchParams.set("lang", link.hreflang);
@@ -30,11 +30,11 @@ function closeMenus(except) {
 }
 
 document.addEventListener("click", ({ target }) => closeMenus(target.closest("details.menu")));
-// A menu that is left by key would cover what has the focus then (WCAG 2.4.11).
+// A menu left by key would cover the element with the focus (WCAG 2.4.11).
 document.addEventListener("keyup", ({ key }) => {
   if (key === "Tab") closeMenus(document.activeElement.closest("details.menu"));
 });
-// One that opens below the part that scrolls is brought into view.
+// A menu near the end of the thread opens out of view.
 document.addEventListener(
   "toggle",
   ({ target }) => {

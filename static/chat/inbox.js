@@ -1,4 +1,4 @@
-// The inbox: starts its parts, and again for a pane that htmx has brought.
+// The inbox: starts its parts, and starts them again for each pane from htmx.
 
 import "./dealing.js";
 import "./frame.js";
@@ -24,10 +24,10 @@ import { counted } from "./words.js";
 
 let shown; // the conversation
 let last; // the row before "load more"
-const wanted = {}; // by target, the request of the reader's last click
+const wanted = {}; // the request of the reader's last click, by target
 
 const get = (id) => document.getElementById(id);
-const main = get("main"); // the polls are sent from beside it
+const main = get("main"); // the poller stands beside main, so these listeners hear no poll
 const hasNoFocus = () => document.activeElement === document.body;
 
 // The row of filters may be wider than its pane.
@@ -70,7 +70,7 @@ const opened = {
   "edge-older": goOnInThread,
 };
 
-// A search was made: the first hit has the focus, and the number of hits is read out.
+// After a search, the first hit gets the focus, and screen readers hear the number of hits.
 function tellHits() {
   if (shown || hasComeBack() || !new URL(location).searchParams.get("q")) return;
   const hits = get("hits");
@@ -79,7 +79,7 @@ function tellHits() {
   get("announcer").textContent = hits ? counted(hits, Number(hits.dataset.count)) : (hint?.textContent ?? "");
 }
 
-// "Read more" goes, and its focus is on the piece that it has brought. htmx tells again, because it is gone.
+// The new piece takes the focus of its "read more" link. htmx fires again for the removed link.
 function takePiece(link) {
   if (!link.isConnected) return;
   const piece = link.nextElementSibling;
@@ -88,7 +88,7 @@ function takePiece(link) {
   piece.focus({ preventScroll: true });
 }
 
-// Once for all that an answer has brought: htmx tells of each element. It has set the title by then.
+// htmx:afterSwap fires for each new element. This event fires once, after htmx has set the title.
 main.addEventListener("htmx:afterOnLoad", ({ detail }) => {
   if (!detail.successful) return;
   opened[detail.target.id]?.(detail);
@@ -96,8 +96,8 @@ main.addEventListener("htmx:afterOnLoad", ({ detail }) => {
   showRead();
 });
 
-// A failure, or a login, is a page of its own and never a part of this one; nor is an answer that comes
-// after the reader has asked for something else.
+// A failure or a login never becomes a part of this page. Neither does a late answer, because the reader has
+// asked for something else since.
 function judge(event) {
   const { xhr, requestConfig, target } = event.detail;
   if (target.id && xhr !== wanted[target.id]) return event.preventDefault();
@@ -111,7 +111,7 @@ function judge(event) {
 }
 main.addEventListener("htmx:sendError", showFailure);
 
-// What was clicked is marked at once, and not when its answer comes.
+// The clicked link is marked at once, and not only when its answer comes.
 function markAsked(link) {
   if (!link.matches(".row, .filter")) return;
   for (const other of document.querySelectorAll(`.${link.classList[0]}[aria-current]`)) {
@@ -120,7 +120,7 @@ function markAsked(link) {
   link.setAttribute("aria-current", link.matches(".row") ? "page" : "true");
 }
 
-// What stands beside an answer that never came is marked again.
+// The answer never came, so the marks return to the pane and the list on the page.
 function unmarkAsked() {
   markSelected(shown);
   markFilter(document.querySelector("#list-pane [name=filter]")?.value);
@@ -133,7 +133,7 @@ function markFilter(chosen) {
   }
 }
 
-// The link that failed may be followed again: by a click, or when it comes into view again.
+// The link stays, and tries again on a click or when scrolled into view.
 function showFailure({ detail }) {
   const { elt } = detail.requestConfig;
   get("notice-gone").hidden = false;
@@ -141,8 +141,8 @@ function showFailure({ detail }) {
   if (elt.dataset.retry) elt.textContent = elt.dataset.retry;
 }
 
-// A list that is as long as a poll brings up to date goes on on a page of its own. The link itself is
-// listened to, because it may be gone from the document when its answer comes.
+// Past MOST_ROWS, "load more" opens a page, because polls update no more rows. The listener is on the link,
+// because the link may be gone from the document when the answer comes.
 main.addEventListener("htmx:beforeRequest", (event) => {
   const { xhr, target, requestConfig } = event.detail;
   if (requestConfig.verb !== "get") return;
@@ -154,7 +154,7 @@ main.addEventListener("htmx:beforeRequest", (event) => {
   location.assign(requestConfig.elt.href);
 });
 
-// Before another list or, on a phone, a thread takes its place, and before the page goes.
+// Before another list or, on a phone, a thread takes the pane, and before the page goes.
 for (const keep of [keepPlace, keepThreadPlace]) {
   main.addEventListener("htmx:beforeSwap", keep);
   addEventListener("pagehide", keep);
@@ -166,6 +166,6 @@ showFilter();
 openPane();
 showRead();
 startPolling();
-// Not before htmx knows the links, which it is told by the same event.
+// After htmx's own listener of this event, so that htmx knows the links.
 addEventListener("DOMContentLoaded", returnToPlace);
 addEventListener("DOMContentLoaded", tellHits);

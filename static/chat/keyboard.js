@@ -1,5 +1,5 @@
-// Alt+J and Alt+K walk the list, arrows move in it and in a message, Esc goes back; single keys can be
-// turned off (WCAG 2.1.4).
+// Alt+J and Alt+K walk the list, arrows move in the list and in a message, Esc goes back. The reader can turn
+// single keys off (WCAG 2.1.4).
 
 import { rowBeside } from "./list.js";
 import { leaveUnread, openNextUnread } from "./marking.js";
@@ -41,7 +41,7 @@ function loadMoreAnd(act) {
   more.click();
 }
 
-// Within the list, and between a message's link and its menu, of which Tab reaches only the link.
+// Arrows move within the list, and between a message's link and its menu. Tab reaches only the link.
 const groups = [
   {
     of: () => document.getElementById("list"),

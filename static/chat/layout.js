@@ -1,10 +1,10 @@
-// Days, and messages that stand together, in the reader's zone. chat/views/thread.py lays out by the same rule.
+// Separates days and joins close messages, in the reader's zone, by the same rule as chat/views/thread.py.
 
 import { dayOf, localise } from "./times.js";
 
 const TOGETHER_US = Number(document.documentElement.dataset.togetherSeconds) * 1_000_000;
 
-// These messages, and those right below them: the others look as before.
+// Lays out these messages, and each message right below: no others can look different.
 export function layOut(messages) {
   const changed = new Set(messages.flatMap((message) => [message, messageBelow(message)]));
   changed.delete(null);
@@ -28,7 +28,7 @@ function place(message) {
 }
 
 const dateOf = (message) => new Date(message.dataset.at);
-// A Date knows milliseconds; the last three digits are below them.
+// A Date knows only milliseconds, so the last three digits are added.
 const microseconds = ({ at }) => Date.parse(at) * 1000 + Number(at.slice(-4, -1));
 
 const areTogether = ({ dataset: one }, { dataset: other }) =>

@@ -1,4 +1,4 @@
-// The list as it changes: rows are brought up to date at once, their order only while nobody is at it.
+// Polls update the content of rows at once, but their order only while the reader is not using the list.
 
 import { localise } from "./times.js";
 import { showUnread } from "./unread.js";
@@ -10,16 +10,16 @@ const get = (id) => document.getElementById(id);
 const rowsOf = (list) => [...list.querySelectorAll(".row-item")];
 const linkOf = (id) => get(`row-${id}`)?.querySelector(".row");
 
-// The list as it should stand, while its order is frozen; and which of its rows are not yet seen so.
+// The newest list, while the order on the page is frozen, and the ids of its changed rows.
 let waiting = null;
-let isOrderWanted = false; // of the next list, by a reader who is at it
+let isOrderWanted = false; // the next list is put in order even if frozen
 const updated = new Set();
 
-// Where the open conversation's row is in the list, or was when it left; none is -1.
+// Position of the open conversation's row, or the last one before the row left the list; -1 without one.
 let place = -1;
 let marked; // the open conversation
 
-// Enlarged, the whole pane scrolls: inbox.css decides.
+// On an enlarged page the whole pane scrolls: inbox.css decides.
 const isEnlarged = () => getComputedStyle(get("list-scroll")).overflowY === "visible";
 export const listScroller = () => get(isEnlarged() ? "list-pane" : "list-scroll");
 
@@ -34,7 +34,7 @@ const isFrozen = () => {
 
 export const isFull = () => rowsOf(document).length >= MOST_ROWS;
 
-// A poll's list. htmx puts it in the place of one without rows.
+// Takes the list of a poll. htmx itself swaps a list without rows.
 export function takeList(swap) {
   if (!get("rows")) return forgetUpdated();
   swap.shouldSwap = false;
@@ -46,14 +46,14 @@ export function takeList(swap) {
   else putInOrder();
 }
 
-// The reader has taken a row off the list, and does not expect to see it any longer.
+// The reader has taken a row off the list, and expects the row to go at once.
 export function wantOrder() {
   isOrderWanted = true;
 }
 
 const rowsGone = () => rowsOf(get("rows")).filter((row) => !waiting.rows.includes(row));
 
-// The row that the page has, with what the fresh one says; the fresh one where it has none.
+// Returns the page's row with the fresh content, or the fresh row if the page has none.
 function bringUpToDate(fresh) {
   const row = get(fresh.id);
   if (row?.dataset.revision === fresh.dataset.revision) return row;
@@ -65,7 +65,7 @@ function bringUpToDate(fresh) {
   return row;
 }
 
-// The form keeps its button, which may have the focus.
+// The form keeps its button, because the button may have the focus.
 function bringFormUpToDate(row, fresh) {
   const form = row.querySelector(".row-dealing");
   if (form && fresh) form.elements.seen.value = fresh.elements.seen.value;
@@ -96,7 +96,7 @@ function putInOrder() {
   showUnread();
 }
 
-// No more rows than it takes, and the focus stays where it is.
+// Moves as few rows as possible, and keeps the focus.
 function moveRows({ rows, more }) {
   notePlace();
   const list = get("rows");
@@ -115,7 +115,7 @@ function moveRows({ rows, more }) {
   else if (focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
 }
 
-// Those below, then those above, the nearest first.
+// Rows below, then rows above, the nearest first.
 function rowsAfter(row) {
   const rows = rowsOf(get("rows"));
   const place = rows.indexOf(row);
@@ -124,7 +124,7 @@ function rowsAfter(row) {
 
 const putInOrderIfNobodyIsAtIt = () => isFrozen() || putInOrder();
 
-// Again for each list that htmx brings: what waited was for the one before.
+// Runs for each list from htmx, and forgets the waiting order of the list before.
 export function openList() {
   place = -1;
   for (const event of ["pointerleave", "focusout", "scroll"]) {
@@ -140,7 +140,7 @@ export function openList() {
   forgetUpdated();
 }
 
-// After "load more", of whose rows the waiting list knows nothing. The first may get the focus of its link.
+// After "load more" the waiting list lacks the new rows. The first new row may get the focus of the link.
 export function lengthenList(last, { takesFocus }) {
   waiting = null;
   const rows = rowsOf(get("rows"));
@@ -175,8 +175,8 @@ function notePlace() {
   if (current >= 0) place = current;
 }
 
-// The row above (-1) or below (1) the open conversation, also when that has left the list: what stands
-// in its place is the one below. None beyond the ends.
+// Returns the row above (-1) or below (1) the open conversation, and none beyond the ends. If the conversation
+// has left the list, the row now in its place is the row below.
 export function rowBeside(step) {
   const links = rowLinks();
   const current = links.findIndex(isMarked);

@@ -1,4 +1,5 @@
-// The open thread is marked as unread, and left: read again, it would be seen. And the next unread one.
+// Marks the open thread as unread and leaves the thread, because an open thread counts as read. Opens the next
+// unread conversation.
 
 import { conversation, fromCustomer } from "./thread.js";
 import { firstUnread, markUnread } from "./unread.js";
@@ -18,7 +19,7 @@ export function leaveUnread() {
   get("back").click();
 }
 
-// The next row of the list that has unread messages, from the open one on; else any conversation.
+// The next unread row of the list, from the open conversation on. Without one, any unread conversation.
 export function openNextUnread() {
   const rows = [...document.querySelectorAll("#list .row-item")];
   const current = rows.findIndex((row) => row.querySelector("[aria-current]"));

@@ -5,12 +5,12 @@ import { keep, read } from "./storage.js";
 
 const KEY = "realmate.notify";
 const button = document.getElementById("notify");
-const TOLD_KEY = "realmate.told"; // the unread messages that any tab of this browser has told of
+const TOLD_KEY = "realmate.told"; // the number of unread messages at the last notification of any tab
 
 const isOn = () => read(KEY) === "on" && Notification.permission === "granted";
 const { title } = button;
 
-// Says so where the browser has refused: only the reader can allow it again, in the browser.
+// The button tells of a refusal, because only the reader can allow notifications again, in the browser.
 function show() {
   const isRefused = Notification.permission === "denied";
   button.setAttribute("aria-pressed", isOn());
@@ -25,7 +25,7 @@ async function toggle() {
   show();
 }
 
-// Some phones' browsers take notifications from a service worker only, and throw.
+// Some phones' browsers throw, because they accept notifications only from a service worker.
 function tell(text) {
   try {
     new Notification(text, { tag: "realmate" });
@@ -34,7 +34,7 @@ function tell(text) {
   }
 }
 
-// A further message in an unread conversation is news too, and what the reader has marked as unread is none.
+// A further message in an unread conversation is news too. A message marked as unread by the reader is not.
 export function notify({ conversations, messages, marked }) {
   const told = Number(read(TOLD_KEY));
   if (messages !== told) keep(TOLD_KEY, messages);

@@ -1,4 +1,4 @@
-// Where the reader is in a list and in a thread, for the page that Back or a reload brings anew. Numbers only, no text.
+// Keeps the reader's place in lists and threads, for Back and reloads. Numbers only, no text.
 
 import { isFull, listScroller } from "./list.js";
 import { keepInTab, readInTab } from "./storage.js";
@@ -22,21 +22,21 @@ const LISTED_BY = [
   "exact",
 ];
 
-let list; // the one that is shown, as a number
-let awaited = null; // its place, until as many rows are there
+let list; // the shown list, as a number
+let awaited = null; // the place in the list, until its rows are loaded
 
 const rowsShown = () => document.querySelectorAll(".row-item").length;
 const read = (key = KEY) => JSON.parse(readInTab(key)) ?? [];
 const numberOf = (text) => [...text].reduce((sum, letter) => (31 * sum + letter.codePointAt(0)) % 2 ** 32, 0);
 
-// Again for each list that is shown.
+// Runs for each shown list.
 export function knowList() {
   const { searchParams } = new URL(location);
   list = numberOf(JSON.stringify(LISTED_BY.map((name) => searchParams.get(name))));
   awaited = null;
 }
 
-// A list that is not shown, on a phone, is at no place.
+// On a phone an open thread hides the list, and a hidden list has no place.
 export function keepPlace() {
   const scroller = listScroller();
   if (isReturning() || !scroller.checkVisibility()) return;
@@ -59,7 +59,7 @@ export function returnToPlace() {
 
 export const isReturning = () => Boolean(awaited);
 
-// Loads the rows that the list had, page by page; then it is where it was.
+// Loads as many rows as the list had, page by page, and then scrolls back.
 export function goOn() {
   if (!awaited) return;
   const [, rows, top] = awaited;
@@ -69,10 +69,10 @@ export function goOn() {
   awaited = null;
 }
 
-// Threads: the message that was first in view. None is kept of a thread that was left at its end.
+// Threads: the place is the first message in view. A thread left at its end has no place.
 
-let thread = null; // the one that is shown, as a number
-let sought = null; // its place, until the message is loaded
+let thread = null; // the shown thread, as a number
+let sought = null; // the place in the thread, until the message is loaded
 let pages = MOST_PAGES;
 
 export function knowThread() {
@@ -90,7 +90,7 @@ export function keepThreadPlace() {
   keepInTab(THREADS_KEY, JSON.stringify(places.slice(-MOST_KEPT)));
 }
 
-// Loads older pages until the message is there.
+// Loads older pages until the message is loaded.
 export function goOnInThread() {
   if (!sought) return;
   const [, arrival, distance] = sought;

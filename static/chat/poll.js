@@ -1,4 +1,4 @@
-// htmx sends the polls, from #poller. This decides when one is due, and what of its answer is shown.
+// htmx sends the polls, from #poller. This module decides when a poll is due, and shows the answer.
 
 import { takeList } from "./list.js";
 import { notify } from "./notify.js";
@@ -22,8 +22,8 @@ let failures = 0;
 let isPaused = readInTab(PAUSE_KEY) === "on";
 let isOver = false;
 let isWanted = false; // a poll at once
-let isTaking = false; // an answer
-let asked; // what the page showed when it asked
+let isTaking = false; // the answer is ours
+let asked; // the [data-poll] values at the time of the request
 let endedAt = performance.now();
 let countsAskedAt = performance.now();
 let freshAt = new Date(); // the last good answer, or the page itself
@@ -35,7 +35,7 @@ const shown = () => [...document.querySelectorAll("[data-poll]:enabled")].map(({
 const pauseBetween = () =>
   document.hidden ? LONGEST_INTERVAL_MS : Math.min(interval * 2 ** failures, LONGEST_INTERVAL_MS);
 
-// Half an interval early, because htmx counts from the begin of a poll and this from its end.
+// Half an interval early, because htmx counts from the start of a poll and this module from its end.
 const isDue = () => isWanted || performance.now() - endedAt > pauseBetween() - interval / 2;
 
 poller.addEventListener("htmx:configRequest", ({ detail }) => {
@@ -50,7 +50,7 @@ poller.addEventListener("htmx:beforeRequest", (event) => {
   asked = shown();
 });
 
-// While a poll is under way htmx drops another, and the end of the first asks again.
+// htmx drops a poll while another is under way. The end of the first then asks again.
 function askNow() {
   isWanted = true;
   htmx.trigger(poller, "poll");
@@ -61,15 +61,15 @@ function showNow() {
   askNow();
 }
 
-// What a pane that was just loaded shows, the other one may not show yet: all of it is asked again.
+// A pane just loaded may be newer than the other pane. Without a stamp, the answer brings both.
 export function pollAfresh() {
   get("stamp").value = "";
   askNow();
 }
 
-// What came
+// Answers
 
-// A proxy may answer with a page of its own. Only our answers have a stamp, or nothing.
+// A proxy may answer with a page of its own. Our answers have a stamp, or no content.
 const isAnswer = ({ status, responseText }) =>
   status === 204 || (status === 200 && responseText.includes('id="stamp"'));
 
@@ -83,7 +83,7 @@ poller.addEventListener("htmx:beforeOnLoad", (event) => {
   beginNews();
 });
 
-// Each part before htmx puts it in its place. A hidden tab shows no more than its title.
+// htmx fires this before the swap of each part. A hidden tab changes only its title and its icon.
 document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
   if (!isTaking) return;
   const { target, fragment } = detail;
@@ -96,7 +96,7 @@ document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
   else detail.shouldSwap = !target.isEqualNode(fragment.firstElementChild);
 });
 
-// Since when nothing has come, where that is unusual.
+// Shows how long the sender has been silent. The server tells only of unusual silence.
 function showSilence(since) {
   const notice = get("notice-silent");
   const time = notice.querySelector("time");
@@ -107,7 +107,7 @@ function showSilence(since) {
   localise(notice);
 }
 
-// The first part of an answer, so that the rows that follow are known. More is asked for at once.
+// The first part of an answer, so that the unread numbers are there before the rows. The rest is asked for at once.
 function takeHeard(swap) {
   const { dataset } = swap.fragment.firstElementChild;
   swap.shouldSwap = false;
@@ -115,7 +115,7 @@ function takeHeard(swap) {
   isWanted ||= "more" in dataset;
 }
 
-// All of an answer is in its place: what was read at once is no news.
+// The whole answer is in place. Messages read at once count as seen before a notification.
 poller.addEventListener("htmx:afterSwap", showRead);
 
 poller.addEventListener("htmx:afterRequest", ({ detail }) => {
@@ -127,10 +127,10 @@ poller.addEventListener("htmx:afterRequest", ({ detail }) => {
   showIf(get("notice-gone"), isGone());
   showIf(get("notice-session"), isOver);
   showFreshness();
-  if (isWanted) queueMicrotask(askNow); // htmx is not done with this one yet
+  if (isWanted) queueMicrotask(askNow); // htmx has not finished this poll yet
 });
 
-// What stands at the end of an open thread has been seen.
+// A reader at the end of an open thread has seen all its messages.
 export function showRead() {
   const id = conversation();
   if (id && !document.hidden && get("arrival") && !get("arrival").disabled && isAtEnd()) {
@@ -142,7 +142,7 @@ export function showRead() {
 
 const isGone = () => failures >= FAILURES_BEFORE_THE_NOTICE;
 
-// An attribute of the polling element, which a style shows: nothing beside that element changes.
+// A style shows this attribute of the polling element, so no other element changes.
 function showFreshness() {
   const { live, paused, stale } = poller.dataset;
   let text = live.replace("%s", ago(freshAt));

@@ -1,4 +1,4 @@
-// What this browser keeps, and what this tab does: numbers and choices, no text. A browser may refuse to.
+// Storage of this browser, and of this tab: numbers and choices, no text. A browser may refuse storage.
 
 const orNull = (act) => {
   try {

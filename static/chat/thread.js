@@ -1,4 +1,4 @@
-// The open thread: where it is scrolled to, what arrives in it, and older messages that move nothing.
+// The open thread: its scroll position, arriving messages, and older pages, loaded without a jump.
 
 import { showCopyButtons } from "./copy.js";
 import { dropAt } from "./drop.js";
@@ -9,21 +9,21 @@ import { counted } from "./words.js";
 
 const NEAR_THE_END_PX = 100;
 const MOST_READ_OUT = 3;
-// From the edge of what is in view: the next page comes before the reader is there.
+// The next page loads at this distance, before the reader reaches the edge.
 const PREFETCH_MARGIN = "600px 0px";
 
 const get = (id) => document.getElementById(id);
 let missed = 0;
-// Whether the reader is at the end. Kept by scrolling only: a banner that takes room is no scrolling.
+// Whether the reader is at the end. Only scrolling changes this: a banner takes room, but the reader stays.
 let follows = true;
-// What arrived above the loaded messages. It comes with the older ones, unless it arrived since they were asked for.
+// Messages that arrived above the loaded ones. The older page brings them, unless they arrived after its request.
 let skipped = [];
 
 export const conversation = () => document.querySelector("#thread-pane [name=conversation]")?.value;
 
 export const isAtEnd = () => follows;
 
-// A page that has newer messages to load; what arrives is then counted, and comes with them.
+// Whether newer messages remain to load. Arriving messages are then only counted, and load with the newer ones.
 const endsEarly = () => get("arrival").disabled;
 
 const toEnd = () => {
@@ -52,7 +52,7 @@ export function openThread() {
   else goToEnd();
   noteScroll();
   scroller.addEventListener("scroll", noteScroll);
-  // Not where newer messages are still to be loaded: at their edge all of them would come.
+  // Not while newer messages remain to load: at their edge, page after page would come.
   const follow = () => follows && scroller.isConnected && !endsEarly() && goToEnd();
   new ResizeObserver(follow).observe(scroller);
   get("pill").addEventListener("click", goToNewest);
@@ -67,7 +67,7 @@ export function openThread() {
 // How often the customer has written, refused texts included.
 export const fromCustomer = () => Number(get("thread-state").dataset.fromCustomer);
 
-// A line above the first message that this browser has not seen, as far as it is on the page.
+// Draws a line above the first unseen message, or above the first loaded one if older ones are unseen.
 function showWhereNewBegin() {
   const unread = unreadOf(conversation(), fromCustomer());
   if (!unread || endsEarly()) return;
@@ -86,7 +86,7 @@ function noteScroll() {
   if (follows) hidePill();
 }
 
-// Only what is new: the work grows with a page, and not with what is loaded.
+// Only the new elements, so that the work does not grow with the loaded thread.
 function dress(elements) {
   layOut(elements.filter((element) => element.matches(".message")));
   for (const element of elements) {
@@ -95,7 +95,7 @@ function dress(elements) {
   }
 }
 
-// By halves: they stand below one another.
+// A binary search, because messages are sorted by their height on the page.
 function messageInView(scroller) {
   const { top } = scroller.getBoundingClientRect();
   const messages = scroller.getElementsByClassName("message");
@@ -108,7 +108,7 @@ function messageInView(scroller) {
   return messages[first];
 }
 
-// The first message in view as its arrival number, and its distance from the top. None at the end.
+// Returns the arrival number of the first message in view and its distance from the top, or null at the end.
 export function placeInThread() {
   const scroller = get("thread-scroll");
   const message = scroller && !follows ? messageInView(scroller) : null;
@@ -119,7 +119,7 @@ export function placeInThread() {
 const distanceFromTop = (message) =>
   message.getBoundingClientRect().top - get("thread-scroll").getBoundingClientRect().top;
 
-// Says whether the message is loaded.
+// Returns whether the message is loaded.
 export function goToMessage(arrival, distance) {
   const message = document.querySelector(`#messages [data-arrival="${arrival}"]`);
   if (!message) return false;
@@ -128,7 +128,7 @@ export function goToMessage(arrival, distance) {
   return true;
 }
 
-// The first message in view, to stay where it is whatever changes above it.
+// Keeps the first message in view in its place: call `restore` after a change above.
 function firstInView() {
   const scroller = get("thread-scroll");
   const message = messageInView(scroller);
@@ -139,9 +139,9 @@ function firstInView() {
   return { restore };
 }
 
-// What arrived
+// Arriving messages
 
-// The distance to the end before an answer changes the thread, and the refused texts that it brings.
+// The distance to the end before an answer changes the thread, and the new refused texts of the answer.
 let before = 0;
 let texts = [];
 
@@ -150,7 +150,7 @@ export function beginNews() {
   texts = [];
 }
 
-// Before htmx puts the refused texts in their place.
+// Runs before htmx swaps the refused texts. Opened texts stay open.
 export function noteTexts(fragment) {
   showCopyButtons(fragment);
   for (const { id } of document.querySelectorAll("#refused-texts .message:has(.message-rest[open])")) {
@@ -159,7 +159,7 @@ export function noteTexts(fragment) {
   texts = [...fragment.querySelectorAll(".message")].filter(({ id }) => !get(id));
 }
 
-// A page that does not reach the end of its thread is only told how much has come since.
+// A page short of the end of its thread only counts the messages since.
 export function takeNews(messages) {
   const [now, atFirst] = [get("thread-state"), get("arrival")].map(({ dataset }) => Number(dataset.count));
   if (endsEarly()) return showPill(Math.max(0, now - atFirst));
@@ -170,7 +170,7 @@ export function takeNews(messages) {
   else if (toEnd() > before) goToEnd();
 }
 
-// Those that the page did not have, and now has. What is in view stays there.
+// Inserts and returns the messages missing on the page. Messages in view do not move.
 function add(messages) {
   const place = firstInView();
   const shown = [...messages].filter(({ id }) => !get(id)).filter(insert);
@@ -179,7 +179,7 @@ function add(messages) {
   return shown;
 }
 
-// At its own time. Says whether it has a place among the loaded messages.
+// Inserts a message by its timestamp. Returns false if its place is above the loaded messages.
 function insert(message) {
   const list = get("messages");
   let above = messageAbove({ previousElementSibling: list.lastElementChild });
@@ -202,7 +202,7 @@ function readOut(messages) {
     messages.length > MOST_READ_OUT ? counted(announcer, messages.length) : messages.map(spoken).join("\n");
 }
 
-// Its closing is read out once, after the messages that came with it.
+// Screen readers hear of a closing once, after the messages of the same answer.
 let wasClosed = false;
 const isClosed = () => get("closed-banner")?.hidden === false;
 
@@ -214,7 +214,7 @@ document.addEventListener("htmx:oobAfterSwap", () => {
 const spoken = (message) =>
   ["visually-hidden", "message-text"].map((name) => message.querySelector(`.${name}`).textContent).join(" ");
 
-// The pill: it counts what was missed, and leads to the newest message where that is not in the page.
+// The pill counts missed messages, and leads to the newest message, on another page if need be.
 
 function showPill(number) {
   missed = number;
@@ -239,7 +239,7 @@ function newestAddress() {
   return address;
 }
 
-// Beside the list as it is now: another may have been chosen since the link was brought.
+// The list may have changed since the link was rendered, so the link takes the current one.
 function keepWhatStandsBeside({ target }) {
   const link = target.closest?.(".message-link");
   if (!link) return;
@@ -249,8 +249,7 @@ function keepWhatStandsBeside({ target }) {
 }
 for (const event of ["pointerdown", "click"]) document.addEventListener(event, keepWhatStandsBeside);
 
-// Older and newer pages, which htmx brings: it swaps between these two events, and tells the second
-// of each element that it brought.
+// Older and newer pages. htmx swaps between these two events, and fires the second for each new element.
 
 let anchor = null;
 const isEdge = ({ detail }) => Boolean(detail.target.matches?.(".edge"));
@@ -282,7 +281,7 @@ function dropAtOtherEnd(edge) {
   if (dropAt(end) && end === "newer") stopFollowing();
 }
 
-// As if the page had been opened at an older message: what the reader has missed stays counted.
+// As if the page had been opened at an older message. Missed messages stay counted.
 function stopFollowing() {
   get("arrival").disabled = true;
   get("arrival").dataset.count = Number(get("thread-state").dataset.count) - missed;
@@ -296,8 +295,8 @@ function between(above, below) {
   return elements;
 }
 
-// Not htmx's own trigger: it has no margin, and an observer for each link for as long as the page is open. A page
-// that has failed is asked for again by a click, or when its link is in view.
+// Not htmx's own trigger, which has no margin, and keeps an observer for each link as long as the page is open.
+// A failed page is asked for again on a click, or when its link comes into view.
 let observers = [];
 function watchEdges() {
   for (const observer of observers) observer.disconnect();
@@ -313,7 +312,8 @@ function askForNear(entries) {
   for (const { target, isIntersecting } of entries) if (isIntersecting) htmx.trigger(target, "near");
 }
 
-// The end is reached: from now on the page shows what arrives, beginning with what it may have missed.
+// The end is loaded: from now on the page shows arriving messages. Without a stamp, the next poll brings any
+// missed ones.
 function follow() {
   get("arrival").disabled = false;
   get("stamp").value = "";

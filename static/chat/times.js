@@ -1,4 +1,4 @@
-// Times in the reader's zone and language. What stands in a <time> before is the server's zone.
+// Times in the reader's zone and language. Until then, each <time> shows the server's zone.
 
 const { lang, dataset } = document.documentElement;
 const MINUTE_MS = 60_000;
@@ -18,7 +18,7 @@ const inUnit = (unit) => {
 };
 const [inMinutes, inHours, inDays] = ["minute", "hour", "day"].map(inUnit);
 
-// Paper does not say when it is read: its days are dates. The page for paper has them on screen too.
+// On paper "today" soon means another day, so days are dates. The print page has dates on screen too.
 let isPrinting = document.body.matches(".print");
 
 const midnight = (at) => new Date(at.getFullYear(), at.getMonth(), at.getDate());
@@ -29,13 +29,13 @@ const minutesSince = (at) => Math.max(0, Math.floor((Date.now() - at) / MINUTE_M
 
 export const timeOfDay = (at) => clock.format(at);
 
-// To the second, for what is not older than minutes.
+// Counts seconds up to a minute, and then minutes.
 export function ago(at) {
   const seconds = Math.max(0, Math.floor((Date.now() - at) / 1000));
   return seconds < 60 ? narrow.format(-seconds, "second") : narrow.format(-Math.floor(seconds / 60), "minute");
 }
 
-// Which inbox.css gives its weight.
+// inbox.css makes longer waits bolder by this unit.
 function unitOfAge(at) {
   const minutes = minutesSince(at);
   if (minutes < 1) return "now";
@@ -85,7 +85,7 @@ export function localise(root = document) {
   }
 }
 
-// Ages grow; and past midnight, today is yesterday.
+// Ages grow, and at midnight today becomes yesterday.
 const writeAll = () => document.querySelectorAll("time[data-format][datetime]").forEach(write);
 setInterval(writeAll, MINUTE_MS);
 

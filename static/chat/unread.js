@@ -1,37 +1,38 @@
-// What this reader has not seen yet of what customers wrote: numbers by conversation, no text. They are in
-// the browser's own storage; with a login the server keeps them too, for the reader's other browsers. Of all conversations: the polls tell of each one in which a customer wrote, and of what was seen elsewhere.
+// Counts the customers' messages that this reader has not seen, by conversation. Numbers only, no text. The browser's
+// own storage keeps the numbers; with a login the server keeps them too, for the reader's other browsers. The numbers
+// cover all conversations, because polls tell of each new message of a customer, and of messages seen elsewhere.
 
 import { keep, read } from "./storage.js";
 import { counted } from "./words.js";
 
 const form = document.getElementById("seen");
 const ofReader = form ? `.${form.dataset.reader}` : "";
-const SEEN_KEY = `realmate.seen-of-customers${ofReader}`; // how much of each conversation has been seen
-const UNREAD_KEY = `realmate.unread${ofReader}`; // how much there is, where it is more
-const AFTER_KEY = `realmate.after${ofReader}`; // the cursor of the changes that are known
-const SEEN_AFTER_KEY = `realmate.seen-after${ofReader}`; // and of what was seen in any browser of the reader
+const SEEN_KEY = `realmate.seen-of-customers${ofReader}`; // the number of seen messages, by conversation
+const UNREAD_KEY = `realmate.unread${ofReader}`; // the number of all the customer's messages, if larger
+const AFTER_KEY = `realmate.after${ofReader}`; // the cursor of the known changes
+const SEEN_AFTER_KEY = `realmate.seen-after${ofReader}`; // and of the reader's reads in any browser
 const MOST_KEPT = 2000;
-const SAVING_MS = 10_000; // at most
+const SAVING_MS = 10_000; // the timeout of a save
 
-const saving = new Map(); // until when this page has saved the number of a conversation
-let sent = Promise.resolve(); // one after the other, so that a mark as unread comes last
+const saving = new Map(); // when this page saved the number of a conversation; infinity while under way
+let sent = Promise.resolve(); // the last save; saves wait for one another, so that a mark as unread comes last
 const unsaved = new Map(); // numbers that did not reach the server
-const unmarked = new Map(); // how much there was of a conversation when it was marked as unread
-let marked = 0; // messages that marks have made unread, which are no news
-const begun = new Set(); // conversations of which the answers under way have told for the first time
+const unmarked = new Map(); // the count of a conversation at its mark as unread
+let marked = 0; // messages made unread by marks, and therefore no news
+const begun = new Set(); // conversations first told of in the series of answers under way
 let askedAt = 0;
-let isToStore = false; // what rows have told
+let isToStore = false; // rows have changed the numbers
 const icon = document.querySelector("link[rel=icon]");
 const [readIcon, unreadIcon] = [icon?.getAttribute("href"), icon?.dataset.unread];
 
 let seen = restored(SEEN_KEY);
 let unread = restored(UNREAD_KEY);
-// A page of a browser that knows nothing yet begins at what the page shows. With a login the server says
-// where it begins.
+// A browser without a cursor begins at the state of its first page. With a login the server chooses the
+// beginning.
 let after = read(AFTER_KEY) || document.getElementById("heard").dataset.after;
 keep(AFTER_KEY, after);
 let seenAfter = read(SEEN_AFTER_KEY) ?? "";
-// A browser that keeps nothing would ask for all of it on each page.
+// A browser without storage would ask for all the reader's reads on each page.
 const isShared = form !== null && read(AFTER_KEY) === after;
 
 function restored(key) {
@@ -42,7 +43,7 @@ function restored(key) {
   }
 }
 
-// What a poll asks for.
+// The parameters of a poll.
 export function cursors() {
   askedAt = performance.now();
   return isShared ? { after, seen: seenAfter } : { after };
@@ -51,7 +52,7 @@ export function cursors() {
 const isNew = () => isShared && seenAfter === "";
 export const isBehind = () => isNew() || after !== document.getElementById("heard").dataset.after;
 
-// How many of this conversation have not been seen. One that is not known was there before.
+// Returns the number of unseen messages: 0 for an unknown conversation, which is older than the cursor.
 export const unreadOf = (id, count) => Math.max(0, count - (seen.get(id) ?? count));
 
 const unreadMessages = () => [...unread].reduce((sum, [id, count]) => sum + unreadOf(id, count), 0);
@@ -81,10 +82,10 @@ function noteMark(id, count, seenSoFar) {
   marked += count - seenSoFar - unreadOf(id, count);
 }
 
-// The reader has opened it: what was marked as unread is read now.
+// The reader has opened the conversation, so a mark as unread ends.
 export const openAgain = (id) => unmarked.delete(id);
 
-// What the server does not take is sent again when the server tells of another number.
+// A failed save is sent again when the server next tells of the conversation.
 async function save(id, count, more = {}) {
   if (!form) return;
   saving.set(id, Number.POSITIVE_INFINITY);
@@ -101,8 +102,8 @@ async function save(id, count, more = {}) {
   saving.set(id, performance.now());
 }
 
-// Rows tell of conversations that this browser does not know. Of the others the polls tell. The first answer
-// to a new browser empties what is known, so the rows keep their numbers until then.
+// Rows bring the numbers of conversations unknown to this browser. Polls bring the others. The first answer to
+// a new browser clears all numbers, so the rows keep theirs until then.
 function adoptRows() {
   for (const row of document.querySelectorAll(".row-item[data-seen]")) {
     const id = row.id.slice("row-".length);
@@ -113,11 +114,11 @@ function adoptRows() {
 
 function setSeen(id, count) {
   begun.delete(id);
-  seen.delete(id); // and in again at the end: the oldest are forgotten first
+  seen.delete(id); // then set again, at the end of the map, because the first entries are forgotten first
   seen.set(id, count);
 }
 
-// How much there is now. A row may show less than was heard, because a list at rest or a hidden tab waits.
+// A row may show a lower count than the last poll, because a frozen list and a hidden tab wait.
 function note(id, count) {
   const before = unread.get(id);
   const most = Math.max(count, unread.get(id) ?? 0);
@@ -133,7 +134,7 @@ function store() {
   keep(UNREAD_KEY, JSON.stringify([...unread]));
 }
 
-// What is unread is kept before what is not.
+// Unread conversations are kept before read ones.
 function forgetTheOlderHalf() {
   unread = new Map([...unread].slice(-MOST_KEPT / 2));
   const isUnread = ([id]) => unread.has(id);
@@ -145,7 +146,7 @@ function forgetTheOlderHalf() {
 const partsOf = (text) => text.split(" ").filter(Boolean);
 const numbersOf = (part) => part.split(":").map((text, place) => (place ? Number(text) : text));
 
-// What is new since the cursors. After a restore of the database the numbers begin again.
+// Takes the changes since the cursors. After a restore of the database the numbers begin again.
 export function hear({ after: now, heard, afresh, more, ...elsewhere }) {
   if (now.split("-")[0] !== after.split("-")[0] || afresh !== undefined) {
     [seen, unread] = [new Map(), new Map()];
@@ -172,8 +173,8 @@ function begin(id, count, mayGoOn = true) {
   if (mayGoOn) begun.add(id);
 }
 
-// What the reader has seen in any browser, or marked as unread: `conversation:count:seen`. An answer from
-// before what this page has saved would undo it, so that part is asked for again.
+// The reader's reads and marks as unread in any browser: `conversation:count:seen`. An answer older than a save
+// of this page would undo the save, so the next poll asks for the reads again.
 function hearOfReader({ seen: told, seenAfter: now }) {
   let isAllKnown = true;
   for (const [id, count, seenSoFar] of partsOf(told).map(numbersOf)) {
@@ -192,8 +193,8 @@ function adopt(id, count, seenSoFar) {
   note(id, count);
 }
 
-// The rows' numbers; and in the title and the icon, how many conversations have one. A hidden tab shows no
-// more than its title and its icon.
+// Shows each row's number, and the number of unread conversations in the title and the icon. A hidden tab
+// changes only its title and its icon.
 export function showUnread() {
   if (!document.hidden) adoptRows();
   for (const row of document.hidden ? [] : document.querySelectorAll(".row-item")) {
@@ -206,7 +207,7 @@ export function showUnread() {
   showInIcon(unread.size);
 }
 
-// How many conversations and messages are unread, and how many of these were marked since the last call.
+// Returns the numbers of unread conversations and messages, and of messages marked since the last call.
 export function takeNumbers() {
   const numbers = { conversations: unread.size, messages: unreadMessages(), marked };
   marked = 0;
@@ -232,11 +233,11 @@ function showInIcon(conversations) {
   if (icon && icon.getAttribute("href") !== wanted) icon.href = wanted;
 }
 
-// What another tab has seen, or heard of, holds here too.
+// Takes over the numbers of another tab.
 addEventListener("storage", ({ key }) => {
   if (key === AFTER_KEY) {
     after = read(AFTER_KEY) || after;
-    begun.clear(); // the answers under way may tell again what that tab has heard
+    begun.clear(); // the answers under way may repeat the other tab's news
   }
   if (key === SEEN_AFTER_KEY) seenAfter = read(SEEN_AFTER_KEY) ?? seenAfter;
   if (key !== SEEN_KEY && key !== UNREAD_KEY) return;

@@ -1,4 +1,4 @@
-// A page without the inbox: its title and its icon tell what customers write meanwhile.
+// A page without the inbox: its title and its icon show the number of unread conversations.
 
 import "./frame.js";
 import { notify } from "./notify.js";

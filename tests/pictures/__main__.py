@@ -21,7 +21,7 @@ GUIDE, *SCHEMES = ("guide", "light", "dark")
 def main() -> None:
     refuse_without_what_is_needed()
     a_migrated_file()  # once, for all processes
-    # Most of the time is waiting for polls.
+    # In parallel, because most of the time is waiting for polls.
     with ProcessPoolExecutor(max_workers=3) as pool:
         for files in pool.map(make, *zip(*product(LANGUAGES, (GUIDE, *SCHEMES)), strict=True)):
             for file in files:
@@ -35,7 +35,7 @@ def make(language: str, what: str) -> list[Path]:
         if what == GUIDE:
             return [save(image, folder / f"{name}.png") for name, image in guide(opened)]
         frames = film(opened, what)
-    # The still picture is for readers whose system asks for less motion.
+    # The still picture is for readers with a system set to less motion.
     still = save(frames[0][0], folder / f"film-{what}.png")
     return [animate(frames, folder / f"film-{what}.gif"), still]
 

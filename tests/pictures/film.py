@@ -1,4 +1,4 @@
-"""The moving picture of the README: what an agent sees, in thirty seconds."""
+"""The moving picture of the README: the screen of an agent, in thirty seconds."""
 
 from dataclasses import dataclass, field
 

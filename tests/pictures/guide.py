@@ -44,7 +44,7 @@ def guide(studio: Studio) -> Iterator[tuple[str, Image.Image]]:
 def part(
     locator: Locator, *, top: float = 0, height: float | None = None, around: float = 0
 ) -> Image.Image:
-    """The element, from `top` pixels on, with so many pixels above and below it."""
+    """Return the element, from `top` pixels on, with so many pixels above and below."""
     box = locator.bounding_box()
     height = min(height or box["height"], box["height"] - top)
     return cut(locator.page, box["x"], box["y"] + top - around, box["width"], height + 2 * around)
@@ -55,7 +55,7 @@ def cut(page: Page, left: float, top: float, width: float, height: float) -> Ima
 
 
 def rows(page: Page) -> Image.Image:
-    """The first rows, and no half one."""
+    """Return a picture of the first rows, cut at the end of a row."""
     first, last = page.locator(".row-item").first, page.locator(".row-item").nth(6)
     begin, end = first.bounding_box(), last.bounding_box()
     height = end["y"] + end["height"] - begin["y"]
@@ -63,7 +63,7 @@ def rows(page: Page) -> Image.Image:
 
 
 def opened(page: Page, menu: str, *, within: str) -> Image.Image:
-    """An open menu, with a margin as far as the element has one."""
+    """Return a picture of an open menu, with a margin as far as the element reaches."""
     page.locator(f"{menu} > summary").click()
     items = page.locator(f"{menu} .menu-items").first
     expect(items).to_be_visible()
@@ -89,7 +89,7 @@ def keys(page: Page) -> Image.Image:
 
 
 def unread(page: Page) -> Image.Image:
-    """The line above the first message that has not been seen."""
+    """The line above the first unseen message."""
     page.locator(f"#row-{id_of('internet')} .row").click()
     expect(page.locator("#thread")).to_contain_text("😩")
     return part(page.locator("#thread-pane"), height=480)
@@ -104,7 +104,7 @@ def search(page: Page, word: str) -> Image.Image:
 
 
 def phone(studio: Studio) -> Image.Image:
-    """The list and a thread, one at a time on a phone, and here beside each other."""
+    """The list and a thread: a phone shows one at a time, the picture shows both beside each other."""
     page = studio.page(*PHONE)
     images = [shot(page)]
     page.goto(address("boleto"))

@@ -1,4 +1,4 @@
-"""PNG and GIF files that are small: one palette, no dithering, and only what has changed."""
+"""Small PNG and GIF files: one palette, no dithering, and only the changed pixels."""
 
 from io import BytesIO
 from pathlib import Path
@@ -35,7 +35,7 @@ def exact(palette: Image.Image, colours: list[tuple[int, int, int]]) -> list[int
     each_colour = Image.new("RGB", (len(colours), 1))
     each_colour.putdata(colours)
     chosen = palette.getpalette()
-    # The most frequent colour comes first, so it is written last.
+    # In reverse, so that the most frequent colour is written last, and stays.
     entries = each_colour.quantize(palette=palette, dither=Image.Dither.NONE).tobytes()
     for entry, colour in reversed(list(zip(entries, colours, strict=True))):
         chosen[3 * entry : 3 * entry + 3] = colour
@@ -63,7 +63,7 @@ def below(images: list[Image.Image]) -> Image.Image:
 
 
 def animate(frames: list[tuple[Image.Image, float]], file: Path) -> Path:
-    """Write a GIF that repeats for ever. Each frame has its seconds; all share one palette."""
+    """Write an endless GIF. Each frame has its seconds; all frames share one palette."""
     together = in_few_colours(below([image for image, _ in frames]))
     width, height = frames[0][0].size
     cut = [together.crop((0, n * height, width, (n + 1) * height)) for n in range(len(frames))]

@@ -1,4 +1,4 @@
-"""A service with made-up conversations, and a Chromium that looks at it."""
+"""A service with made-up conversations, and a Chromium looking at its pages."""
 
 import json
 import os
@@ -22,13 +22,13 @@ from tests.servers import Server, serving
 # chromium-l10n has the Portuguese fields of dates.
 NEEDED = "apt-get install chromium chromium-l10n fonts-roboto-unhinted fonts-noto-color-emoji"
 FONTS = {"Roboto", "Noto Color Emoji"}
-# Debian's system-ui is DejaVu, which readers' machines do not have.
+# Debian's system-ui is DejaVu, a font missing on readers' machines.
 FONT = """document.addEventListener("DOMContentLoaded", () => {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync("body, dialog { font-family: Roboto, sans-serif; } * { caret-color: transparent; }");
     document.adoptedStyleSheets = [sheet];
 });"""
-# Sharp on most screens, and small.
+# Sharp on most screens, in a small file.
 SCALE = 1.5
 SETTINGS = {
     "REALMATE_ENV_FILE": "",
@@ -54,7 +54,7 @@ def chromium(language: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
             args=["--no-sandbox"],
-            env=os.environ | {"LANGUAGE": language},  # fields of dates, which Chromium draws
+            env=os.environ | {"LANGUAGE": language},  # Chromium draws the fields of dates
         )
         yield browser
         browser.close()
@@ -62,7 +62,7 @@ def chromium(language: str) -> Iterator[Browser]:
 
 @dataclass(frozen=True)
 class Studio:
-    """One service in one language."""
+    """A service in one language."""
 
     browser: Browser
     server: Server
@@ -73,7 +73,7 @@ class Studio:
             self.server.post(json.dumps(event).encode())
 
     def page(self, width: int, height: int, *, scheme: str = "light") -> Page:
-        """A new browser of a reader in São Paulo, at the inbox."""
+        """Return the inbox in a new browser, of a reader in São Paulo."""
         context = self.browser.new_context(
             viewport={"width": width, "height": height},
             device_scale_factor=SCALE,

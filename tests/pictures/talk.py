@@ -17,7 +17,7 @@ LINE = re.compile(r"(\d+) ([CA]): (.+)")
 
 
 def id_of(name: str) -> str:
-    """The same id in each run and language."""
+    """Return the same id in each run and language."""
     return str(uuid5(NAMESPACE_URL, f"https://talk.example/{name}"))
 
 

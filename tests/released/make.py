@@ -1,9 +1,9 @@
-"""Fill a new database by the code of a release, and print it as SQL. tests/test_upgrades.py reads it.
+"""Fill a new database with the code of a release, and print the database as SQL. tests/test_upgrades.py reads the SQL.
 
     git worktree add --detach /tmp/realmate-0.1.0 15d8655
     .venv/bin/python tests/released/make.py /tmp/realmate-0.1.0 >tests/released/0.1.0.sql
 
-Uses only what every release has: `ingest` and the commands.
+Uses only features of every release: `ingest` and the commands.
 """
 
 import contextlib
@@ -86,7 +86,7 @@ def fill():
     history.message(2, 10, "outro texto")
     history.take(b"{not json")
     history.take(b'{"type": "NEW_MESSAGE"}')
-    # Erased: an open and a closed one, and a message that came afterwards.
+    # Erased: an open conversation and a closed one. A message comes after the erasure.
     for n in (5, 6):
         call_command("erase_conversation", conversation(n), yes=True)
     history.message(5, 205, "Depois de apagada")
