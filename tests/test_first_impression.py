@@ -20,6 +20,12 @@ def test_the_version_is_the_one_that_the_project_names():
     assert __version__ == PROJECT["version"]
 
 
+def test_the_documents_name_the_image_of_this_version():
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "compose.yaml"]
+    text = "".join(document.read_text() for document in documents)
+    assert set(re.findall(r"realmate:(\d+\.\d+\.\d+)", text)) == {__version__}
+
+
 def test_the_description_of_the_api_carries_the_version(client):
     assert client.get("/schema").json()["info"]["version"] == PROJECT["version"]
 

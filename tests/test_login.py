@@ -9,9 +9,11 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
+from chat.api.probes import Healthz, Readyz
+from chat.api.schema import addresses
 from chat.models import User
 from tests.conftest import C, make_event
-from tests.servers import assert_page
+from tests.servers import assert_page, assert_problem
 
 pytestmark = pytest.mark.both_engines("sessions and users are looked up by cached statements")
 
@@ -121,6 +123,18 @@ def test_a_form_that_comes_too_late_leads_to_the_login_and_to_no_place_that_take
 def test_in_development_everything_is_open(deliver, client, page):
     deliver(make_event("NEW_CONVERSATION", id=C))
     assert client.get(page).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path.format(id=C) for path, view in addresses() if view not in (Healthz, Readyz)],
+)
+def test_every_address_for_programs_is_closed_by_default(closed, settings, client, path):
+    settings.WEBHOOK_SECRETS = ["whsec_" + "A" * 32]
+    method = "POST" if path.rstrip("/").endswith(("webhook", "replay")) else "GET"
+    answer = client.generic(method, path, b"{}", content_type="application/json")
+    code = "invalid_signature" if "webhook" in path else "not_authenticated"
+    assert_problem(answer, 401, code)
 
 
 @pytest.mark.parametrize("probe", ["/healthz", "/readyz"])
