@@ -317,7 +317,7 @@ class Conversation(models.Model):
         self._wait_since(None if self.is_closed else thread.waiting_since())
 
     def _wait_since(self, at: datetime | None) -> None:
-        """Note since when the customer waits. The last second of 2999 is left to NEVER."""
+        """Note since when the customer waits. The last second of the last year is left to NEVER."""
         self.waiting_since = at and min(at, NEVER - timedelta(microseconds=1))
 
     def _end_with(self, message: Message) -> None:

@@ -13,13 +13,15 @@ from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from chat.database import YEARS
 from chat.database.keyset import Ordering
 
 if TYPE_CHECKING:
     from chat.models.conversations import Conversation
 
 COUNTED_TO = 1_000
-NEVER = datetime(2999, 12, 31, 23, 59, 59, tzinfo=UTC)
+# After every `waiting_since`. A generated column stores it, so another year needs a migration.
+NEVER = datetime(YEARS[-1], 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 class Filter(models.TextChoices):

@@ -10,13 +10,17 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils.translation import gettext_lazy as _
 
+from chat.database import YEARS
 from chat.events.payloads import parse_id
 from chat.views.pasted import spellings_of
 
 # Django's own messages repeat the value of the request.
 NOT_LISTED = {"invalid_choice": _("Choose one from the list.")}
 
-FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
+FIRST_TIME, LAST_TIME = (
+    datetime(YEARS[0], 1, 1, tzinfo=UTC),
+    datetime(YEARS[-1], 12, 31, tzinfo=UTC),
+)
 NOT_A_TIME = _("Give a date from 1970 on, and a time, in the form 2026-12-31 23:59.")
 # The longest webhook id kept in the log; and a length with room for an address with two ids.
 PRINTABLE = re.compile("[ -~]{1,255}")

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from chat.database import YEARS
 from chat.database.keyset import BadCursor
 from chat.events.payloads import parse_id
 from chat.models import Conversation, Direction, HitFilters, Message, find_messages
@@ -22,7 +23,7 @@ from chat.views.markup import OVERRIDES
 from chat.views.pasted import pasted_ids
 
 SEARCH_PAGE = 30
-FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)
+FIRST_DAY, LAST_DAY = date(YEARS[0], 1, 1), date(YEARS[-1], 12, 31)
 NOT_A_DAY = _("Give a date from 1970 on, in the form 2026-12-31.")
 
 
