@@ -21,7 +21,6 @@ from chat.models import (
 )
 from chat.refusals import Subject
 
-OPENING = Delivery.Type.NEW_CONVERSATION
 find_message = Lookup(Message.objects.all())
 find_early = Known(Delivery.objects.filter(code=EARLY), by="conversation_id")
 
@@ -58,7 +57,8 @@ class UnitOfWork:
         self.conversations = dict.fromkeys(ids)
         self.conversations |= Conversation.objects.using(self.using).all_locked(ids)
         self._read_messages(subject.message_id for subject in subjects)
-        opened = {subject.conversation_id for subject in subjects if subject.type == OPENING}
+        opening = Delivery.Type.NEW_CONVERSATION
+        opened = {subject.conversation_id for subject in subjects if subject.type == opening}
         absent = {id for id in opened if id and self.conversations[id] is None}
         if absent and self.early_events:
             self.with_early_events = find_early.among(absent, using=self.using)

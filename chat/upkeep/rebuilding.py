@@ -30,7 +30,6 @@ from chat.upkeep import copying
 from chat.upkeep.comparing import DISORDER, Contents, changes_of, conversations_in, unlike_changes
 from chat.upkeep.reindexing import unsearchable
 
-OPENING = Delivery.Type.NEW_CONVERSATION
 # The fields changed by a customer's text after closing, besides `activity_at`.
 WROTE_FIELDS = {"wrote_after_closing_at", "wrote_after_closing_count", "updated_at"}
 # The size of a change in memory, so a batch has some 50,000 changes.
@@ -316,7 +315,8 @@ def ordinary(log: QuerySet[Delivery]) -> QuerySet[Delivery]:
 
 
 def openings_in(log: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    return log.filter(type=OPENING).filter(Exact(Coalesce("outcome", Value("")), "applied"))
+    applied = Exact(Coalesce("outcome", Value("")), "applied")
+    return log.filter(type=Delivery.Type.NEW_CONVERSATION).filter(applied)
 
 
 def opened_and_not_in(log: QuerySet[Delivery], *, since: datetime) -> Iterator[UUID]:
