@@ -94,9 +94,9 @@ class FoundByIdAdmin(ReadOnlyAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         """Return the rows with this id, each once. Junk raises no error."""
         given = search_term.replace("\0", "").strip()
-        return self.found(queryset, spellings_of(given)) if given else queryset, False
+        return self.with_ids(queryset, spellings_of(given)) if given else queryset, False
 
-    def found(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
+    def with_ids(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
         return queryset.filter(pk__in=uuids_of(ids))
 
 
@@ -120,7 +120,7 @@ class MessageAdmin(FoundByIdAdmin):
     search_help_text = "The id of a message or a conversation"
     ordering = ["-arrival"]
 
-    def found(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
+    def with_ids(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
         given = uuids_of(ids)
         return queryset.filter(Q(id__in=given) | Q(conversation__in=given))
 
@@ -154,7 +154,7 @@ class DeliveryAdmin(FoundByIdAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         return super().get_queryset(request).defer("body")
 
-    def found(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
+    def with_ids(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
         return cast(DeliveryQuerySet, queryset).with_any_id(*ids)
 
     @admin.display(description="body")

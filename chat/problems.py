@@ -81,6 +81,6 @@ def members_of(refusal: Refusal | type[Refusal], id: UUID) -> dict[str, Any]:
     return members
 
 
-def nothing_here(request: HttpRequest, **_: Any) -> HttpResponse:
+def unknown_path(request: HttpRequest, **_: Any) -> HttpResponse:
     """The view of unknown paths. Django's own 404 page with DEBUG on describes the URL map."""
     return problem(request, NotFound)

@@ -80,7 +80,7 @@ def json_lines(
     for window in windows:
         piece = bytearray()
         for message in window:
-            piece += line_of(message, generation)
+            piece += json_line_of(message, generation)
             if len(piece) >= BYTES_A_PIECE:
                 yield bytes(piece)
                 piece.clear()
@@ -88,7 +88,7 @@ def json_lines(
     yield to_json({"next": cursor_at(last, generation)}) + b"\n"
 
 
-def line_of(message: MessageText, generation: str) -> bytes:
+def json_line_of(message: MessageText, generation: str) -> bytes:
     arrival, id, conversation_id, direction, content, timestamp, received_at = message
     line = to_json(
         {

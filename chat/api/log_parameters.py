@@ -25,7 +25,7 @@ REQUEST_ID_PATTERN = "^[ -~]{1,64}$"
 WEBHOOK_ID_PATTERN = "^[!-~]{1,255}$"
 
 
-def matching(pattern: str, detail: str) -> BeforeValidator:
+def full_match(pattern: str, detail: str) -> BeforeValidator:
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
             raise PydanticCustomError("invalid_id", detail)
@@ -36,12 +36,12 @@ def matching(pattern: str, detail: str) -> BeforeValidator:
 
 RequestId = Annotated[
     str,
-    matching(REQUEST_ID_PATTERN, "Must have 1 to 64 printable ASCII characters."),
+    full_match(REQUEST_ID_PATTERN, "Must have 1 to 64 printable ASCII characters."),
     WithJsonSchema({"type": "string", "pattern": REQUEST_ID_PATTERN}),
 ]
 WebhookId = Annotated[
     str,
-    matching(WEBHOOK_ID_PATTERN, "Must have 1 to 255 printable ASCII characters and no space."),
+    full_match(WEBHOOK_ID_PATTERN, "Must have 1 to 255 printable ASCII characters and no space."),
     WithJsonSchema({"type": "string", "pattern": WEBHOOK_ID_PATTERN}),
 ]
 

@@ -122,7 +122,7 @@ class ConversationList(Read):
 
 
 def listed_by(parameters: ConversationParameters) -> tuple[ConversationQuerySet, Ordering]:
-    return Conversation.objects.filtered_by(
+    return Conversation.objects.filtered_with_order(
         state=parameters.state,
         needs_reply=parameters.needs_reply,
         sort=parameters.sort,

@@ -112,7 +112,7 @@ def operation(view: View, method: str) -> Schema:
         **words_of(view),
         "security": security_of(view),
         **({"parameters": given} if given else {}),
-        **({"requestBody": body_of(described.body)} if described.body else {}),
+        **({"requestBody": request_body_of(described.body)} if described.body else {}),
         "responses": answers_of(view),
     }
     if is_head:
@@ -163,7 +163,7 @@ SECURITY_SCHEMES: Schema = {
 # Parameters and bodies
 
 
-def body_of(by_type: dict[str, type[BaseModel]]) -> Schema:
+def request_body_of(by_type: dict[str, type[BaseModel]]) -> Schema:
     refs = {type: ref(model) for type, model in by_type.items()}
     body = {
         "oneOf": [{"$ref": each} for each in refs.values()],

@@ -46,16 +46,16 @@ class Lookup(Generic[Row]):
         self._readers: dict[str, tuple[Any, Any]] = {}
 
     def __call__(self, id: Any, *, using: str = DEFAULT_DB_ALIAS) -> Row | None:
-        return next(iter(self._found([id], using)), None)
+        return next(iter(self._read([id], using)), None)
 
     def among(self, ids: Iterable[Any], *, using: str = DEFAULT_DB_ALIAS) -> dict[Any, Row]:
         """`rows.filter(id__in=ids)`, keyed by id; ordered querysets are read in the order of the ids."""
         found: dict[Any, Row] = {}
         for part in in_parts(sorted(ids)):
-            found |= {getattr(row, self._id.attname): row for row in self._found(part, using)}
+            found |= {getattr(row, self._id.attname): row for row in self._read(part, using)}
         return found
 
-    def _found(self, ids: list[Any], using: str) -> list[Row]:
+    def _read(self, ids: list[Any], using: str) -> list[Row]:
         connection = connections[using]
         sql = self._sql_for(len(ids), connection)
         compiler, converters = self._reader_for(connection)
@@ -108,9 +108,9 @@ class Known(Generic[Row]):
         self._sql: dict[tuple[int, str], tuple[str, tuple[Any, ...]]] = {}
 
     def among(self, values: Iterable[Any], *, using: str = DEFAULT_DB_ALIAS) -> set[Any]:
-        return {value for part in in_parts(sorted(values)) for value in self._found(part, using)}
+        return {value for part in in_parts(sorted(values)) for value in self._read(part, using)}
 
-    def _found(self, values: list[Any], using: str) -> list[Any]:
+    def _read(self, values: list[Any], using: str) -> list[Any]:
         connection = connections[using]
         sql, own = self._sql_for(len(values), connection)
         asked = [self._column.get_db_prep_value(value, connection) for value in values]

@@ -46,10 +46,10 @@ Check = Callable[[], Iterator[Finding]]
 
 def diagnose(*, apart_from: Collection[str] = ()) -> dict[str, list[Finding]]:
     """Return the findings of each part, in the order of CHECKS. A part without any is sound."""
-    return {part: found_by(part) for part in CHECKS if part not in apart_from}
+    return {part: findings_of(part) for part in CHECKS if part not in apart_from}
 
 
-def found_by(part: str) -> list[Finding]:
+def findings_of(part: str) -> list[Finding]:
     found: list[Finding] = []
     try:
         with a_request(seconds=SECONDS_A_CHECK):

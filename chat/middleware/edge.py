@@ -82,7 +82,7 @@ def refused(refusal: Refusal) -> HttpResponse:
 
 def log_error(request: HttpRequest, response: HttpResponse) -> None:
     """Log one line for each refused or failed request: codes and ids, never its body or query."""
-    line = line_of(request, response) | {
+    line = log_fields_of(request, response) | {
         "code": getattr(response, "code", refusal_for(response.status_code).code),
         **getattr(response, "logged", {}),
     }
@@ -90,14 +90,14 @@ def log_error(request: HttpRequest, response: HttpResponse) -> None:
 
 
 def log_access(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
-    line = line_of(request, response) | {
+    line = log_fields_of(request, response) | {
         "milliseconds": round(seconds * 1000, 1),
         "address": request.META.get("REMOTE_ADDR", ""),
     }
     access_logger.info("%(method)s %(path)s %(status)s", line, extra=line)
 
 
-def line_of(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
+def log_fields_of(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
     return ids_of(request) | {
         "method": request.method,
         "path": escape_uri_path(request.path)[:LONGEST_PATH],

@@ -108,7 +108,7 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
         """Return the conversations with texts after closing that nobody has dealt with."""
         return self.filter(wrote_after_closing_at__isnull=False, dealt_with_at=None)
 
-    def filtered_by(
+    def filtered_with_order(
         self,
         *,
         state: Conversation.State | None = None,
@@ -127,7 +127,7 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
             rows = self.filter(within.condition)
             if within.field == "closed_at":
                 return rows, ("closed_at", "id")
-            return rows.filtered_by(
+            return rows.filtered_with_order(
                 state=state,
                 needs_reply=needs_reply,
                 sort=sort,

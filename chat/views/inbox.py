@@ -32,7 +32,7 @@ from chat.views.heard import heard_after
 from chat.views.listing import INBOX_PAGE, Listing
 from chat.views.markup import piece
 from chat.views.page import number, page
-from chat.views.searching import address_of, search_context
+from chat.views.searching import address_of_pasted_id, search_context
 from chat.views.seen import seen_context, user_of
 from chat.views.thread import entries
 
@@ -115,7 +115,7 @@ def thread_pane(
 def search(request: HttpRequest) -> HttpResponse:
     """Answer with the hits. A pasted id leads straight to its conversation or message."""
     query = request.GET.get("q", "")
-    if address := address_of(query.strip()):
+    if address := address_of_pasted_id(query.strip()):
         return redirect(address)
     context = {"query": query, "section": "inbox"} | search_context(request, query)
     status = 400 if context["is_bad_page"] else 200

@@ -74,7 +74,7 @@ class SearchForm(forms.Form):
         )
 
     @property
-    def given(self) -> dict[str, str]:
+    def parameters(self) -> dict[str, str]:
         """The filters as the address has them, without empty ones."""
         return {name: self.data[name] for name in self.fields if self.data.get(name)}
 
@@ -90,7 +90,7 @@ def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
     """Return a page of hits with their snippets. `is_bad_page` if the cursor or a filter is invalid."""
     form = SearchForm(request.GET)
     context: dict[str, Any] = {"is_search": True, "is_bad_page": True, "search_form": form}
-    context["search_filters"] = form.given
+    context["search_filters"] = form.parameters
     cursor = request.GET.get("hits_cursor", "")
     try:
         if not form.is_valid():
@@ -106,7 +106,7 @@ def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
             for message in page.rows
         ],
         "next_hits": page.next,
-        "next_query": urlencode({"q": query} | form.given | {"hits_cursor": page.next}),
+        "next_query": urlencode({"q": query} | form.parameters | {"hits_cursor": page.next}),
         "has_words": has_words(query),
         "has_signs": has_signs(query),
     }
@@ -115,7 +115,7 @@ def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
 # Pasted ids
 
 
-def address_of(query: str) -> str | None:
+def address_of_pasted_id(query: str) -> str | None:
     """Return the address of the message or conversation with this id, short id or address, or None.
 
     The id may be in quotes, brackets or a sentence's end, a URN, or without its hyphens.
