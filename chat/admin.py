@@ -22,8 +22,8 @@ class Users(UserAdmin):  # type: ignore[type-arg]
     """Only superusers give rights away. Nobody else changes a superuser, or a user with more rights."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        given = super().get_readonly_fields(request, obj)
-        return given if is_superuser(request) else [*given, *RIGHTS]
+        fields = super().get_readonly_fields(request, obj)
+        return fields if is_superuser(request) else [*fields, *RIGHTS]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_touch(request, obj) and super().has_change_permission(request, obj)
@@ -48,8 +48,8 @@ def may_touch(request: HttpRequest, user: User | None) -> bool:
 
 def rights_of(user: Any) -> set[int]:
     """Return the keys of the user's permissions, also of an inactive user."""
-    given = Permission.objects.filter(Q(user=user) | Q(group__user=user))
-    return set(given.values_list("pk", flat=True))
+    permissions = Permission.objects.filter(Q(user=user) | Q(group__user=user))
+    return set(permissions.values_list("pk", flat=True))
 
 
 admin.site.unregister(Group)
@@ -93,8 +93,8 @@ class FoundByIdAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Return the rows with this id, each once. Junk raises no error."""
-        given = search_term.replace("\0", "").strip()
-        return self.with_ids(queryset, spellings_of(given)) if given else queryset, False
+        id = search_term.replace("\0", "").strip()
+        return self.with_ids(queryset, spellings_of(id)) if id else queryset, False
 
     def with_ids(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
         return queryset.filter(pk__in=uuids_of(ids))
@@ -121,8 +121,8 @@ class MessageAdmin(FoundByIdAdmin):
     ordering = ["-arrival"]
 
     def with_ids(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
-        given = uuids_of(ids)
-        return queryset.filter(Q(id__in=given) | Q(conversation__in=given))
+        uuids = uuids_of(ids)
+        return queryset.filter(Q(id__in=uuids) | Q(conversation__in=uuids))
 
 
 class CodeFilter(admin.SimpleListFilter):

@@ -74,8 +74,8 @@ def secrets_of_the_scheme(values: list[str]) -> None:
     filled(values)
     complaint = SCHEMES.get(WEBHOOK_SCHEME or "", Standard).complaint
     bad = [(place, complaint(value)) for place, value in enumerate(values, start=1)]
-    if said := [f"Entry {place} {why}." for place, why in bad if why]:
-        raise ValidationError(said)
+    if complaints := [f"Entry {place} {why}." for place, why in bad if why]:
+        raise ValidationError(complaints)
 
 
 def addresses_or_networks(values: list[str]) -> None:

@@ -90,13 +90,13 @@ class DeliveryParameters(PageParameters):
 
     @property
     def filters(self) -> LogFilters:
-        given = next((name for name in COLUMNS if getattr(self, name)), None)
+        id_parameter = next((name for name in COLUMNS if getattr(self, name)), None)
         return LogFilters(
             outcome=self.outcome,
             type=self.type,
             code=self.code,
-            ids=(str(getattr(self, given)),) if given else (),
-            columns=COLUMNS[given] if given else (),
+            ids=(str(getattr(self, id_parameter)),) if id_parameter else (),
+            columns=COLUMNS[id_parameter] if id_parameter else (),
             received_from=self.received_from,
             received_to=self.received_to,
         )

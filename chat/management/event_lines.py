@@ -124,20 +124,20 @@ def last_result(results: IO[bytes]) -> dict[str, Any] | None:
             last, end = line, end + len(line)
         else:
             torn = line
-    found = result_in(last) if last else None
+    result = result_in(last) if last else None
     if torn[: len(RESULT)] != RESULT[: len(torn)]:
         raise OtherResults(NOT_RESULTS)
     results.truncate(end)
-    return found
+    return result
 
 
 def result_in(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        result = json.loads(line)
     except ValueError:
         raise OtherResults(NOT_RESULTS) from None
-    if isinstance(found, dict) and isinstance(found.get("line"), int):
-        return found
+    if isinstance(result, dict) and isinstance(result.get("line"), int):
+        return result
     raise OtherResults(NOT_RESULTS)
 
 

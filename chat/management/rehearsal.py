@@ -59,7 +59,7 @@ def database_errors_named() -> Iterator[None]:
 
 def message_and_advice(error: Error) -> str:
     """Return the first line of the error, and what to do: missing tables have another remedy."""
-    said = str(error).partition("\n")[0] or type(error).__name__
-    unmigrated = isinstance(error, ProgrammingError) or said.startswith("no such")
+    message = str(error).partition("\n")[0] or type(error).__name__
+    unmigrated = isinstance(error, ProgrammingError) or message.startswith("no such")
     advice = "is it migrated?" if unmigrated else "`manage.py doctor` says more"
-    return f"the database says: {said}; {advice}"
+    return f"the database says: {message}; {advice}"

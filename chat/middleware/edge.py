@@ -118,12 +118,14 @@ def is_ours(response: HttpResponse) -> bool:
 def in_our_shape(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """Replace an error answer of Django's or a library's, and keep its cookies, and headers such as Allow."""
     refusal = getattr(response, "refusal", None) or refusal_for(response.status_code)
-    ours = error_page(request, refusal) if is_for_people(request) else problem(request, refusal)
+    replacement = (
+        error_page(request, refusal) if is_for_people(request) else problem(request, refusal)
+    )
     for name, value in response.items():
         if name not in OF_THE_BODY:
-            ours.headers.setdefault(name, value)
-    ours.cookies = response.cookies
-    return ours
+            replacement.headers.setdefault(name, value)
+    replacement.cookies = response.cookies
+    return replacement
 
 
 def is_for_people(request: HttpRequest) -> bool:

@@ -76,8 +76,8 @@ class Within:
     def condition(self) -> Q:
         """Return the condition. Both bounds are on the field itself, so only the index between them is read."""
         until = self.until or (NEVER if self.field == "waits_from" else None)
-        given = {f"{self.field}__gte": self.since, f"{self.field}__lt": until}
-        return Q(**{name: value for name, value in given.items() if value})
+        bounds = {f"{self.field}__gte": self.since, f"{self.field}__lt": until}
+        return Q(**{name: value for name, value in bounds.items() if value})
 
 
 class ListedQuerySet(models.QuerySet["Conversation"]):
@@ -151,13 +151,13 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
     def _updated_since(
         self, at: datetime, state: Conversation.State | None, needs_reply: bool | None
     ) -> Self:
-        found = self.filter(updated_at__gte=at)
+        rows = self.filter(updated_at__gte=at)
         if state:
             # Hide the state: SQLite would read and sort all rows of one state.
-            found = found.filter(Exact(Coalesce("state", models.Value("")), state))
+            rows = rows.filter(Exact(Coalesce("state", models.Value("")), state))
         if needs_reply is not None:
-            found = found.filter(waiting_since__isnull=not needs_reply)
-        return found
+            rows = rows.filter(waiting_since__isnull=not needs_reply)
+        return rows
 
     def longest_waiting(self) -> Conversation | None:
         """Return the open conversation with the customer waiting longest for a reply."""
@@ -166,8 +166,8 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
 
     def count_up_to(self, most: int) -> tuple[int, bool]:
         """Return how many rows there are, `most` at most, and whether there are more."""
-        found = self.order_by().values("pk")[: most + 1].count()
-        return min(found, most), found > most
+        number = self.order_by().values("pk")[: most + 1].count()
+        return min(number, most), number > most
 
     def counts(self) -> dict[Filter, int]:
         """Count the rows of each filter, up to COUNTED_TO + 1, so the time has a bound."""

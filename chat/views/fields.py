@@ -56,9 +56,9 @@ class IdField(forms.CharField):
 
     def clean(self, value: Any) -> tuple[str, ...]:
         """Return the spellings. Raises ValidationError for a text impossible as an id, ours or a sender's."""
-        given = super().clean(value)
-        ids = tuple(id for id in spellings_of(given) if PRINTABLE.fullmatch(id))
-        if given and not ids:
+        text = super().clean(value)
+        ids = tuple(id for id in spellings_of(text) if PRINTABLE.fullmatch(id))
+        if text and not ids:
             raise forms.ValidationError(
                 _("This is no id. Paste one id alone, or the address of a page."), code="invalid_id"
             )
@@ -72,9 +72,9 @@ class ConversationField(forms.CharField):
 
     def clean(self, value: Any) -> UUID | None:
         """Return the id, or None. Raises ValidationError for anything but a whole id."""
-        given = super().clean(value)
-        id = parse_id(given)
-        if given and id is None:
+        text = super().clean(value)
+        id = parse_id(text)
+        if text and id is None:
             raise forms.ValidationError(
                 _("Give the whole id, in the form 8-4-4-4-12."), code="invalid_id"
             )

@@ -99,16 +99,16 @@ def thread_pane(
     """Return the context of the thread, and whether its conversation and message exist."""
     if conversation is None:
         return {"is_missing": bool(id)}, not id
-    conversation, found = steady_page_of(request, conversation)
-    context = thread_context(conversation, found or ThreadPage([]))
+    conversation, thread_page = steady_page_of(request, conversation)
+    context = thread_context(conversation, thread_page or ThreadPage([]))
     context |= history_context(conversation) | after_closing_context(conversation)
     context |= {
         "selected_id": conversation.pk,
         "highlighted": parse_id(request.GET.get("message")),
         "full": parse_id(request.GET.get("full")),
-        "is_missing": found is None,
+        "is_missing": thread_page is None,
     }
-    return context, found is not None
+    return context, thread_page is not None
 
 
 @never_cache
@@ -313,10 +313,10 @@ def thread_page_of(
     for name, side in SIDE_OF_PARAMETER.items():
         if name in request.GET:
             id = parse_id(request.GET[name])
-            found = messages.page_at(side, id, THREAD_PAGE)
-            if is_whole and found and not found.messages:
+            thread_page = messages.page_at(side, id, THREAD_PAGE)
+            if is_whole and thread_page and not thread_page.messages:
                 return messages.page_at("around", id, THREAD_PAGE)
-            return found
+            return thread_page
     return messages.newest(THREAD_PAGE)
 
 
@@ -329,11 +329,11 @@ def steady_page_of(
     a number of messages that nobody has seen would count as seen.
     """
     for _ in range(MOST_READINGS):
-        read, found = conversation, thread_page_of(request, conversation, is_whole=True)
-        conversation = Conversation.objects.find(read.pk) or read
-        if conversation.revision == read.revision:
+        row, thread_page = conversation, thread_page_of(request, conversation, is_whole=True)
+        conversation = Conversation.objects.find(row.pk) or row
+        if conversation.revision == row.revision:
             break
-    return read, found
+    return row, thread_page
 
 
 def thread_context(conversation: Conversation, thread_page: ThreadPage) -> dict[str, Any]:

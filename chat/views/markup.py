@@ -343,8 +343,8 @@ def marked(text: str) -> Iterator[tuple[int, int]]:
         if start < done:
             continue
         if letter <= start:  # signs alone are no marked text
-            found = LETTER.search(text, start)
-            letter = found.start() if found else len(text)
+            first_letter = LETTER.search(text, start)
+            letter = first_letter.start() if first_letter else len(text)
         if closings.get(mark, 0) <= letter:
             closing = CLOSING[mark].search(text, letter)
             closings[mark] = closing.start() if closing else len(text)

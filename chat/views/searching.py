@@ -63,14 +63,14 @@ class SearchForm(forms.Form):
     @property
     def filters(self) -> HitFilters:
         """The filters of a valid form."""
-        given = self.cleaned_data
+        values = self.cleaned_data
         return HitFilters(
-            since=given["from"] and start_of(given["from"]),
-            until=given["to"] and start_of(given["to"] + timedelta(days=1)),
-            direction=given["direction"] and Direction(given["direction"]),
-            state=given["state"],
-            conversation=given["conversation"],
-            is_exact=given["exact"],
+            since=values["from"] and start_of(values["from"]),
+            until=values["to"] and start_of(values["to"] + timedelta(days=1)),
+            direction=values["direction"] and Direction(values["direction"]),
+            state=values["state"],
+            conversation=values["conversation"],
+            is_exact=values["exact"],
         )
 
     @property
