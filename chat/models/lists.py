@@ -138,6 +138,11 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
             return self.filtered(filter, sort), ordering_of(filter, sort)
         if updated_since:
             return self._updated_since(updated_since, state, needs_reply), ("updated_at", "id")
+        return self._in_state(state, needs_reply, sort)
+
+    def _in_state(
+        self, state: Conversation.State | None, needs_reply: bool | None, sort: Sort
+    ) -> tuple[Self, Ordering]:
         filter = Filter[state] if state else Filter.ALL
         if needs_reply:
             rows = self.none() if filter == Filter.CLOSED else self

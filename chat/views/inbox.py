@@ -70,7 +70,8 @@ def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
         right, is_found = thread_pane(request, id, conversation)
     except NotADay:
         right, is_good = {"selected": conversation, "is_bad_day": True}, False
-    context = {"query": query, "section": "inbox", "after": after, "stamp": stamp} | left | right
+    context = left | right
+    context |= {"query": query, "section": "inbox", "after": after, "stamp": stamp}
     if not id and context.get("waiting_count"):
         context["longest_waiting"] = Conversation.objects.longest_waiting()
     status = 400 if not is_good else 200 if is_found else 404
