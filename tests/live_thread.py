@@ -68,5 +68,5 @@ def place_of(page, id):
 
 
 def ask(page):
-    """Lets the page poll now: it does so when the browser is online again."""
+    """Lets the page poll now, not in 3 s: it does so when the browser is online again."""
     page.evaluate("dispatchEvent(new Event('online'))")
