@@ -30,9 +30,9 @@ def main() -> None:
 def in_words(error: Error | EOFError) -> str:
     if isinstance(error, EOFError):  # a question of `changepassword` or `createsuperuser`
         return "this command asks questions, so it needs a terminal"
-    from chat.management.rehearsal import said_by_the_database
+    from chat.management.rehearsal import message_and_advice
 
-    return said_by_the_database(error)
+    return message_and_advice(error)
 
 
 if __name__ == "__main__":

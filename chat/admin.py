@@ -22,8 +22,8 @@ class Users(UserAdmin):  # type: ignore[type-arg]
     """Only superusers give rights away. Nobody else changes a superuser, or a user with more rights."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        given = super().get_readonly_fields(request, obj)
-        return given if is_superuser(request) else [*given, *RIGHTS]
+        fields = super().get_readonly_fields(request, obj)
+        return fields if is_superuser(request) else [*fields, *RIGHTS]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_touch(request, obj) and super().has_change_permission(request, obj)
@@ -48,8 +48,8 @@ def may_touch(request: HttpRequest, user: User | None) -> bool:
 
 def rights_of(user: Any) -> set[int]:
     """Return the keys of the user's permissions, also of an inactive user."""
-    given = Permission.objects.filter(Q(user=user) | Q(group__user=user))
-    return set(given.values_list("pk", flat=True))
+    permissions = Permission.objects.filter(Q(user=user) | Q(group__user=user))
+    return set(permissions.values_list("pk", flat=True))
 
 
 admin.site.unregister(Group)
@@ -93,10 +93,10 @@ class FoundByIdAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Return the rows with this id, each once. Junk raises no error."""
-        given = search_term.replace("\0", "").strip()
-        return self.found(queryset, spellings_of(given)) if given else queryset, False
+        id = search_term.replace("\0", "").strip()
+        return self.with_ids(queryset, spellings_of(id)) if id else queryset, False
 
-    def found(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
+    def with_ids(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
         return queryset.filter(pk__in=uuids_of(ids))
 
 
@@ -120,9 +120,9 @@ class MessageAdmin(FoundByIdAdmin):
     search_help_text = "The id of a message or a conversation"
     ordering = ["-arrival"]
 
-    def found(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
-        given = uuids_of(ids)
-        return queryset.filter(Q(id__in=given) | Q(conversation__in=given))
+    def with_ids(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
+        uuids = uuids_of(ids)
+        return queryset.filter(Q(id__in=uuids) | Q(conversation__in=uuids))
 
 
 class CodeFilter(admin.SimpleListFilter):
@@ -154,7 +154,7 @@ class DeliveryAdmin(FoundByIdAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         return super().get_queryset(request).defer("body")
 
-    def found(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
+    def with_ids(self, queryset: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
         return cast(DeliveryQuerySet, queryset).with_any_id(*ids)
 
     @admin.display(description="body")

@@ -11,7 +11,9 @@ from django.http import HttpRequest, StreamingHttpResponse
 from chat.heavy.reading import turn_to_read
 from chat.refusals import BadLength, LengthRequired
 
-PIECE = 64 * 1024
+# Of a request's body, and of a streamed answer.
+BYTES_A_READ = 64 * 1024
+BYTES_A_PIECE = 64 * 1024
 
 
 def is_chunked(request: HttpRequest) -> bool:
@@ -39,7 +41,7 @@ def read_up_to(most: int, stream: Any) -> bytes:
     Reads pieces, because granian keeps the memory of the largest read for each of its threads.
     """
     read = BytesIO()
-    while (left := most - read.tell()) > 0 and (piece := stream.read(min(left, PIECE))):
+    while (left := most - read.tell()) > 0 and (piece := stream.read(min(left, BYTES_A_READ))):
         read.write(piece)
     return read.getvalue()
 

@@ -29,7 +29,7 @@ def rows(cells: Iterable[tuple[str, ...]]) -> str:
 
 def harmless(text: str) -> str:
     """Put an apostrophe before every possible start of a formula."""
-    return FORMULA.sub(lambda found: f"'{found[0]}", text)
+    return FORMULA.sub(lambda match: f"'{match[0]}", text)
 
 
 def utc(at: datetime) -> str:

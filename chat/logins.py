@@ -26,7 +26,7 @@ from chat.models.attempts import lockout
 from chat.refusals import LockedOut
 from chat.text.folding import fold
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 find_session = Lookup(Session.objects.all(), by="session_key")
 find_user = Lookup(User.objects.all())
@@ -76,7 +76,7 @@ def clear_the_cache(response: HttpResponseBase) -> None:
 # Attempts
 
 
-def attempt(verify: Callable[[], Found], *, name: str, address: str) -> Found:
+def attempt(verify: Callable[[], Result], *, name: str, address: str) -> Result:
     """Return the result of `verify`, true exactly for a right password.
 
     The attempt is on disk before the hash begins, or parallel guesses would pass the limit. The turn
@@ -87,16 +87,16 @@ def attempt(verify: Callable[[], Found], *, name: str, address: str) -> Found:
     with turn_to_hash():
         tried = LoginAttempts.objects.count_one(name=name, address=address, at=timezone.now())
         try:
-            found = verify()
+            result = verify()
         except BaseException:
             with suppress(Error):
                 tried.take_back()
             raise
-    if found:
+    if result:
         tried.delete()
     elif tried.is_locked_out:
         raise LockedOut(lockout())
-    return found
+    return result
 
 
 def client_address(request: HttpRequest | None) -> str:
@@ -136,9 +136,9 @@ class NoNames:
 def names_of(user: Any) -> set[str]:
     """Return the names as a whole and in their parts. Shorter ones than SHORTEST_NAME are in any word."""
     fields = ("username", "first_name", "last_name")
-    given = [getattr(user, field, "") or "" for field in fields]
-    given.append((getattr(user, "email", "") or "").partition("@")[0])
-    parts = [part for name in given for part in (name, *NOT_OF_WORDS.split(name))]
+    names = [getattr(user, field, "") or "" for field in fields]
+    names.append((getattr(user, "email", "") or "").partition("@")[0])
+    parts = [part for name in names for part in (name, *NOT_OF_WORDS.split(name))]
     return {SERVICE} | {name for part in parts if len(name := letters_of(part)) >= SHORTEST_NAME}
 
 

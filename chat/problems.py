@@ -26,8 +26,8 @@ def request_id(request: HttpRequest) -> UUID:
 
 def caller_request_id(request: HttpRequest) -> str | None:
     """Return the caller's own X-Request-Id, or None if it is missing or unfit for the log."""
-    given: str = request.META.get("HTTP_X_REQUEST_ID", "")
-    return given if PRINTABLE.fullmatch(given) else None
+    id: str = request.META.get("HTTP_X_REQUEST_ID", "")
+    return id if PRINTABLE.fullmatch(id) else None
 
 
 def ids_of(request: HttpRequest) -> dict[str, str]:
@@ -81,6 +81,6 @@ def members_of(refusal: Refusal | type[Refusal], id: UUID) -> dict[str, Any]:
     return members
 
 
-def nothing_here(request: HttpRequest, **_: Any) -> HttpResponse:
+def unknown_path(request: HttpRequest, **_: Any) -> HttpResponse:
     """The view of unknown paths. Django's own 404 page with DEBUG on describes the URL map."""
     return problem(request, NotFound)

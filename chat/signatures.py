@@ -101,9 +101,9 @@ class Standard(Scheme):
 
     def accepts(self, body: bytes, headers: Headers) -> bool:
         id, timestamp, signature = (headers.get(name, "") for name in self.NAMES)
-        given = [entry for entry in signature.split(" ") if self.ENTRY.fullmatch(entry)]
+        signatures = [entry for entry in signature.split(" ") if self.ENTRY.fullmatch(entry)]
         right = [standard_signature(key, id, timestamp, body) for key in self.keys]
-        return any(hmac.compare_digest(one, other) for one in given for other in right)
+        return any(hmac.compare_digest(one, other) for one in signatures for other in right)
 
     def sign(self, body: bytes, *, id: str, at: datetime) -> dict[str, str]:
         timestamp = str(int(at.timestamp()))
@@ -145,8 +145,8 @@ class Hub(Scheme):
 
     def accepts(self, body: bytes, headers: Headers) -> bool:
         # As bytes: compare_digest raises for text beyond ASCII.
-        given = headers.get(self.NAME, "").encode(errors="replace")
-        return any(hmac.compare_digest(hub_signature(key, body), given) for key in self.keys)
+        signature = headers.get(self.NAME, "").encode(errors="replace")
+        return any(hmac.compare_digest(hub_signature(key, body), signature) for key in self.keys)
 
     def sign(self, body: bytes, *, id: str, at: datetime) -> dict[str, str]:
         return {self.NAME: hub_signature(self.keys[0], body).decode()}

@@ -103,14 +103,14 @@ def statistics_of(days: int) -> Statistics:
     Raises PeriodTooLong, for a minute without a query, and TooManyReads.
     """
     key = f"statistics.{days}.{settings.DISPLAY_TIME_ZONE}"
-    found: Statistics | str | None = cache.get(key)
-    if found is None:
+    answer: Statistics | str | None = cache.get(key)
+    if answer is None:
         with turn_to_read():
-            found = read_in_time(days)
-        cache.set(key, found, KEPT_SECONDS)
-    if isinstance(found, str):
+            answer = read_in_time(days)
+        cache.set(key, answer, KEPT_SECONDS)
+    if isinstance(answer, str):
         raise PeriodTooLong
-    return found
+    return answer
 
 
 def read_in_time(days: int) -> Statistics | str:
@@ -250,11 +250,11 @@ def quarter_of(field: str) -> Any:
 def opened_by_day(period: Period) -> Counter[date]:
     opened = Conversation.objects.filter(**period.within("opened_at")).order_by()
     opened = opened.exclude(opened_at=F("erased_at"))  # created by an erasure, and never opened
-    found: Counter[date] = Counter()
+    by_day: Counter[date] = Counter()
     counted = opened.annotate(quarter=quarter_of("opened_at")).values_list("quarter")
     for quarter, number in counted.annotate(Count("pk")):
-        found[on_the_clock(quarter, period.zone)[0]] += number
-    return found
+        by_day[on_the_clock(quarter, period.zone)[0]] += number
+    return by_day
 
 
 # Durations
@@ -272,10 +272,10 @@ class Timed:
 
     @cached_property
     def days(self) -> dict[date, array[int]]:
-        found: dict[date, array[int]] = defaultdict(lambda: array("q"))
+        by_day: dict[date, array[int]] = defaultdict(lambda: array("q"))
         for quarter, took in self.quarters.items():
-            found[on_the_clock(quarter, self.period.zone)[0]].extend(took)
-        return found
+            by_day[on_the_clock(quarter, self.period.zone)[0]].extend(took)
+        return by_day
 
     def on(self, day: date) -> Durations:
         return durations(self.days.get(day, array("q")))
@@ -313,15 +313,15 @@ class Messages:
     @classmethod
     def at(cls, quarters: dict[str, array[int]], period: Period) -> Messages:
         """Count the messages of the period. `quarters` has all, by the first letter of the direction."""
-        found = cls()
+        messages = cls()
         start, end = (instant // QUARTER for instant in period.microseconds)
         for direction in Direction.values:
             for quarter, number in Counter(quarters[direction[0]]).items():
                 if start <= quarter < end:
                     day, hour = on_the_clock(quarter, period.zone)
-                    found.by_day[day, direction] += number
-                    found.by_hour[hour, direction] += number
-        return found
+                    messages.by_day[day, direction] += number
+                    messages.by_hour[hour, direction] += number
+        return messages
 
 
 # The thread of a conversation as one text: of each message, in order, the first letter of its direction

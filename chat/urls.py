@@ -14,7 +14,7 @@ from chat.api.docs import OpenAPI
 from chat.api.exports import MessageExport
 from chat.api.messages import MessageDetail, MessageSearch
 from chat.api.webhook import Webhook
-from chat.problems import nothing_here
+from chat.problems import unknown_path
 from chat.views import (
     account,
     after_closing,
@@ -113,5 +113,5 @@ urlpatterns = [
     *ui("ui/<str:id>", inbox.inbox, "thread"),
     # Nothing is here for any method, so no method needs a CSRF token.
     re_path(r"^ui/", declared(page.nothing_here, (), is_open=False)),
-    re_path(r"", declared(nothing_here, (), is_open=True)),
+    re_path(r"", declared(unknown_path, (), is_open=True)),
 ]

@@ -69,9 +69,9 @@ def parse_sqlite(rest: str) -> dict[str, Any]:
     place, _, query = rest.partition("?")
     if place.partition("/")[0] not in ("", ":memory:") or "#" in rest:
         raise ValidationError("Must be sqlite:////absolute/path or sqlite:///relative/path.")
-    given = dict(options_of(query, known={"timeout"}))
+    stated = dict(options_of(query, known={"timeout"}))
     name = dj_database_url.parse(f"sqlite://{place}")["NAME"]
-    options = {"timeout": seconds(given["timeout"])} if given else {}
+    options = {"timeout": seconds(stated["timeout"])} if stated else {}
     return {"ENGINE": "realmate.sqlite", "NAME": name, "OPTIONS": options}
 
 
@@ -98,15 +98,15 @@ def parse_postgresql(rest: str) -> dict[str, Any]:
     except (psycopg.Error, ValueError):
         raise ValidationError(f"Not a URL of PostgreSQL. {ENCODE}") from None
     judge(stated)
-    given = elsewhere(stated.get("service")) | stated
-    judge_values(given)
-    judge_session(given.get("options", ""))
+    effective = elsewhere(stated.get("service")) | stated
+    judge_values(effective)
+    judge_session(effective.get("options", ""))
     return {
         "ENGINE": "realmate.postgresql",
-        "NAME": given.get("dbname") or given.get("user", ""),
+        "NAME": effective.get("dbname") or effective.get("user", ""),
         **{name.upper(): stated.pop(name, "") for name in ("user", "password", "host", "port")},
         "OPTIONS": {name: value for name, value in stated.items() if name != "dbname"}
-        | {name: given[name] for name in OVERRIDABLE if given.get(name)},
+        | {name: effective[name] for name in OVERRIDABLE if effective.get(name)},
     }
 
 
@@ -144,12 +144,12 @@ def judge(stated: dict[str, Any]) -> None:
         raise ValidationError("client_encoding must be UTF8.")
 
 
-def judge_values(given: dict[str, Any]) -> None:
+def judge_values(values: dict[str, Any]) -> None:
     """Let libpq judge the values before the first connection. No socket is in /dev/null."""
     for name in NUMBERS:
-        if not re.fullmatch(r"\d{1,9}", given.get(name, "0"), re.ASCII):
+        if not re.fullmatch(r"\d{1,9}", values.get(name, "0"), re.ASCII):
             raise ValidationError(f"{name} must be a whole number.")
-    attempt = {**given, "service": None, "host": "/dev/null", "hostaddr": "", "port": ""}
+    attempt = {**values, "service": None, "host": "/dev/null", "hostaddr": "", "port": ""}
     connection = PGconn.connect_start(make_conninfo("", **attempt).encode())
     complaint = re.match(rb'invalid "?(\w+)"? value', connection.error_message)
     connection.finish()
@@ -185,10 +185,10 @@ def environ_of(service: str | None) -> Iterator[None]:
 
 def judge_session(options: str) -> None:
     """Refuse session settings that would break a promise of the service."""
-    given, ours = session_settings(options), session_settings(SESSION)
-    if given.get("synchronous_commit", "on").lower() not in DURABLE:
+    stated, default = session_settings(options), session_settings(SESSION)
+    if stated.get("synchronous_commit", "on").lower() not in DURABLE:
         raise ValidationError(f"synchronous_commit must be one of {', '.join(DURABLE)}.")
-    limit, most = given.get("lock_timeout", "1"), ours["lock_timeout"]
+    limit, most = stated.get("lock_timeout", "1"), default["lock_timeout"]
     if not (limit.isdecimal() and 0 < int(limit) <= int(most)):
         raise ValidationError(f"lock_timeout must be from 1 to {most} milliseconds.")
 
@@ -196,7 +196,7 @@ def judge_session(options: str) -> None:
 def session_settings(options: str) -> dict[str, str]:
     """Parse `-c name=value -c …`, the parameter `options` of libpq. The last value counts."""
     words = [re.sub(r"\\(.)", r"\1", word) for word in re.findall(r"(?:\\.|[^\s\\])+", options)]
-    found = {}
+    settings = {}
     while words:
         word = words.pop(0)
         if word == "-c" and words:
@@ -204,5 +204,5 @@ def session_settings(options: str) -> dict[str, str]:
         setting = re.fullmatch(r"(?:-c|--)([A-Za-z_][\w.-]*)=(.*)", word, re.ASCII | re.DOTALL)
         if not setting:
             raise ValidationError("options must be -c name=value, once for each setting.")
-        found[setting[1].lower().replace("-", "_")] = setting[2]
-    return found
+        settings[setting[1].lower().replace("-", "_")] = setting[2]
+    return settings

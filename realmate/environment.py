@@ -48,7 +48,7 @@ def load() -> Path | None:
 
     Return the path of the env file. Raises ImproperlyConfigured if a file cannot be read.
     """
-    given = set(os.environ)
+    in_environment = set(os.environ)
     path = find_file()
     if path is not None:
         file = Env()
@@ -56,25 +56,25 @@ def load() -> Path | None:
         file.read_env(path, recurse=False)
         os.environ.update({name: file.str(name) for name in names})
     for name in SECRETS:
-        read_secret(name, given)
+        read_secret(name, in_environment)
     if SERVES not in os.environ:
         # A command would leave its counters in the server's folder, or fail without the right to write.
         os.environ.pop(COUNTERS, None)
     return path
 
 
-def read_secret(name: str, given: set[str]) -> None:
+def read_secret(name: str, in_environment: set[str]) -> None:
     """Set a variable to the text of the file at the path NAME_FILE, without the line end.
 
     Deletes NAME_FILE, so that a second call finds only the variable. If only one of NAME and NAME_FILE
-    was `given`, the other is of the env file and does not count. Raises ImproperlyConfigured if both
-    were given, or both are of the env file.
+    was `in_environment`, the other is of the env file and does not count. Raises ImproperlyConfigured
+    if both were, or if both are of the env file.
     """
     named = f"{name}_FILE"
     path = os.environ.pop(named, "")
-    if not path or (name in given and named not in given):
+    if not path or (name in in_environment and named not in in_environment):
         return
-    if os.environ.get(name) and (name in given) == (named in given):
+    if os.environ.get(name) and (name in in_environment) == (named in in_environment):
         raise ImproperlyConfigured(f"Not started. Set {name} or {named}, not both.")
     try:
         os.environ[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")

@@ -54,9 +54,9 @@ def causes(exception: BaseException | None) -> Iterator[BaseException]:
 
 def without_data(exception: BaseException) -> str:
     kind = type(exception)
-    said = f": {exception}" if isinstance(exception, FAULTS) else ""
+    message = f": {exception}" if isinstance(exception, FAULTS) else ""
     frames = "".join(format_tb(exception.__traceback__))
-    return f"{frames}{kind.__module__}.{kind.__qualname__}{said}"
+    return f"{frames}{kind.__module__}.{kind.__qualname__}{message}"
 
 
 class OneASecond(logging.Filter):

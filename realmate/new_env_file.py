@@ -16,12 +16,12 @@ QUOTABLE = re.compile(r"(?:(?!\$\{)[^'\\\x00-\x1f\x7f])*")
 MODE = 0o640
 
 
-def write(file: Path, given: Mapping[str, str]) -> None:
+def write(file: Path, variables: Mapping[str, str]) -> None:
     """Write a new file with new secrets and the given variables.
 
     Raises FileExistsError, another OSError, or ValueError for an unknown name or an impossible value.
     """
-    text = filled(EXAMPLE.read_text(encoding="utf-8"), new_secrets() | dict(given))
+    text = filled(EXAMPLE.read_text(encoding="utf-8"), new_secrets() | dict(variables))
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as opened:

@@ -89,8 +89,8 @@ def check(application: str = "realmate.wsgi:application") -> None:
         try:
             wrong = " ".join(fault.detail for fault in faults_of(application))
         except Exception as error:  # broken code raises anything
-            shown = broken_code_behind(error)
-            wrong = f"{type(shown).__name__}: {shown}"
+            cause = broken_code_behind(error)
+            wrong = f"{type(cause).__name__}: {cause}"
     if wrong:
         sys.exit(f"Not fit to serve. {' '.join(wrong.split())}")
     print("Fit to serve.")
@@ -146,8 +146,8 @@ def refuse_wrong_settings() -> None:
 def make_folder_of_our_own(folder: Path) -> None:
     """Make the folder. Exit unless an existing one belongs to this user alone, with no rights for others."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         sys.exit(f"Not started. {folder} must be a folder of this user alone, with mode 0700.")
 
 
@@ -227,8 +227,8 @@ def refuse_a_taken_socket(path: str) -> None:
             if somebody_listens_on(path):
                 sys.exit(f"Not started. Another server listens on {path}.")
             Path(path).unlink()
-        with socket.socket(socket.AF_UNIX) as ours:
-            ours.bind(path)
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.bind(path)
         Path(path).unlink()
     except OSError as error:
         refuse_to_listen(path, error)

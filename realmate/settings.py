@@ -74,8 +74,8 @@ def secrets_of_the_scheme(values: list[str]) -> None:
     filled(values)
     complaint = SCHEMES.get(WEBHOOK_SCHEME or "", Standard).complaint
     bad = [(place, complaint(value)) for place, value in enumerate(values, start=1)]
-    if said := [f"Entry {place} {why}." for place, why in bad if why]:
-        raise ValidationError(said)
+    if complaints := [f"Entry {place} {why}." for place, why in bad if why]:
+        raise ValidationError(complaints)
 
 
 def addresses_or_networks(values: list[str]) -> None:
@@ -239,14 +239,17 @@ REPLY_URL: str = env.str("REPLY_URL", "", validate=link_to_a_conversation)
 # Hours that an event may wait for its NEW_CONVERSATION. 0 turns this off.
 EARLY_EVENTS_HOURS = env.int("EARLY_EVENTS_HOURS", 24, validate=validate.Range(min=0, max=24 * 365))
 
+# The most days of the next two variables, and of `manage.py prune --days`.
+MOST_DAYS_KEPT = 36_500
+
 # Days of deliveries kept in the log by `manage.py upkeep`.
 DELIVERY_RETENTION_DAYS = env.int(
-    "DELIVERY_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=36_500)
+    "DELIVERY_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=MOST_DAYS_KEPT)
 )
 
 # Days of changes kept by `manage.py upkeep`. A reader of changes may be away for so long.
 CHANGE_RETENTION_DAYS = env.int(
-    "CHANGE_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=36_500)
+    "CHANGE_RETENTION_DAYS", 90, validate=validate.Range(min=1, max=MOST_DAYS_KEPT)
 )
 
 # The file with the ids of erased conversations, for a restore. By default beside SQLite's file, under

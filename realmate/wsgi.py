@@ -18,6 +18,7 @@ from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 
 from chat import metrics
+from chat.bodies import BYTES_A_READ
 from chat.database import group_commit, readiness
 from chat.database.migrated import migrations_of_the_code
 from realmate import stopping
@@ -26,7 +27,6 @@ from realmate.postgresql import base as postgresql
 from realmate.postgresql.base import a_request
 from realmate.sqlite import base as sqlite
 
-PIECE = 64 * 1024
 # M_MMAP_THRESHOLD of malloc.h, and its default. glibc adapts the threshold unless a program sets it.
 M_MMAP_THRESHOLD = -3
 LARGE = 128 * 1024
@@ -75,7 +75,7 @@ def read_to_the_end(environ: dict[str, Any]) -> None:
     if not environ.get("wsgi.input_terminated") or not declared.isdecimal() or int(declared) > left:
         return
     with suppress(OSError):  # the client has hung up
-        while left > 0 and (piece := environ["wsgi.input"].read(min(left, PIECE))):
+        while left > 0 and (piece := environ["wsgi.input"].read(min(left, BYTES_A_READ))):
             left -= len(piece)
 
 

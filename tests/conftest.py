@@ -82,6 +82,19 @@ def post(db) -> Callable[..., Any]:
 
 
 @pytest.fixture
+def agent(client, django_user_model) -> Client:
+    """The client of somebody who has logged in, and is not staff."""
+    client.force_login(django_user_model.objects.create_user("bia"))
+    return client
+
+
+@pytest.fixture(params=[False, True], ids=["debug off", "debug on"])
+def debug_off_and_on(request, settings):
+    """Run the test twice, because Django answers some errors otherwise with DEBUG on."""
+    settings.DEBUG = request.param
+
+
+@pytest.fixture
 def generation(db) -> str:
     """The current generation: begun by the migration, or here after a test with real transactions."""
     return current_generation()

@@ -68,5 +68,5 @@ def place_of(page, id):
 
 
 def ask(page):
-    """Let the page poll now, because a page polls when the browser is online again."""
+    """Let the page poll now, not in 3 s: a page polls when the browser is online again."""
     page.evaluate("dispatchEvent(new Event('online'))")

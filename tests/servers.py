@@ -78,6 +78,12 @@ def assert_problem(answer: Any, status: int, code: str) -> None:
     assert answer["X-Request-Id"] == problem["request_id"] == str(UUID(problem["request_id"]))
 
 
+def errors_of(answer: Any) -> list[tuple[str, str]]:
+    """The pointer and the code of each wrong parameter, of a `bad_request`."""
+    assert_problem(answer, 400, "bad_request")
+    return [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
+
+
 def assert_page(answer: Any, status: int) -> None:
     """Check an HTML page for people, with a request id."""
     assert answer.status_code == status

@@ -44,12 +44,6 @@ def written(closed, deliver):
 
 
 @pytest.fixture
-def agent(client, django_user_model):
-    client.force_login(django_user_model.objects.create_user("bia"))
-    return client
-
-
-@pytest.fixture
 def get(agent):
     return lambda address: agent.get(address).getvalue().decode()
 

@@ -7,8 +7,9 @@ import pytest
 from chat.api import query_parameters, reads
 from chat.models import Conversation
 from tests.conftest import id_of, make_event
+from tests.servers import errors_of
 from tests.test_keyset import a_new_table, plans  # noqa: F401 - fixtures
-from tests.test_reads import errors_of, get, ids, listed, pages
+from tests.test_reads import get, ids, listed, pages
 
 pytestmark = pytest.mark.both_engines("indexes and the order of values")
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import C, M, make_event
+from tests.live_thread import ask
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
@@ -31,11 +32,6 @@ def message(n, content, **data):
         at=f"2025-02-21T10:21:{n:02}",
         **data,
     )
-
-
-def ask(page):
-    """Let the page poll now, not in 3 s: a page polls when the browser is online again."""
-    page.evaluate("dispatchEvent(new Event('online'))")
 
 
 def test_the_root_leads_to_the_inbox(page):

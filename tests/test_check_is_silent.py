@@ -202,7 +202,7 @@ def check(scratch_database, tmp_path):
             check = rebuilding.Check(rebuilding.last_delivery(), scratch)
             list(check.feed())
             return check, [
-                f"{each.conversation_id}: {each.said}" for each in check.differences() if each
+                f"{each.conversation_id}: {each.detail}" for each in check.differences() if each
             ]
 
         yield check

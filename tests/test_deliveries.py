@@ -61,12 +61,6 @@ def staff(django_user_model):
     return client
 
 
-@pytest.fixture
-def agent(client, django_user_model):
-    client.force_login(django_user_model.objects.create_user("bia"))
-    return client
-
-
 def last(**of):
     return Delivery.objects.filter(**of).latest("id")
 
@@ -633,19 +627,14 @@ def test_a_notice_speaks_the_readers_language_and_is_shown_once(staff, came_too_
 # Permissions
 
 
-@pytest.fixture(params=[False, True], ids=["debug off", "debug on"])
-def debug(request, settings):
-    settings.DEBUG = request.param
-
-
-def test_a_form_of_another_site_is_a_403_page(staff, came_too_early, debug):
+def test_a_form_of_another_site_is_a_403_page(staff, came_too_early, debug_off_and_on):
     answer = staff.post(address(came_too_early, "apply/"))
     assert_page(answer, 403)
     assert b"CSRF" not in answer.content
     assert not Message.objects.exists()
 
 
-def test_one_who_is_not_staff_applies_nothing(agent, came_too_early, debug):
+def test_one_who_is_not_staff_applies_nothing(agent, came_too_early, debug_off_and_on):
     assert_page(agent.post(address(came_too_early, "apply/")), 403)
     agent.logout()
     assert_page(agent.post(address(came_too_early, "apply/")), 403)

@@ -30,12 +30,6 @@ def staff(django_user_model):
 
 
 @pytest.fixture
-def agent(client, django_user_model):
-    client.force_login(django_user_model.objects.create_user("bia"))
-    return client
-
-
-@pytest.fixture
 def came_too_early(deliver):
     deliver(MESSAGE)
     deliver(OPEN, after=timedelta(days=30))

@@ -17,7 +17,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from django.utils.translation import override
 
-from chat.health.diagnosis import CHECKS, found_by
+from chat.health.diagnosis import CHECKS, findings_of
 from chat.models import Backup, Change, Delivery, Message, MessageWords
 from realmate.sqlite import base as sqlite
 from realmate.sqlite import files
@@ -42,7 +42,7 @@ def details(part):
 
 
 def in_english(part):
-    return " ".join(finding.detail for finding in found_by(part))
+    return " ".join(finding.detail for finding in findings_of(part))
 
 
 @pytest.mark.parametrize("part", [part for part in CHECKS if part not in ("settings", "backup")])
@@ -109,7 +109,7 @@ def test_a_file_of_another_user_is_found(tmp_path, monkeypatch):
     file.touch(mode=0o600)
     os.chown(file, 12345, -1)
     monkeypatch.setitem(connection.settings_dict, "NAME", str(file))
-    [finding] = found_by("files")
+    [finding] = findings_of("files")
     assert finding.mend == f"chown --reference={tmp_path} {file}"
 
 
@@ -125,7 +125,7 @@ def test_a_clock_that_is_slow_is_found(filled):
 
 def test_a_message_that_search_cannot_find_is_found(filled):
     MessageWords.objects.all().delete()
-    [finding] = found_by("search")
+    [finding] = findings_of("search")
     assert finding.mend == "manage.py reindex"
 
 

@@ -278,11 +278,6 @@ def without(transactional_db):
             cursor.execute(f"ALTER TABLE {table}_gone RENAME TO {table}")
 
 
-@pytest.fixture(params=[False, True], ids=["debug off", "debug on"])
-def debug(request, settings):
-    settings.DEBUG = request.param
-
-
 def assert_try_again(answer):
     assert_problem(answer, 503, "try_again")
     assert int(answer["Retry-After"]) > 0
@@ -295,7 +290,7 @@ def assert_try_again_page(answer):
 
 
 @pytest.mark.parametrize("table", ["chat_conversation", "chat_message", "chat_delivery"])
-def test_a_broken_database_is_a_503_that_leaves_nothing(without, deliver, debug, table):
+def test_a_broken_database_is_a_503_that_leaves_nothing(without, deliver, debug_off_and_on, table):
     deliver(OPENING)
     before = list(Conversation.objects.values())
     without(table)
@@ -326,7 +321,7 @@ def test_what_was_refused_by_a_broken_database_is_taken_later(without, post):
     assert post(OPENING).status_code == 201
 
 
-def test_readers_get_a_503_of_their_kind(without, debug):
+def test_readers_get_a_503_of_their_kind(without, debug_off_and_on):
     without("chat_conversation")
     for path in PLACES_OF_MACHINES:
         if path.startswith("/conversations"):
@@ -345,7 +340,7 @@ def test_the_log_has_the_traceback_and_the_answer_does_not(without, caplog):
 
 
 @pytest.mark.sqlite
-def test_a_database_that_cannot_be_opened_is_a_503(transactional_db, tmp_path, debug):
+def test_a_database_that_cannot_be_opened_is_a_503(transactional_db, tmp_path, debug_off_and_on):
     connection.close()
     used, connection.settings_dict["NAME"] = connection.settings_dict["NAME"], str(tmp_path)
     try:
@@ -360,7 +355,7 @@ def test_a_database_that_cannot_be_opened_is_a_503(transactional_db, tmp_path, d
 
 
 @pytest.mark.sqlite
-def test_a_database_that_takes_no_writes_is_a_503(transactional_db, post, debug):
+def test_a_database_that_takes_no_writes_is_a_503(transactional_db, post, debug_off_and_on):
     connection.ensure_connection()
     connection.connection.execute("PRAGMA query_only = ON")
     try:
@@ -371,7 +366,7 @@ def test_a_database_that_takes_no_writes_is_a_503(transactional_db, post, debug)
 
 
 @pytest.mark.postgresql
-def test_a_server_that_takes_no_writes_is_a_503(transactional_db, post, debug):
+def test_a_server_that_takes_no_writes_is_a_503(transactional_db, post, debug_off_and_on):
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
     try:

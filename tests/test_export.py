@@ -196,7 +196,7 @@ def test_it_takes_a_turn_and_head_takes_none(stored, monkeypatch):
 
 
 def test_a_piece_has_a_bounded_size(stored, monkeypatch):
-    monkeypatch.setattr(api, "PIECE", 100)
+    monkeypatch.setattr(api, "BYTES_A_PIECE", 100)
     last = exports.settled_arrival()
     windows = exports.in_windows(exports.written_within(None, None), after=0, last=last)
     pieces = list(api.json_lines(windows, "00000000", last))

@@ -10,7 +10,7 @@ from django.db import connection
 
 from chat.events.ingest import ingest
 from chat.models import Delivery, LogFilters, log
-from chat.models.log import narrowed
+from chat.models.log import filtered_by_index
 from chat.refusals import OF_EVENTS
 from tests.conftest import M2, NOW, OTHER_C, C, M, id_of, make_event
 from tests.servers import assert_problem
@@ -198,7 +198,7 @@ def index_of(asked):
 
 @pytest.mark.parametrize("asked", ASKED, ids=str)
 def test_a_page_is_read_from_one_index_in_its_order(a_new_log, told, plans, asked):  # noqa: F811
-    rows, others = narrowed(Delivery.objects.all(), asked)
+    rows, others = filtered_by_index(Delivery.objects.all(), asked)
     for plan in plans(rows.filter(others), asked.ordering):
         assert re.search(index_of(asked), plan)
         assert not re.search("TEMP B-TREE|Sort", plan)

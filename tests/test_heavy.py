@@ -252,6 +252,6 @@ def test_an_unchanged_one_is_a_304_and_head_has_its_etag(client, streamed_thread
 
 
 def test_its_pieces_are_read_as_they_are_sent(client, streamed_thread, monkeypatch):
-    monkeypatch.setattr(serializers, "PIECE", 1)
+    monkeypatch.setattr(serializers, "BYTES_A_PIECE", 1)
     answer = client.get(f"/conversations/{C}")
     assert len(list(answer)) == 4

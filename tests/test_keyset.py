@@ -204,7 +204,9 @@ NARROWED = [
 def test_what_machines_ask_for_is_read_from_an_index(
     conversations, plans, state, needs_reply, sort
 ):
-    asked = Conversation.objects.filtered_by(state=state, needs_reply=needs_reply, sort=sort)
+    asked = Conversation.objects.filtered_with_order(
+        state=state, needs_reply=needs_reply, sort=sort
+    )
     for plan in plans(*asked):
         assert re.search("USING INDEX|Index Scan", plan)
         assert not re.search("TEMP B-TREE|Sort", plan)

@@ -14,7 +14,7 @@ from chat.events.bulk import ingest_many
 from chat.models import HitFilters, begin_generation, find_messages
 from chat.upkeep import erasure
 from tests.conftest import NOW, OTHER_C, C, id_of, make_event
-from tests.servers import assert_problem, through_wsgi
+from tests.servers import assert_problem, errors_of, through_wsgi
 
 pytestmark = pytest.mark.both_engines("two full-text engines give the same hits")
 
@@ -45,11 +45,6 @@ def pages(**parameters):
 
 def all_of(**parameters):
     return list(chain.from_iterable(pages(**parameters)))
-
-
-def errors_of(answer):
-    assert_problem(answer, 400, "bad_request")
-    return [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from chat.models import Conversation, Message, begin_generation, current_generat
 from chat.upkeep import erasure
 from realmate.postgresql.base import deadline
 from tests.conftest import NOW, C, M, id_of, make_event
-from tests.servers import assert_problem, through_wsgi
+from tests.servers import assert_problem, errors_of, through_wsgi
 
 pytestmark = pytest.mark.both_engines("every read of the API is SQL of its own")
 
@@ -54,11 +54,6 @@ def pages(**parameters):
         page = listed(**parameters | {"cursor": page["next"]})
         found.append(ids(page))
     return found
-
-
-def errors_of(answer):
-    assert_problem(answer, 400, "bad_request")
-    return [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
 
 
 @pytest.fixture

@@ -18,12 +18,6 @@ pytestmark = pytest.mark.both_engines("a row that two tabs write at once")
 
 
 @pytest.fixture
-def agent(client, django_user_model):
-    client.force_login(django_user_model.objects.create_user("bia"))
-    return client
-
-
-@pytest.fixture
 def written(deliver):
     """A conversation with three messages of the customer."""
     deliver(make_event("NEW_CONVERSATION", id=C))

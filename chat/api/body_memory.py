@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from chat.bodies import PIECE
+from chat.bodies import BYTES_A_READ
 from chat.refusals import BodyTooSlow, TooManyBodies
 
 # A smaller body needs no room, because the threads of a process are few. So slow large bodies never
@@ -35,7 +35,7 @@ class Place:
         end of a piece.
         """
         left = most
-        while left > 0 and (piece := stream.read(min(left, PIECE))):
+        while left > 0 and (piece := stream.read(min(left, BYTES_A_READ))):
             self._keep(piece)
             left -= len(piece)
         return self._finish()

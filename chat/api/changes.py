@@ -49,13 +49,13 @@ class Changes(Read):
         place_new_changes()
         generation = current_generation()
         start = start_of(parameters.after, generation)
-        found = changes_from(start, parameters.limit)
+        changes = changes_from(start, parameters.limit)
         refuse_if_missed(start)
-        if not found and parameters.wait and request.method == "GET":
-            found = wait_for_changes(start, parameters.limit, seconds=parameters.wait)
-        last = (found[-1].place or 0) if found else max(0, start - 1)
+        if not changes and parameters.wait and request.method == "GET":
+            changes = wait_for_changes(start, parameters.limit, seconds=parameters.wait)
+        last = (changes[-1].place or 0) if changes else max(0, start - 1)
         next = str(Cursor(generation, last))
-        return with_next(request, Response(changes_out(found, next=next)), after=next)
+        return with_next(request, Response(changes_out(changes, next=next)), after=next)
 
 
 def start_of(after: str, generation: str) -> int:
@@ -97,9 +97,9 @@ def wait_for_changes(start: int, limit: int, *, seconds: int) -> list[Change]:
     A stop of the server ends the wait. Without room to wait the answer comes at once.
     """
     until = monotonic() + seconds
-    found: list[Change] = []
+    changes: list[Change] = []
     with room_to_wait() as has_room:
-        while has_room and not found and (left := until - monotonic()) > 0:
+        while has_room and not changes and (left := until - monotonic()) > 0:
             connection.close_if_unusable_or_obsolete()
             if stopping.wait(min(left, SECONDS_BETWEEN_LOOKS)):
                 break
@@ -107,8 +107,8 @@ def wait_for_changes(start: int, limit: int, *, seconds: int) -> list[Change]:
                 seconds=settings.DATABASE_SECONDS
             ):  # each look has the time of a request
                 place_new_changes()
-                found = changes_from(start, limit)
-    return found
+                changes = changes_from(start, limit)
+    return changes
 
 
 @contextmanager

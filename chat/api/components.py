@@ -44,12 +44,12 @@ def ref(model: type[BaseModel]) -> str:
 
 def models(described: list[Described]) -> Schema:
     """Return the schemas of all bodies: as they are validated, or as they are serialized."""
-    given = {type(one) for each in described for one in examples_of(each)} | {ProblemOut}
+    in_answers = {type(one) for each in described for one in examples_of(each)} | {ProblemOut}
     in_queries = {each.parameters for each in described if each.parameters}
     taken = {model for each in described for model in (each.body or {}).values()} | in_queries
     modes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         *((model, "validation") for model in taken),
-        *((model, "serialization") for model in given),
+        *((model, "serialization") for model in in_answers),
     ]
     _, made = models_json_schema(modes, schema_generator=Plain, ref_template=REF)
     schemas: Schema = made["$defs"]
@@ -63,8 +63,8 @@ def models(described: list[Described]) -> Schema:
 
 
 def examples_of(described: Described) -> list[BaseModel]:
-    found = [answer.example for answer in described.answers.values()]
-    return [example for example in found if isinstance(example, BaseModel)]
+    bodies = [answer.example for answer in described.answers.values()]
+    return [example for example in bodies if isinstance(example, BaseModel)]
 
 
 def with_short_names(document: Schema) -> Schema:

@@ -11,14 +11,13 @@ from chat.api import examples
 from chat.api.described import Tag, read
 from chat.api.query_parameters import ExportParameters
 from chat.api.reads import Read
-from chat.bodies import streamed
+from chat.bodies import BYTES_A_PIECE, streamed
 from chat.models import current_generation
 from chat.models.exports import MessageText, in_windows, settled_arrival, written_within
 from chat.refusals import BadParameters, CursorExpired, FieldError
 
 # Not application/jsonl: makers of clients, such as orval, read only this name line by line.
 JSON_LINES = "application/x-ndjson"
-PIECE = 64 * 1024
 # The m, because a cursor of /changes counts something else, and would skip messages here.
 CURSOR = re.compile(r"([0-9a-f]{8})-m(0|[1-9][0-9]{0,17})")
 INVALID_AFTER = FieldError("/after", "invalid_cursor", "Must be a cursor of an earlier export.")
@@ -81,15 +80,15 @@ def json_lines(
     for window in windows:
         piece = bytearray()
         for message in window:
-            piece += line_of(message, generation)
-            if len(piece) >= PIECE:
+            piece += json_line_of(message, generation)
+            if len(piece) >= BYTES_A_PIECE:
                 yield bytes(piece)
                 piece.clear()
         yield bytes(piece)
     yield to_json({"next": cursor_at(last, generation)}) + b"\n"
 
 
-def line_of(message: MessageText, generation: str) -> bytes:
+def json_line_of(message: MessageText, generation: str) -> bytes:
     arrival, id, conversation_id, direction, content, timestamp, received_at = message
     line = to_json(
         {

@@ -25,7 +25,7 @@ REQUEST_ID_PATTERN = "^[ -~]{1,64}$"
 WEBHOOK_ID_PATTERN = "^[!-~]{1,255}$"
 
 
-def matching(pattern: str, detail: str) -> BeforeValidator:
+def full_match(pattern: str, detail: str) -> BeforeValidator:
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
             raise PydanticCustomError("invalid_id", detail)
@@ -36,12 +36,12 @@ def matching(pattern: str, detail: str) -> BeforeValidator:
 
 RequestId = Annotated[
     str,
-    matching(REQUEST_ID_PATTERN, "Must have 1 to 64 printable ASCII characters."),
+    full_match(REQUEST_ID_PATTERN, "Must have 1 to 64 printable ASCII characters."),
     WithJsonSchema({"type": "string", "pattern": REQUEST_ID_PATTERN}),
 ]
 WebhookId = Annotated[
     str,
-    matching(WEBHOOK_ID_PATTERN, "Must have 1 to 255 printable ASCII characters and no space."),
+    full_match(WEBHOOK_ID_PATTERN, "Must have 1 to 255 printable ASCII characters and no space."),
     WithJsonSchema({"type": "string", "pattern": WEBHOOK_ID_PATTERN}),
 ]
 
@@ -90,13 +90,13 @@ class DeliveryParameters(PageParameters):
 
     @property
     def filters(self) -> LogFilters:
-        given = next((name for name in COLUMNS if getattr(self, name)), None)
+        id_parameter = next((name for name in COLUMNS if getattr(self, name)), None)
         return LogFilters(
             outcome=self.outcome,
             type=self.type,
             code=self.code,
-            ids=(str(getattr(self, given)),) if given else (),
-            columns=COLUMNS[given] if given else (),
+            ids=(str(getattr(self, id_parameter)),) if id_parameter else (),
+            columns=COLUMNS[id_parameter] if id_parameter else (),
             received_from=self.received_from,
             received_to=self.received_to,
         )

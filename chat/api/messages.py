@@ -32,13 +32,13 @@ class MessageSearch(Read):
 
     def get(self, request: Request) -> HttpResponse:
         parameters = FindParameters.read(request.query_params)
-        page = page_of_generation(parameters.cursor, partial(found, parameters))
+        page = page_of_generation(parameters.cursor, partial(page_of_hits, parameters))
         terms = terms_of(expression_of(parameters.q))
         out = hits_out(page, terms, request.build_absolute_uri)
         return with_next(request, with_etag(request, out), cursor=page.next)
 
 
-def found(parameters: FindParameters, cursor: str) -> Page[Message]:
+def page_of_hits(parameters: FindParameters, cursor: str) -> Page[Message]:
     query = parameters.q or None
     return find_messages(query, parameters.filters, size=parameters.limit, cursor=cursor)
 

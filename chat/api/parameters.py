@@ -43,9 +43,9 @@ class Parameters(BaseModel):
         No parameter is ignored, because a misspelt filter would list everything.
         """
         errors = list(cls.unknown_or_repeated(query))
-        given = {name: query[name] for name in cls.names() if name in query}
+        values = {name: query[name] for name in cls.names() if name in query}
         try:
-            parameters = cls.model_validate(given)
+            parameters = cls.model_validate(values)
         except ValidationError as error:
             raise BadParameters(*errors, *field_errors(error)) from None
         if errors:

@@ -55,9 +55,9 @@ class Readyz(Probe):
     described = read("getReadiness", Tag.SERVICE, StatusOut(status="ready"))
 
     def get(self, request: Request) -> HttpResponse:
-        if found := [*readiness.faults(), *faults_of_the_static_files()]:
+        if faults := [*readiness.faults(), *faults_of_the_static_files()]:
             raise NotReady(
-                tuple(FieldError(f"/{part}", code, detail) for part, code, detail in found)
+                tuple(FieldError(f"/{part}", code, detail) for part, code, detail in faults)
             )
         return Response({"status": "ready"})
 

@@ -66,10 +66,10 @@ def bound(kind: str, order: str) -> Any:
     )
 
 
-def refuse_none_of_these(kind: str, given: dict[str, Any]) -> None:
+def refuse_none_of_these(kind: str, others: dict[str, Any]) -> None:
     """Raise a contradiction if no conversation can have such a time and fit the other filters."""
-    state, needs_reply = given.get("state"), given.get("needs_reply")
-    wrote_after_closing = given.get("wrote_after_closing")
+    state, needs_reply = others.get("state"), others.get("needs_reply")
+    wrote_after_closing = others.get("wrote_after_closing")
     if kind == "closed" and (state == Conversation.State.OPEN or needs_reply):
         raise contradiction("An OPEN conversation has no time of closing.")
     if kind == "waiting" and (state == Conversation.State.CLOSED or needs_reply is False):
@@ -151,15 +151,15 @@ class ConversationParameters(PageParameters):
     @field_validator(*(f"{kind}_{side}" for kind in BOUNDED for side in ("from", "to")))
     @classmethod
     def bounds_fit(cls, value: datetime, info: ValidationInfo) -> datetime:
-        given: dict[str, Any] = info.data
+        others: dict[str, Any] = info.data
         kind, _, side = str(info.field_name).partition("_")
-        if given.get("q") or given.get("updated_since"):
+        if others.get("q") or others.get("updated_since"):
             raise contradiction("q and updated_since have orders of their own.")
-        if any(given.get(f"{other}_{end}") for other in BOUNDED for end in ENDS if other != kind):
+        if any(others.get(f"{other}_{end}") for other in BOUNDED for end in ENDS if other != kind):
             raise contradiction("Only one of the times may have bounds.")
         if side == "to":
-            refuse_backwards(given.get(f"{kind}_from"), value, begins=f"{kind}_from")
-        refuse_none_of_these(kind, given)
+            refuse_backwards(others.get(f"{kind}_from"), value, begins=f"{kind}_from")
+        refuse_none_of_these(kind, others)
         return value
 
     @field_validator("updated_since")
@@ -188,16 +188,16 @@ class ConversationParameters(PageParameters):
     @field_validator("ordering")
     @classmethod
     def order_is_one_of_these(cls, value: Sort, info: ValidationInfo) -> Sort:
-        given: dict[str, Any] = info.data
-        if given.get("q"):
+        others: dict[str, Any] = info.data
+        if others.get("q"):
             raise contradiction("With q, the order is that of the hits, the latest arrival first.")
-        if given.get("updated_since"):
+        if others.get("updated_since"):
             raise contradiction("With updated_since, the order is that of the updates.")
         for kind, (_, sorts) in BOUNDED.items():
-            if any(given.get(f"{kind}_{end}") for end in ENDS) and value not in sorts:
+            if any(others.get(f"{kind}_{end}") for end in ENDS) and value not in sorts:
                 raise contradiction(f"Bounds of {kind} have another order.")
-        nobody_waits = given.get("state") == Conversation.State.CLOSED
-        if value == Sort.WAITING and (nobody_waits or given.get("needs_reply") is False):
+        nobody_waits = others.get("state") == Conversation.State.CLOSED
+        if value == Sort.WAITING and (nobody_waits or others.get("needs_reply") is False):
             raise contradiction("None of these conversations waits for a reply.")
         return value
 

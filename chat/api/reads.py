@@ -122,7 +122,7 @@ class ConversationList(Read):
 
 
 def listed_by(parameters: ConversationParameters) -> tuple[ConversationQuerySet, Ordering]:
-    return Conversation.objects.filtered_by(
+    return Conversation.objects.filtered_with_order(
         state=parameters.state,
         needs_reply=parameters.needs_reply,
         sort=parameters.sort,
@@ -286,8 +286,8 @@ def page_of_generation(cursor: str, read: Callable[[str], Page[Row]]) -> Page[Ro
     Raises CursorExpired and BadParameters.
     """
     generation = current_generation()
-    given, _, within = cursor.partition(".")
-    if cursor and given != generation:
+    prefix, _, within = cursor.partition(".")
+    if cursor and prefix != generation:
         raise CursorExpired if OF_A_GENERATION.match(cursor) else BadParameters(INVALID_CURSOR)
     try:
         page = read(within)

@@ -85,8 +85,8 @@ def addresses() -> Iterator[tuple[str, View]]:
             yield "/" + re.sub(r"<\w+:\w+>", "{id}", route), view
 
 
-def patterns(found: Iterable[Any]) -> Iterator[URLPattern]:
-    for each in found:
+def patterns(entries: Iterable[Any]) -> Iterator[URLPattern]:
+    for each in entries:
         if isinstance(each, URLPattern):
             yield each
         else:
@@ -103,7 +103,7 @@ def path_item(path: str, view: View) -> Schema:
 def operation(view: View, method: str) -> Schema:
     described = view.described
     is_head = method == "head"
-    given = [*in_query(described.parameters), *map(in_header, described.headers)]
+    parameters = [*in_query(described.parameters), *map(in_header, described.headers)]
     made: Schema = {
         "operationId": f"head{described.id[0].upper()}{described.id[1:]}"
         if is_head
@@ -111,8 +111,8 @@ def operation(view: View, method: str) -> Schema:
         "tags": [described.tag],
         **words_of(view),
         "security": security_of(view),
-        **({"parameters": given} if given else {}),
-        **({"requestBody": body_of(described.body)} if described.body else {}),
+        **({"parameters": parameters} if parameters else {}),
+        **({"requestBody": request_body_of(described.body)} if described.body else {}),
         "responses": answers_of(view),
     }
     if is_head:
@@ -163,16 +163,16 @@ SECURITY_SCHEMES: Schema = {
 # Parameters and bodies
 
 
-def body_of(by_type: dict[str, type[BaseModel]]) -> Schema:
+def request_body_of(by_type: dict[str, type[BaseModel]]) -> Schema:
     refs = {type: ref(model) for type, model in by_type.items()}
     body = {
         "oneOf": [{"$ref": each} for each in refs.values()],
         "discriminator": {"propertyName": "type", "mapping": refs},
     }
-    shown = {type: {"value": examples.EVENTS[type]} for type in by_type}
+    samples = {type: {"value": examples.EVENTS[type]} for type in by_type}
     return {
         "required": True,
-        "content": {"application/json": {"schema": body, "examples": shown}},
+        "content": {"application/json": {"schema": body, "examples": samples}},
     }
 
 
@@ -305,8 +305,10 @@ def problem_answer(codes: dict[str, str], headers: list[str]) -> Schema:
     of_these = {"properties": {"code": {"enum": list(codes)}}}
     problem = {"allOf": [{"$ref": ref(ProblemOut)}, of_these]}
     description = "\n\n".join(f"{code}: {REFUSALS[code].detail}" for code in codes)
-    shown = {code: {"$ref": f"#/components/examples/{example}"} for code, example in codes.items()}
-    return answer(description, {MEDIA_TYPE: {"schema": problem, "examples": shown}}, headers)
+    references = {
+        code: {"$ref": f"#/components/examples/{example}"} for code, example in codes.items()
+    }
+    return answer(description, {MEDIA_TYPE: {"schema": problem, "examples": references}}, headers)
 
 
 def example_of(code: str, described: Described) -> str:

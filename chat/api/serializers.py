@@ -9,14 +9,13 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 from typing_extensions import TypedDict
 
+from chat.bodies import BYTES_A_PIECE
 from chat.database.json_texts import Instant, instant_text
 from chat.database.keyset import Page
 from chat.events.ingest import Result
 from chat.events.payloads import parse
 from chat.models import Change, Conversation, Delivery, ThreadPage
 from chat.refusals import FieldError, InvalidEvent, InvalidPayload
-
-PIECE = 64 * 1024
 
 
 class OutcomeOut(BaseModel):
@@ -67,7 +66,7 @@ def conversation_pieces(conversation: Conversation, *, last_arrival: int) -> Ite
     for row in conversation.messages.filter(arrival__lte=last_arrival).each_as_text():
         piece += separator + to_json(message_out(row))
         separator = b","
-        if len(piece) >= PIECE:
+        if len(piece) >= BYTES_A_PIECE:
             yield bytes(piece)
             piece.clear()
     yield bytes(piece) + b"]}"

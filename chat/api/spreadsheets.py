@@ -9,6 +9,7 @@ from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
 from chat.api.transcripts import COLUMNS, CONTROL
+from chat.bodies import BYTES_A_PIECE
 from chat.csv_tables import utc
 from chat.models import Conversation, Message
 
@@ -19,7 +20,6 @@ CHARACTERS_OF_A_CELL = 32_767
 # XML has no other, and would read each of them as one line feed.
 NEW_LINE = re.compile("\r\n?")
 NOT_IN_XML = re.compile(f"{CONTROL.pattern}|[\ufffe\uffff]")
-PIECE = 64 * 1024
 
 
 def xlsx_of(conversation: Conversation) -> Iterator[bytes]:
@@ -67,5 +67,5 @@ def parts_of(text: str) -> list[str]:
 
 
 def pieces_of(file: IO[bytes]) -> Iterator[bytes]:
-    while piece := file.read(PIECE):
+    while piece := file.read(BYTES_A_PIECE):
         yield piece

@@ -40,11 +40,11 @@ def key_batches(
 ) -> Iterator[list[Any]]:
     """Yield all keys in order, some at a time, so no read transaction stays open."""
     order, beyond = ("-pk", "pk__lt") if last_first else ("pk", "pk__gt")
-    found = rows.order_by(order).values_list("pk", flat=True)
-    part = list(found[:most])
+    keys = rows.order_by(order).values_list("pk", flat=True)
+    part = list(keys[:most])
     while part:
         yield part
-        part = list(found.filter(**{beyond: part[-1]})[:most])
+        part = list(keys.filter(**{beyond: part[-1]})[:most])
 
 
 @contextmanager
@@ -63,11 +63,11 @@ def delete_in_batches(rows: QuerySet[Any]) -> Iterator[int]:
     the keys are locked first, and each row is judged once more under its lock.
     """
     # Only the key: a delete needs no other column.
-    found = rows.only("pk")
+    rows = rows.only("pk")
     while True:
         with taking_turns():
-            part = [row.pk for row in found.select_for_update(of=("self",))[:DELETED_AT_ONCE]]
-            deleted, _ = found.filter(pk__in=part).delete()
+            part = [row.pk for row in rows.select_for_update(of=("self",))[:DELETED_AT_ONCE]]
+            deleted, _ = rows.filter(pk__in=part).delete()
         if not part:
             return
         yield deleted

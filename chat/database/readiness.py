@@ -46,11 +46,11 @@ _failed = Event()
 def faults() -> list[Fault]:
     """Return every reason why this process cannot write, as of half a second ago at most."""
     with _one_at_a_time:
-        found: list[Fault] | None = cache.get(ANSWER)
-        if found is None:
-            found = [*faults_of_the_database(), *faults_of_the_last_write()]
-            cache.set(ANSWER, found, SECONDS_KEPT)
-    return found
+        answer: list[Fault] | None = cache.get(ANSWER)
+        if answer is None:
+            answer = [*faults_of_the_database(), *faults_of_the_last_write()]
+            cache.set(ANSWER, answer, SECONDS_KEPT)
+    return answer
 
 
 def note_write() -> None:
@@ -93,8 +93,8 @@ def faults_of_sqlite() -> Iterator[Fault]:
     """Look at the file first: a connection would create a missing file."""
     path = Path(connection.settings_dict["NAME"])
     if not connection.is_in_memory_db():  # type: ignore[attr-defined]
-        found, opened = identity_of(path), opened_file.get(path)
-        if found is None or (opened and opened != found):
+        current, opened = identity_of(path), opened_file.get(path)
+        if current is None or (opened and opened != current):
             yield Fault(
                 "database", "database_replaced", "The database file is gone, or another one."
             )

@@ -46,26 +46,26 @@ class Lookup(Generic[Row]):
         self._readers: dict[str, tuple[Any, Any]] = {}
 
     def __call__(self, id: Any, *, using: str = DEFAULT_DB_ALIAS) -> Row | None:
-        return next(iter(self._found([id], using)), None)
+        return next(iter(self._read([id], using)), None)
 
     def among(self, ids: Iterable[Any], *, using: str = DEFAULT_DB_ALIAS) -> dict[Any, Row]:
         """`rows.filter(id__in=ids)`, keyed by id; ordered querysets are read in the order of the ids."""
-        found: dict[Any, Row] = {}
+        rows: dict[Any, Row] = {}
         for part in in_parts(sorted(ids)):
-            found |= {getattr(row, self._id.attname): row for row in self._found(part, using)}
-        return found
+            rows |= {getattr(row, self._id.attname): row for row in self._read(part, using)}
+        return rows
 
-    def _found(self, ids: list[Any], using: str) -> list[Row]:
+    def _read(self, ids: list[Any], using: str) -> list[Row]:
         connection = connections[using]
         sql = self._sql_for(len(ids), connection)
         compiler, converters = self._reader_for(connection)
         with connection.cursor() as cursor:
             cursor.execute(sql, [self._id.get_db_prep_value(id, connection) for id in ids])
-            found = cursor.fetchall()
+            rows = cursor.fetchall()
         model = self._rows.model
         return [
             model.from_db(using, self._names, values)
-            for values in compiler.apply_converters(found, converters)
+            for values in compiler.apply_converters(rows, converters)
         ]
 
     def _sql_for(self, count: int, connection: BaseDatabaseWrapper) -> str:
@@ -108,14 +108,14 @@ class Known(Generic[Row]):
         self._sql: dict[tuple[int, str], tuple[str, tuple[Any, ...]]] = {}
 
     def among(self, values: Iterable[Any], *, using: str = DEFAULT_DB_ALIAS) -> set[Any]:
-        return {value for part in in_parts(sorted(values)) for value in self._found(part, using)}
+        return {value for part in in_parts(sorted(values)) for value in self._read(part, using)}
 
-    def _found(self, values: list[Any], using: str) -> list[Any]:
+    def _read(self, values: list[Any], using: str) -> list[Any]:
         connection = connections[using]
-        sql, own = self._sql_for(len(values), connection)
-        asked = [self._column.get_db_prep_value(value, connection) for value in values]
+        sql, own_params = self._sql_for(len(values), connection)
+        params = [self._column.get_db_prep_value(value, connection) for value in values]
         with connection.cursor() as cursor:
-            cursor.execute(sql, [*own, *asked])
+            cursor.execute(sql, [*own_params, *params])
             return [self._column.to_python(value) for (value,) in cursor.fetchall()]
 
     def _sql_for(self, count: int, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
@@ -123,8 +123,8 @@ class Known(Generic[Row]):
         key = count, connection.vendor
         if key not in self._sql:
             any_values = [self._column.to_python(f"{number:032}") for number in range(count)]
-            found = self._rows.filter(**{f"{self._column.name}__in": any_values}).order_by()
-            query = found.values_list(self._column.name).distinct().query
+            rows = self._rows.filter(**{f"{self._column.name}__in": any_values}).order_by()
+            query = rows.values_list(self._column.name).distinct().query
             sql, params = query.get_compiler(connection=connection).as_sql()
             self._sql[key] = str(sql), params[: len(params) - count]
         return self._sql[key]
@@ -205,8 +205,8 @@ def _insert_of(
     model: type[models.Model], count: int, returns_keys: bool, vendor: str, using: str
 ) -> tuple[Fields, str]:
     connection = connections[using]
-    given = [field for field in model._meta.concrete_fields if not field.generated]
-    fields = [field for field in given if not isinstance(field, models.AutoField)]
+    writable = [field for field in model._meta.concrete_fields if not field.generated]
+    fields = [field for field in writable if not isinstance(field, models.AutoField)]
     columns = ", ".join(_quoted(field, connection) for field in fields)
     row = ", ".join(_placeholder(field, connection) for field in fields)
     table, rows = connection.ops.quote_name(model._meta.db_table), ", ".join([f"({row})"] * count)

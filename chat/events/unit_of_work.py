@@ -21,7 +21,6 @@ from chat.models import (
 )
 from chat.refusals import Subject
 
-OPENING = Delivery.Type.NEW_CONVERSATION
 find_message = Lookup(Message.objects.all())
 find_early = Known(Delivery.objects.filter(code=EARLY), by="conversation_id")
 
@@ -58,7 +57,8 @@ class UnitOfWork:
         self.conversations = dict.fromkeys(ids)
         self.conversations |= Conversation.objects.using(self.using).all_locked(ids)
         self._read_messages(subject.message_id for subject in subjects)
-        opened = {subject.conversation_id for subject in subjects if subject.type == OPENING}
+        opening = Delivery.Type.NEW_CONVERSATION
+        opened = {subject.conversation_id for subject in subjects if subject.type == opening}
         absent = {id for id in opened if id and self.conversations[id] is None}
         if absent and self.early_events:
             self.with_early_events = find_early.among(absent, using=self.using)
@@ -87,7 +87,7 @@ class UnitOfWork:
         """Whether the conversation or the message was erased. Then the log keeps no text either."""
         conversation = self.conversation(conversation_id) if conversation_id else None
         message = self.message(message_id) if message_id else None
-        return any(found is not None and found.is_erased for found in (conversation, message))
+        return any(row is not None and row.is_erased for row in (conversation, message))
 
     def has_erased_any(self, ids: Collection[UUID]) -> bool:
         """Whether one of these ids belongs to an erased row. Locks nothing."""
@@ -116,10 +116,10 @@ class UnitOfWork:
         self.write()  # the early events may be part of this very batch
         held = set(self.messages)
         log = Delivery.objects.using(self.using)
-        found, more_follow = log.next_early(conversation.id, since=since)
-        self._read_messages(delivery.message_id for delivery in found)
+        deliveries, more_follow = log.next_early(conversation.id, since=since)
+        self._read_messages(delivery.message_id for delivery in deliveries)
         self.is_applying_early = True
-        yield from found
+        yield from deliveries
         self.is_applying_early = False
         if not more_follow:
             conversation.early_since = None

@@ -46,21 +46,21 @@ Check = Callable[[], Iterator[Finding]]
 
 def diagnose(*, apart_from: Collection[str] = ()) -> dict[str, list[Finding]]:
     """Return the findings of each part, in the order of CHECKS. A part without any is sound."""
-    return {part: found_by(part) for part in CHECKS if part not in apart_from}
+    return {part: findings_of(part) for part in CHECKS if part not in apart_from}
 
 
-def found_by(part: str) -> list[Finding]:
-    found: list[Finding] = []
+def findings_of(part: str) -> list[Finding]:
+    findings: list[Finding] = []
     try:
         with a_request(seconds=SECONDS_A_CHECK):
-            found.extend(CHECKS[part]())
+            findings.extend(CHECKS[part]())
     except TooSlow:
-        found.append(Finding(part, _("This could not be judged in time."), "manage.py doctor"))
+        findings.append(Finding(part, _("This could not be judged in time."), "manage.py doctor"))
     except (Error, OSError) as error:
-        said = str(error).partition("\n")[0] or type(error).__name__
-        detail = _("This could not be judged: %(error)s.") % {"error": said}
-        found.append(Finding(part, detail, "journalctl -u realmate -n 50"))
-    return found
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        detail = _("This could not be judged: %(error)s.") % {"error": reason}
+        findings.append(Finding(part, detail, "journalctl -u realmate -n 50"))
+    return findings
 
 
 # The surroundings
@@ -137,14 +137,14 @@ def judge_files() -> Iterator[Finding]:
     for path in (Path(f"{database}{suffix}") for suffix in SUFFIXES):
         if not path.exists():
             continue
-        found = path.stat()
-        if S_IMODE(found.st_mode) & GROUP_AND_OTHERS:
+        status = path.stat()
+        if S_IMODE(status.st_mode) & GROUP_AND_OTHERS:
             yield Finding(
                 "files",
                 _("Others than its owner may open %(file)s.") % {"file": path},
                 f"chmod 600 {path}",
             )
-        if found.st_uid != owner:
+        if status.st_uid != owner:
             mend = f"chown --reference={database.parent} {path}"
             detail = _("%(file)s belongs to another user than its folder.") % {"file": path}
             yield Finding("files", detail, mend)
@@ -214,18 +214,18 @@ def judge_backup() -> Iterator[Finding]:
 
 
 def judge_upkeep() -> Iterator[Finding]:
-    found = vitals() or {}
+    figures = vitals() or {}
     limit = timedelta(days=OVERDUE_DAYS).total_seconds()
     for table, rows in (("chat_delivery", "deliveries"), ("chat_change", "changes")):
-        overdue = found.get(f"{rows}_overdue_seconds", 0)
+        overdue = figures.get(f"{rows}_overdue_seconds", 0)
         if overdue > limit:
             days = int(overdue // 86400)
-            said = ngettext(
+            sentence = ngettext(
                 "The oldest rows of %(table)s should have been deleted %(days)s day ago.",
                 "The oldest rows of %(table)s should have been deleted %(days)s days ago.",
                 days,
             )
-            yield Finding("upkeep", said % {"table": table, "days": days}, "manage.py upkeep")
+            yield Finding("upkeep", sentence % {"table": table, "days": days}, "manage.py upkeep")
 
 
 CHECKS: dict[str, Check] = {

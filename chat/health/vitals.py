@@ -48,11 +48,11 @@ class Vital(NamedTuple):
 def vitals() -> Figures | None:
     """Return the figures, as of 15 seconds ago at most. None if the database does not give them in time."""
     with _one_at_a_time:
-        found = cache.get(ANSWER)
-        if found is None:
-            found = read_all(timezone.now()) or {}
-            cache.set(ANSWER, found, SECONDS_KEPT)
-    return found or None
+        figures = cache.get(ANSWER)
+        if figures is None:
+            figures = read_all(timezone.now()) or {}
+            cache.set(ANSWER, figures, SECONDS_KEPT)
+    return figures or None
 
 
 def read_all(now: datetime) -> Figures | None:
@@ -237,10 +237,10 @@ class Gauges(Collector):
     """The figures as gauges. If the database fails, only `realmate_database_up 0`."""
 
     def collect(self) -> Iterator[Metric]:
-        found = vitals()
-        up = 0 if found is None else 1
+        figures = vitals()
+        up = 0 if figures is None else 1
         yield GaugeMetricFamily("realmate_database_up", "Whether the database answers.", up)
-        for name, value in (found or {}).items():
+        for name, value in (figures or {}).items():
             yield GaugeMetricFamily(f"realmate_{name}", VITALS[name].help, value)
         build = GaugeMetricFamily(
             "realmate_build_info", "The version that runs.", labels=["version", "commit"]

@@ -17,7 +17,8 @@ from chat.events.payloads import parse
 from chat.refusals import BodyTooLarge, InvalidEvent, InvalidPayload, Subject
 
 GZIP = b"\x1f\x8b"
-PIECE = 64 * 1024
+# Bytes of a line longer than MAX_BODY_BYTES per read.
+SKIPPED_AT_ONCE = 64 * 1024
 STANDARD_INPUT = "-"
 # The beginning of each result, and the error for a file without results.
 RESULT = b'{"line": '
@@ -88,7 +89,7 @@ def lines_in(stream: IO[bytes]) -> Iterator[Line]:
 
 
 def skip_line(stream: IO[bytes]) -> None:
-    while (piece := stream.readline(PIECE)) and not piece.endswith(b"\n"):
+    while (piece := stream.readline(SKIPPED_AT_ONCE)) and not piece.endswith(b"\n"):
         pass
 
 
@@ -123,20 +124,20 @@ def last_result(results: IO[bytes]) -> dict[str, Any] | None:
             last, end = line, end + len(line)
         else:
             torn = line
-    found = result_in(last) if last else None
+    result = result_in(last) if last else None
     if torn[: len(RESULT)] != RESULT[: len(torn)]:
         raise OtherResults(NOT_RESULTS)
     results.truncate(end)
-    return found
+    return result
 
 
 def result_in(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        result = json.loads(line)
     except ValueError:
         raise OtherResults(NOT_RESULTS) from None
-    if isinstance(found, dict) and isinstance(found.get("line"), int):
-        return found
+    if isinstance(result, dict) and isinstance(result.get("line"), int):
+        return result
     raise OtherResults(NOT_RESULTS)
 
 

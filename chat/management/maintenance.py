@@ -36,8 +36,8 @@ class MaintenanceCommand(BaseCommand):
         return parser
 
     def execute(self, *args: Any, **options: Any) -> Any:
-        said = find_database(may_be_missing=self.makes_the_file)
-        (options.get("stderr") or self.stderr).write(f"{said}\n")
+        names = find_database(may_be_missing=self.makes_the_file)
+        (options.get("stderr") or self.stderr).write(f"{names}\n")
         before = os.umask(0o077)
         try:
             with override("en"), database_errors_named():
@@ -72,11 +72,11 @@ def reached(place: str) -> str:
     """
     try:
         with closing(psycopg.connect(**connection.get_connection_params())) as session:
-            found = session.info
-            return f"PostgreSQL, {found.host}:{found.port}/{found.dbname}"
+            server = session.info
+            return f"PostgreSQL, {server.host}:{server.port}/{server.dbname}"
     except psycopg.Error as error:
-        said = str(error).partition("\n")[0] or type(error).__name__
-        raise CommandError(f"There is no database {place}: {said}") from None
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise CommandError(f"There is no database {place}: {reason}") from None
 
 
 def name_of(database: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ def moment(text: str) -> datetime:
         raise ArgumentTypeError("not a date (2025-02-21) or time (2025-02-21T10:20)") from None
 
 
-def reason_of(error: OSError) -> str:
+def file_and_reason(error: OSError) -> str:
     """Return the file and the reason, without the number of the error."""
     reason = error.strerror or str(error)
     return f"{error.filename}: {reason}" if error.filename else reason
@@ -54,12 +54,12 @@ def database_errors_named() -> Iterator[None]:
     except WrongSchema as error:
         raise CommandError(f"nothing is written: {error}") from None
     except Error as error:
-        raise CommandError(said_by_the_database(error)) from error
+        raise CommandError(message_and_advice(error)) from error
 
 
-def said_by_the_database(error: Error) -> str:
+def message_and_advice(error: Error) -> str:
     """Return the first line of the error, and what to do: missing tables have another remedy."""
-    said = str(error).partition("\n")[0] or type(error).__name__
-    unmigrated = isinstance(error, ProgrammingError) or said.startswith("no such")
+    message = str(error).partition("\n")[0] or type(error).__name__
+    unmigrated = isinstance(error, ProgrammingError) or message.startswith("no such")
     advice = "is it migrated?" if unmigrated else "`manage.py doctor` says more"
-    return f"the database says: {said}; {advice}"
+    return f"the database says: {message}; {advice}"

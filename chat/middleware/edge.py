@@ -82,7 +82,7 @@ def refused(refusal: Refusal) -> HttpResponse:
 
 def log_error(request: HttpRequest, response: HttpResponse) -> None:
     """Log one line for each refused or failed request: codes and ids, never its body or query."""
-    line = line_of(request, response) | {
+    line = log_fields_of(request, response) | {
         "code": getattr(response, "code", refusal_for(response.status_code).code),
         **getattr(response, "logged", {}),
     }
@@ -90,14 +90,14 @@ def log_error(request: HttpRequest, response: HttpResponse) -> None:
 
 
 def log_access(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
-    line = line_of(request, response) | {
+    line = log_fields_of(request, response) | {
         "milliseconds": round(seconds * 1000, 1),
         "address": request.META.get("REMOTE_ADDR", ""),
     }
     access_logger.info("%(method)s %(path)s %(status)s", line, extra=line)
 
 
-def line_of(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
+def log_fields_of(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
     return ids_of(request) | {
         "method": request.method,
         "path": escape_uri_path(request.path)[:LONGEST_PATH],
@@ -118,12 +118,14 @@ def is_ours(response: HttpResponse) -> bool:
 def in_our_shape(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """Replace an error answer of Django's or a library's, and keep its cookies, and headers such as Allow."""
     refusal = getattr(response, "refusal", None) or refusal_for(response.status_code)
-    ours = error_page(request, refusal) if is_for_people(request) else problem(request, refusal)
+    replacement = (
+        error_page(request, refusal) if is_for_people(request) else problem(request, refusal)
+    )
     for name, value in response.items():
         if name not in OF_THE_BODY:
-            ours.headers.setdefault(name, value)
-    ours.cookies = response.cookies
-    return ours
+            replacement.headers.setdefault(name, value)
+    replacement.cookies = response.cookies
+    return replacement
 
 
 def is_for_people(request: HttpRequest) -> bool:

@@ -31,13 +31,13 @@ class ChangeQuerySet(models.QuerySet["Change"]):
 
         A reader at one place has missed none before, because no change gets an earlier place later.
         """
-        found = self.filter(position__isnull=False) if self._field == "position" else self
-        return found.order_by(self._field)
+        rows = self.filter(position__isnull=False) if self._field == "position" else self
+        return rows.order_by(self._field)
 
     def between(self, start: int, stop: int | None = None) -> ChangeQuerySet:
         """Return the placed changes from the place `start` on, before the place `stop`, in order."""
-        found = self.placed().filter(**{f"{self._field}__gte": start})
-        return found if stop is None else found.filter(**{f"{self._field}__lt": stop})
+        rows = self.placed().filter(**{f"{self._field}__gte": start})
+        return rows if stop is None else rows.filter(**{f"{self._field}__lt": stop})
 
     @property
     def _field(self) -> str:
@@ -167,8 +167,8 @@ class Cursor(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Cursor | None:
-        found = CURSOR.fullmatch(text)
-        return cls(found[1], int(found[2])) if found else None
+        match = CURSOR.fullmatch(text)
+        return cls(match[1], int(match[2])) if match else None
 
     def __str__(self) -> str:
         return f"{self.generation}-{self.place}"

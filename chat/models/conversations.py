@@ -43,17 +43,17 @@ class ConversationQuerySet(ListedQuerySet):
             return None
         first, last = UUID(short_id.ljust(32, "0")), UUID(short_id.ljust(32, "f"))
         ending = self.alias(digits=LastDigits("pk")).filter(digits=short_id.lower())
-        found = {each.pk: each for each in (*ending[:2], *self.filter(pk__range=(first, last))[:2])}
-        shown = [each for each in found.values() if each.short_id == short_id.lower()]
-        candidates = shown or list(found.values())
+        by_id = {each.pk: each for each in (*ending[:2], *self.filter(pk__range=(first, last))[:2])}
+        exact = [each for each in by_id.values() if each.short_id == short_id.lower()]
+        candidates = exact or list(by_id.values())
         return candidates[0] if len(candidates) == 1 else None
 
     def with_last_arrival(self) -> ConversationQuerySet:
         """Add `last_arrival` of the messages, in the statement for the row, so both are of one snapshot."""
         own = Message.objects.filter(conversation=models.OuterRef("pk")).order_by()
         last = own.values("conversation").annotate(last=models.Max("arrival")).values("last")
-        found: ConversationQuerySet = self.annotate(last_arrival=models.Subquery(last))
-        return found
+        rows: ConversationQuerySet = self.annotate(last_arrival=models.Subquery(last))
+        return rows
 
     def with_refused_body(self) -> ConversationQuerySet:
         """Add `refused_body` of the customer's last text after closing, until somebody has dealt with it.
@@ -65,10 +65,10 @@ class ConversationQuerySet(ListedQuerySet):
         start = Substr("body", 1, MOST_OF_BODY, output_field=models.BinaryField())
         body = models.Subquery(last.values(start=start)[:1])
         needs = Q(wrote_after_closing_at__isnull=False, dealt_with_at=None)
-        found: ConversationQuerySet = self.annotate(
+        rows: ConversationQuerySet = self.annotate(
             refused_body=models.Case(models.When(needs, then=body))
         )
-        return found
+        return rows
 
     def with_early_events(self) -> ConversationQuerySet:
         """Return the conversations with early events still to be applied."""
@@ -90,10 +90,10 @@ class ConversationQuerySet(ListedQuerySet):
         if len(ids) > 1:
             self._lock_unknown(ids)
             return find_and_lock.among(ids, using=self.db)
-        found = find_and_lock.among(ids, using=self.db)
-        if not found and lock_ids([*ids], of="conversation", using=self.db):
-            found = find_and_lock.among(ids, using=self.db)
-        return found
+        known = find_and_lock.among(ids, using=self.db)
+        if not known and lock_ids([*ids], of="conversation", using=self.db):
+            known = find_and_lock.among(ids, using=self.db)
+        return known
 
     def _lock_unknown(self, ids: Collection[UUID]) -> None:
         if connections[self.db].vendor == "postgresql":
@@ -317,7 +317,7 @@ class Conversation(models.Model):
         self._wait_since(None if self.is_closed else thread.waiting_since())
 
     def _wait_since(self, at: datetime | None) -> None:
-        """Note since when the customer waits. The last second of 2999 is left to NEVER."""
+        """Note since when the customer waits. The last second of the last year is left to NEVER."""
         self.waiting_since = at and min(at, NEVER - timedelta(microseconds=1))
 
     def _end_with(self, message: Message) -> None:

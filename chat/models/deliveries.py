@@ -55,15 +55,15 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def written_after_closing(self, conversation_id: UUID | OuterRef) -> DeliveryQuerySet:
         """Return the first delivery of each text of the customer after closing, in order."""
-        found = self.filter(conversation_id=conversation_id, text_digest__isnull=False)
-        return found.order_by("id")
+        rows = self.filter(conversation_id=conversation_id, text_digest__isnull=False)
+        return rows.order_by("id")
 
     def has_written_after_closing(
         self, conversation_id: UUID, message_id: UUID, text_digest: str
     ) -> bool:
         """Whether this text of the customer was already refused because its conversation is closed."""
-        found = self.filter(message_id=message_id, text_digest=text_digest)
-        return found.filter(conversation_id=conversation_id).exists()
+        rows = self.filter(message_id=message_id, text_digest=text_digest)
+        return rows.filter(conversation_id=conversation_id).exists()
 
     def as_they_happened(self) -> DeliveryQuerySet:
         """Order by timestamp; rows without a valid timestamp come last.
@@ -79,8 +79,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def received_within(self, since: datetime | None, until: datetime | None) -> DeliveryQuerySet:
         """Return the deliveries from `since` up to, but not including, `until`."""
-        found = self.filter(received_at__gte=since) if since else self
-        return found.filter(received_at__lt=until) if until else found
+        rows = self.filter(received_at__gte=since) if since else self
+        return rows.filter(received_at__lt=until) if until else rows
 
     def next_early(self, conversation_id: UUID, *, since: datetime) -> tuple[list[Delivery], bool]:
         """Return the early events to apply next, and whether more follow.
@@ -88,12 +88,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         The events are EARLY_AT_ONCE at most, and end at BYTES_A_BATCH. Message ids are locked first,
         because two conversations could deadlock if their early messages shared ids.
         """
-        found = self._early_in_order(conversation_id, since=since, most=EARLY_AT_ONCE + 1)
-        first = next(batches(found, size_of=itemgetter(2), most=EARLY_AT_ONCE), [])
+        early = self._early_in_order(conversation_id, since=since, most=EARLY_AT_ONCE + 1)
+        first = next(batches(early, size_of=itemgetter(2), most=EARLY_AT_ONCE), [])
         message_ids = [message_id for __, message_id, __ in first if message_id]
         lock_ids(message_ids, of="message", using=self.db)
         deliveries = self.in_bulk([pk for pk, __, __ in first])
-        return [deliveries[pk] for pk, __, __ in first], len(found) > len(first)
+        return [deliveries[pk] for pk, __, __ in first], len(early) > len(first)
 
     def _early_in_order(self, conversation_id: UUID, *, since: datetime, most: int) -> list[Any]:
         """Return the number, message id and size of the first waiting early events.
@@ -115,9 +115,9 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         if opened is None:  # pruned
             return list(early.as_they_happened().values_list(*columns)[:most])
         before = early.filter(pk__lt=opened).as_they_happened().values_list(*columns)
-        found = list(before[:most])
+        older = list(before[:most])
         later = early.filter(pk__gt=opened).order_by("id").values_list(*columns)
-        return [*found, *later[: most - len(found)]] if len(found) < most else found
+        return [*older, *later[: most - len(older)]] if len(older) < most else older
 
     def opening_of(self, conversation_id: UUID) -> int | None:
         """Return the number of the delivery that opened a conversation. None if pruned."""
@@ -306,5 +306,5 @@ class Delivery(models.Model):
     def body_start(self) -> bytes:
         """Read only the beginning of the body, for a page."""
         start = Substr("body", 1, SHOWN_OF_BODY, output_field=models.BinaryField())
-        found = Delivery.objects.filter(pk=self.pk).values_list(start, flat=True).first()
-        return bytes(found or b"")
+        body = Delivery.objects.filter(pk=self.pk).values_list(start, flat=True).first()
+        return bytes(body or b"")

@@ -32,10 +32,10 @@ class MessageText(NamedTuple):
 
 def written_within(since: datetime | None, until: datetime | None) -> MessageQuerySet:
     """Return the messages with a timestamp from `since` up to, but not including, `until`."""
-    found = Message.objects.all()
+    messages = Message.objects.all()
     if since:
-        found = found.filter(timestamp__gte=since)
-    return found.filter(timestamp__lt=until) if until else found
+        messages = messages.filter(timestamp__gte=since)
+    return messages.filter(timestamp__lt=until) if until else messages
 
 
 def in_windows(

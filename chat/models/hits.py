@@ -41,14 +41,14 @@ class HitFilters:
 
     def condition(self, prefix: str = "") -> Q:
         """Return the condition, maybe empty, for the message reached by this prefix of field names."""
-        given = {
+        lookups = {
             "timestamp__gte": self.since,
             "timestamp__lt": self.until,
             "direction": self.direction,
             "conversation__state": self.state,
             "conversation": self.conversation,
         }
-        return Q(**{f"{prefix}{name}": value for name, value in given.items() if value})
+        return Q(**{f"{prefix}{name}": value for name, value in lookups.items() if value})
 
 
 NO_FILTERS = HitFilters()
@@ -75,13 +75,13 @@ def find_messages(
     fitting: Iterable[int] = (arrival for arrival, fits in looked_at[:most] if fits)
     if query and filters.is_exact:
         fitting = with_phrase(fitting, query)
-    found = list(islice(fitting, size + 1))
-    if len(found) > size:
-        following = cursor_at(found[size - 1])
+    arrivals = list(islice(fitting, size + 1))
+    if len(arrivals) > size:
+        following = cursor_at(arrivals[size - 1])
     else:
         following = cursor_at(looked_at[most - 1][0]) if len(looked_at) > most else ""
-    shown = messages.filter(pk__in=found[:size]).order_by(*NEWEST_FIRST)
-    return Page(list(shown), following)
+    rows = messages.filter(pk__in=arrivals[:size]).order_by(*NEWEST_FIRST)
+    return Page(list(rows), following)
 
 
 def cursor_at(arrival: int) -> str:
@@ -118,9 +118,9 @@ def within(rows: QuerySet[Any], conversation: UUID) -> QuerySet[Any]:
     return rows.filter(pk__gte=ends["first"], pk__lte=ends["last"])
 
 
-def with_phrase(found: Iterable[int], phrase: str) -> Iterator[int]:
+def with_phrase(arrivals: Iterable[int], phrase: str) -> Iterator[int]:
     """Yield the arrivals of messages with the phrase, in the same order. Reads the texts in batches."""
-    remaining = iter(found)
+    remaining = iter(arrivals)
     while some := list(islice(remaining, TEXTS_AT_ONCE)):
         searched = Substr("content", 1, MAX_SEARCHED)
         texts = dict(Message.objects.filter(pk__in=some).values_list("pk", searched))

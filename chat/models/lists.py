@@ -13,13 +13,15 @@ from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from chat.database import YEARS
 from chat.database.keyset import Ordering
 
 if TYPE_CHECKING:
     from chat.models.conversations import Conversation
 
 COUNTED_TO = 1_000
-NEVER = datetime(2999, 12, 31, 23, 59, 59, tzinfo=UTC)
+# After every `waiting_since`. A generated column stores it, so another year needs a migration.
+NEVER = datetime(YEARS[-1], 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 class Filter(models.TextChoices):
@@ -74,8 +76,8 @@ class Within:
     def condition(self) -> Q:
         """Return the condition. Both bounds are on the field itself, so only the index between them is read."""
         until = self.until or (NEVER if self.field == "waits_from" else None)
-        given = {f"{self.field}__gte": self.since, f"{self.field}__lt": until}
-        return Q(**{name: value for name, value in given.items() if value})
+        bounds = {f"{self.field}__gte": self.since, f"{self.field}__lt": until}
+        return Q(**{name: value for name, value in bounds.items() if value})
 
 
 class ListedQuerySet(models.QuerySet["Conversation"]):
@@ -106,7 +108,7 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
         """Return the conversations with texts after closing that nobody has dealt with."""
         return self.filter(wrote_after_closing_at__isnull=False, dealt_with_at=None)
 
-    def filtered_by(
+    def filtered_with_order(
         self,
         *,
         state: Conversation.State | None = None,
@@ -125,7 +127,7 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
             rows = self.filter(within.condition)
             if within.field == "closed_at":
                 return rows, ("closed_at", "id")
-            return rows.filtered_by(
+            return rows.filtered_with_order(
                 state=state,
                 needs_reply=needs_reply,
                 sort=sort,
@@ -136,6 +138,11 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
             return self.filtered(filter, sort), ordering_of(filter, sort)
         if updated_since:
             return self._updated_since(updated_since, state, needs_reply), ("updated_at", "id")
+        return self._in_state(state, needs_reply, sort)
+
+    def _in_state(
+        self, state: Conversation.State | None, needs_reply: bool | None, sort: Sort
+    ) -> tuple[Self, Ordering]:
         filter = Filter[state] if state else Filter.ALL
         if needs_reply:
             rows = self.none() if filter == Filter.CLOSED else self
@@ -149,13 +156,13 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
     def _updated_since(
         self, at: datetime, state: Conversation.State | None, needs_reply: bool | None
     ) -> Self:
-        found = self.filter(updated_at__gte=at)
+        rows = self.filter(updated_at__gte=at)
         if state:
             # Hide the state: SQLite would read and sort all rows of one state.
-            found = found.filter(Exact(Coalesce("state", models.Value("")), state))
+            rows = rows.filter(Exact(Coalesce("state", models.Value("")), state))
         if needs_reply is not None:
-            found = found.filter(waiting_since__isnull=not needs_reply)
-        return found
+            rows = rows.filter(waiting_since__isnull=not needs_reply)
+        return rows
 
     def longest_waiting(self) -> Conversation | None:
         """Return the open conversation with the customer waiting longest for a reply."""
@@ -164,8 +171,8 @@ class ListedQuerySet(models.QuerySet["Conversation"]):
 
     def count_up_to(self, most: int) -> tuple[int, bool]:
         """Return how many rows there are, `most` at most, and whether there are more."""
-        found = self.order_by().values("pk")[: most + 1].count()
-        return min(found, most), found > most
+        number = self.order_by().values("pk")[: most + 1].count()
+        return min(number, most), number > most
 
     def counts(self) -> dict[Filter, int]:
         """Count the rows of each filter, up to COUNTED_TO + 1, so the time has a bound."""

@@ -72,13 +72,13 @@ def page_of_log(
     If no index covers all filters, the page looks at LOOKED_AT deliveries at most. A short or empty
     page may then still have a next page.
     """
-    rows, others = narrowed(log, filters)
+    rows, others = filtered_by_index(log, filters)
     if not others:
         return page_of(rows, filters.ordering, size=size, cursor=cursor)
     return page_of_some(rows, others, filters.ordering, size=size, at_most=LOOKED_AT, cursor=cursor)
 
 
-def narrowed(log: DeliveryQuerySet, filters: LogFilters) -> tuple[DeliveryQuerySet, Q]:
+def filtered_by_index(log: DeliveryQuerySet, filters: LogFilters) -> tuple[DeliveryQuerySet, Q]:
     """Return the rows of the most selective index, and the condition of the other filters."""
     if filters.contradict_themselves:
         return log.none(), Q()

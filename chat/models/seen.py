@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class SeenQuerySet(models.QuerySet["Seen"]):
     def counts(self, user: User, ids: Iterable[UUID]) -> dict[UUID, int]:
         """Return the number seen by the user in these conversations, by id. Unseen ones are left out."""
-        found = self.filter(user=user, conversation__in=list(ids))
-        return dict(found.values_list("conversation_id", "count"))
+        rows = self.filter(user=user, conversation__in=list(ids))
+        return dict(rows.values_list("conversation_id", "count"))
 
     def noted_after(self, user: User, place: int) -> SeenQuerySet:
         """Return the rows seen, or marked as unread, by the user after this place, in order."""

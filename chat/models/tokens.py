@@ -17,7 +17,7 @@ from chat.database.migrated import refuse_wrong_schema
 
 PREFIX = "realmate_"
 NOTED_EVERY = timedelta(minutes=1)
-MOST_DAYS = 36_500
+LONGEST_LIFE_DAYS = 36_500
 DAYS = re.compile(r"([1-9][0-9]{0,4})d")
 
 
@@ -122,11 +122,11 @@ def expiry_of(text: str, *, at: datetime) -> datetime:
     Raises ValueError for any other text, and for a past day.
     """
     if days := DAYS.fullmatch(text):
-        if int(days[1]) > MOST_DAYS:
+        if int(days[1]) > LONGEST_LIFE_DAYS:
             raise ValueError(text)
         return at + timedelta(days=int(days[1]))
     next_day = date.fromisoformat(text) + timedelta(days=1)
     ends = timezone.make_aware(datetime.combine(next_day, time()))
-    if not at < ends <= at + timedelta(days=MOST_DAYS):
+    if not at < ends <= at + timedelta(days=LONGEST_LIFE_DAYS):
         raise ValueError(text)
     return ends

@@ -96,8 +96,8 @@ class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
         expression = expression_of(query)
         if not expression.parts:
             return self.none()
-        found = self.filter(words__find=expression).order_by("-message_id")
-        return found.select_related("message__conversation").defer("words")
+        hits = self.filter(words__find=expression).order_by("-message_id")
+        return hits.select_related("message__conversation").defer("words")
 
     def conversations(
         self, query: str, *, among: ConversationQuerySet, size: int, cursor: str = ""
@@ -112,8 +112,8 @@ class MessageWordsQuerySet(models.QuerySet["MessageWords"]):
         if cursor:
             hits = hits.filter(message_id__lt=decoded(cursor, Message, NEWEST_FIRST)[0])
         listed = models.Exists(among.filter(pk=models.OuterRef("message__conversation")))
-        found = hits.values_list("message", "message__conversation", listed)[: HITS_A_PAGE + 1]
-        ids, position = first_conversations(list(found), size)
+        first_hits = hits.values_list("message", "message__conversation", listed)[: HITS_A_PAGE + 1]
+        ids, position = first_conversations(list(first_hits), size)
         rows = among.model.objects.in_bulk(ids)
         following = cursor_of(Message(arrival=position), NEWEST_FIRST) if position else ""
         return Page([rows[id] for id in ids if id in rows], following)

@@ -152,7 +152,7 @@ def numbers_part(text: str, *, is_last: bool) -> Expression:
     forms = [each_of(text, " ", is_last=is_last)]
     if len(groups) > 1 and not BREAKS.search(text):
         forms.append(number_part("".join(groups), is_last=is_last))
-    amount = THOUSANDS.sub(lambda found: digits_of(found[0]), text)
+    amount = THOUSANDS.sub(lambda match: digits_of(match[0]), text)
     if amount != text:
         forms.append(each_of(amount, None, is_last=is_last))
     if re.search(r"[.,]00$", text):

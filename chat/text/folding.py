@@ -78,11 +78,11 @@ def letters() -> Iterator[tuple[int, str]]:
     for letter, basic in LETTERS.items():
         yield ord(letter), basic
     for code in (*range(0x80, 0x2B0), *range(0x1D00, 0x1F00), *range(0x2C60, 0x2C80)):
-        if found := LIKE_ANOTHER.match(unicodedata.name(chr(code), "")):
-            yield code, found[1].lower()
+        if match := LIKE_ANOTHER.match(unicodedata.name(chr(code), "")):
+            yield code, match[1].lower()
     for code in range(0xA720, 0xA800):
-        if found := LIKE_ANOTHER.match(unicodedata.name(chr(code), "")):
-            yield code, found[1].lower()
+        if match := LIKE_ANOTHER.match(unicodedata.name(chr(code), "")):
+            yield code, match[1].lower()
 
 
 class Folded(dict[int, str]):
@@ -192,8 +192,8 @@ def places_of_numbers(text: str, start: int) -> Iterator[tuple[str, int, int]]:
         number = "".join(digits for _, digits in places[: MOST_GROUPS + 1])
         if LOCAL.fullmatch(number):
             yield MARK + number, places[0][0], places[-1][0] + len(places[-1][1])
-    for found in THOUSANDS.finditer(text):
-        yield digits_of(found[0])[:MAX_WORD], start + found.start(), start + found.end()
+    for amount in THOUSANDS.finditer(text):
+        yield digits_of(amount[0])[:MAX_WORD], start + amount.start(), start + amount.end()
 
 
 def start_of_last(size: int, places: list[tuple[int, str]]) -> int:

@@ -84,13 +84,13 @@ def pieces_of(text: str, hits: Iterable[Span], start: int, end: int) -> Iterator
 
 def merged(spans: Iterable[Span]) -> list[Span]:
     """Return the spans in order, touching spans as one."""
-    found: list[Span] = []
+    disjoint: list[Span] = []
     for start, end in sorted(spans):
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(end, found[-1][1])
+        if disjoint and start <= disjoint[-1][1]:
+            disjoint[-1] = disjoint[-1][0], max(end, disjoint[-1][1])
         else:
-            found.append((start, end))
-    return found
+            disjoint.append((start, end))
+    return disjoint
 
 
 def hits_in(text: str, terms: Iterable[Term]) -> Iterator[Hit]:
@@ -101,8 +101,8 @@ def hits_in(text: str, terms: Iterable[Term]) -> Iterator[Hit]:
         return
     folded, positions = fold_with_positions(text)
     for term, start, end in places_of(folded):
-        if found := whole.get(term):
-            yield Hit(positions[start], positions[end - 1] + 1, found)
+        if whole_term := whole.get(term):
+            yield Hit(positions[start], positions[end - 1] + 1, whole_term)
         for prefix in prefixes:
             if term.startswith(prefix.text):
                 is_part = term != prefix.text and folded.startswith(prefix.text, start)

@@ -151,13 +151,13 @@ def reach_the_database() -> tuple[str, dict[str, str]]:
 
 
 def run(program: str, *arguments: str, environ: dict[str, str] | None = None) -> None:
-    found = shutil.which(program)
-    if found is None:
+    path = shutil.which(program)
+    if path is None:
         raise BackupFailed(
             f"{program} is not installed; it comes with PostgreSQL (Debian: postgresql-client)"
         )
     ended = subprocess.run(  # noqa: S603 - a program of PostgreSQL's, and our own settings
-        [found, *arguments],
+        [path, *arguments],
         env=os.environ | (environ or {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -51,21 +51,21 @@ class Contents:
         return bool(self.conversations[id]["wrote_after_closing_count"])
 
     def has_changed_since(self, id: UUID, moment: datetime | None) -> bool:
-        found = self.conversations.get(id)
-        return bool(found and moment and found["updated_at"] >= moment)
+        conversation = self.conversations.get(id)
+        return bool(conversation and moment and conversation["updated_at"] >= moment)
 
     def unlike(self, other: "Contents", id: UUID, *, apart_from: Collection[str]) -> str:
         """Return the names of differing fields of one conversation, or "" if nothing differs."""
         if id not in other.conversations:
             return "is stored, and not in the log"
-        said = differing(self.conversations[id], other.conversations[id])
-        said = [name for name in said if name not in apart_from]
+        differences = differing(self.conversations[id], other.conversations[id])
+        differences = [name for name in differences if name not in apart_from]
         messages, rebuilt = self.messages.get(id, []), other.messages.get(id, [])
         if len(messages) != len(rebuilt):
-            said.append(f"{len(messages)} messages, and {len(rebuilt)} by the log")
+            differences.append(f"{len(messages)} messages, and {len(rebuilt)} by the log")
         for message, copy in zip(messages, rebuilt, strict=False):
-            said += [f"message {message['id']}: {name}" for name in differing(message, copy)]
-        return ", ".join(said)
+            differences += [f"message {message['id']}: {name}" for name in differing(message, copy)]
+        return ", ".join(differences)
 
 
 def changes_of(
@@ -76,10 +76,10 @@ def changes_of(
     Leaves out changes made by no event, and changes of writing after closing in the conversations
     `apart_from`. Reads the whole table: an index by conversation would slow down each event.
     """
-    found = Change.objects.using(using).exclude(type=Change.Type.DEALT_WITH).order_by("id")
-    found = found.filter(conversation_id__gte=ids[0], conversation_id__lte=ids[-1])
+    rows = Change.objects.using(using).exclude(type=Change.Type.DEALT_WITH).order_by("id")
+    rows = rows.filter(conversation_id__gte=ids[0], conversation_id__lte=ids[-1])
     changes: dict[UUID, list[Values]] = {id: [] for id in ids}
-    for id, *values in found.values_list("conversation_id", *COMPARED_OF_CHANGES):
+    for id, *values in rows.values_list("conversation_id", *COMPARED_OF_CHANGES):
         if id in changes and not (id in apart_from and WROTE in values):
             changes[id].append(dict(zip(COMPARED_OF_CHANGES, values, strict=True)))
     return changes

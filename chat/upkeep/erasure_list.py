@@ -46,12 +46,12 @@ def read() -> dict[UUID, bool]:
     path = find_path()
     if path is None or not path.exists():
         return {}
-    found = {}
+    erasures = {}
     for line in path.read_bytes().splitlines():
         with suppress(ValueError, TypeError, KeyError):
             entry = json.loads(line)
-            found[UUID(entry["id"])] = Happened(entry["what"]) is Happened.SCRUBBED
-    return found
+            erasures[UUID(entry["id"])] = Happened(entry["what"]) is Happened.SCRUBBED
+    return erasures
 
 
 def unscrubbed() -> list[UUID]:

@@ -40,11 +40,11 @@ def fields_of(row: models.Model) -> dict[str, Any]:
         name: instant_text(value) for name, value in fields.items() if isinstance(value, datetime)
     }
     if "body" in fields:
-        fields |= body_of(bytes(fields.pop("body")))
+        fields |= text_or_base64(bytes(fields.pop("body")))
     return fields
 
 
-def body_of(body: bytes) -> dict[str, Any]:
+def text_or_base64(body: bytes) -> dict[str, Any]:
     try:
         return {"body": body.decode()}
     except UnicodeDecodeError:

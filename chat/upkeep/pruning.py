@@ -10,8 +10,6 @@ from django.db.models import Exists, F, OuterRef
 from chat.database.batches import delete_in_batches
 from chat.models import EARLY, Change, Conversation, Delivery
 
-MOST_DAYS = 36_500
-
 
 def outdated(*, now: datetime, days: int) -> models.QuerySet[Delivery]:
     """Return old deliveries, except waiting early events and originals of kept replays.

@@ -30,7 +30,6 @@ from chat.upkeep import copying
 from chat.upkeep.comparing import DISORDER, Contents, changes_of, conversations_in, unlike_changes
 from chat.upkeep.reindexing import unsearchable
 
-OPENING = Delivery.Type.NEW_CONVERSATION
 # The fields changed by a customer's text after closing, besides `activity_at`.
 WROTE_FIELDS = {"wrote_after_closing_at", "wrote_after_closing_count", "updated_at"}
 # The size of a change in memory, so a batch has some 50,000 changes.
@@ -42,7 +41,7 @@ class Difference:
     """A difference from the log. Names fields, and never quotes values, because values may be text."""
 
     conversation_id: UUID | None
-    said: str
+    detail: str
 
 
 def last_delivery() -> int:
@@ -69,7 +68,7 @@ class Check:
     _left_out: set[UUID | None] = field(default_factory=set)
     # Conversations without a complete log of the texts after closing.
     _untold: set[UUID | None] = field(default_factory=set)
-    _found: list[Difference] = field(default_factory=list)
+    _differences: list[Difference] = field(default_factory=list)
 
     def how_many(self) -> int:
         return self._log.count()
@@ -103,12 +102,12 @@ class Check:
             if then == ConversationClosed.code:
                 self._untold.add(row.conversation_id)
             return
-        said = f"delivery {row.pk} was {then}, and is {now} by the log before it"
-        self._found.append(Difference(row.conversation_id, said))
+        detail = f"delivery {row.pk} was {then}, and is {now} by the log before it"
+        self._differences.append(Difference(row.conversation_id, detail))
 
     def differences(self) -> Iterator[Difference | None]:
         """Yield a Difference or None for each conversation. Leaves out conversations changed meanwhile."""
-        yield from self._settled(self._found)
+        yield from self._settled(self._differences)
         for ids in key_batches(Conversation.objects.all()):
             yield from not_in_the_search_index(ids)
         for ids in self._by_number_of_changes():
@@ -130,8 +129,8 @@ class Check:
         rows = self._log.annotate(delivered_at=Coalesce("replays__received_at", "received_at"))
         for ids in key_batches(self._log):
             for batch in batches(sizes.filter(pk__in=ids).order_by("pk"), size_of=itemgetter(1)):
-                found = rows.in_bulk([pk for pk, _ in batch])
-                yield from self._to_feed([found[pk] for pk, _ in batch if pk in found])
+                deliveries = rows.in_bulk([pk for pk, _ in batch])
+                yield from self._to_feed([deliveries[pk] for pk, _ in batch if pk in deliveries])
 
     def _to_feed(self, rows: list[Delivery]) -> Iterator[Delivery]:
         """Leave out invalid bodies (maybe truncated), erased ones, and conversations left out.
@@ -159,7 +158,7 @@ class Check:
         """
         pruned = Pruned.of(self._log)
         for ids in key_batches(Conversation.objects.all()):
-            self._found += self._not_emptied(ids)
+            self._differences += self._not_emptied(ids)
             rows = Conversation.objects.filter(pk__in=ids)
             applied, changed = self._applied_to(ids), self._changed(ids)
             opened = self._openings_of(ids)
@@ -179,15 +178,17 @@ class Check:
                 else:
                     self._left_out.add(id)
                     lost.append(Difference(id, f"took {revision} events, the log has {in_log}"))
-            self._found += lost
+            self._differences += lost
 
     def _not_emptied(self, ids: list[UUID]) -> list[Difference]:
         """Return a difference for each erased conversation with a body in the log."""
         erased = Conversation.objects.filter(pk__in=ids, erased_at__isnull=False)
         log = self._log.filter(conversation_id__in=list(erased.values_list("pk", flat=True)))
         kept = log.alias(size=Length("body")).filter(size__gt=0).order_by()
-        found = kept.values_list("conversation_id", flat=True).distinct()
-        return [Difference(id, "is erased, and the log has bodies about it") for id in found]
+        ids_with_bodies = kept.values_list("conversation_id", flat=True).distinct()
+        return [
+            Difference(id, "is erased, and the log has bodies about it") for id in ids_with_bodies
+        ]
 
     def _applied_to(self, ids: list[UUID]) -> Counter[UUID | None]:
         """Return the number of applied events by conversation.
@@ -207,13 +208,13 @@ class Check:
         self._left_out.add(id)
         self.left_out[why] += 1
 
-    def _settled(self, found: list[Difference]) -> Iterator[Difference]:
+    def _settled(self, differences: list[Difference]) -> Iterator[Difference]:
         """Return the differences of conversations without newer deliveries, and not erased meanwhile."""
-        about = [difference.conversation_id for difference in found]
+        about = [difference.conversation_id for difference in differences]
         changed = self._changed(about) | self._erased_meanwhile(about)
         for id in changed - self._left_out:
             self._leave_out(id, "changed meanwhile")
-        return (each for each in found if each.conversation_id not in changed)
+        return (each for each in differences if each.conversation_id not in changed)
 
     def _erased_meanwhile(self, ids: list[UUID | None]) -> set[UUID | None]:
         erased = Conversation.objects.filter(pk__in=[id for id in ids if id]).exclude(
@@ -245,12 +246,12 @@ class Check:
                 Contents.of(some, using=alias) for alias in (DEFAULT_DB_ALIAS, self.scratch)
             )
             untold = self._untold_fields(stored, rebuilt)
-            said = {
+            details = {
                 id: stored.unlike(rebuilt, id, apart_from=untold[id]) or changes[id] for id in some
             }
-            found = [Difference(id, why) for id, why in said.items() if why]
-            yield from self._settled(found)
-            equal = len(some) - len(found)
+            differences = [Difference(id, detail) for id, detail in details.items() if detail]
+            yield from self._settled(differences)
+            equal = len(some) - len(differences)
             self.equal += equal
             yield from [None] * equal
 
@@ -316,7 +317,8 @@ def ordinary(log: QuerySet[Delivery]) -> QuerySet[Delivery]:
 
 
 def openings_in(log: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    return log.filter(type=OPENING).filter(Exact(Coalesce("outcome", Value("")), "applied"))
+    applied = Exact(Coalesce("outcome", Value("")), "applied")
+    return log.filter(type=Delivery.Type.NEW_CONVERSATION).filter(applied)
 
 
 def opened_and_not_in(log: QuerySet[Delivery], *, since: datetime) -> Iterator[UUID]:
@@ -333,7 +335,7 @@ def not_in_the_search_index(ids: list[UUID]) -> Iterator[Difference]:
     messages = unsearchable(Message.objects.filter(conversation_id__in=ids)).order_by("arrival")
     for conversation_id, id in messages.values_list("conversation_id", "id"):
         missing[conversation_id].append(f"message {id}: not in the search index")
-    return (Difference(id, ", ".join(said)) for id, said in missing.items())
+    return (Difference(id, ", ".join(details)) for id, details in missing.items())
 
 
 def envelope_of(row: Any) -> Envelope:

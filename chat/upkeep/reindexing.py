@@ -54,7 +54,7 @@ def write_rows(messages: QuerySet[Message]) -> int:
 
 
 def replace_rows(messages: Collection[Message] | QuerySet[Message]) -> int:
-    found = list(messages)
-    MessageWords.objects.filter(pk__in=[message.pk for message in found]).delete()
-    MessageWords.objects.index(found)
-    return len(found)
+    batch = list(messages)
+    MessageWords.objects.filter(pk__in=[message.pk for message in batch]).delete()
+    MessageWords.objects.index(batch)
+    return len(batch)

@@ -52,11 +52,11 @@ def migrations_lacking(applied: set[tuple[str, str]]) -> int:
     loader = MigrationLoader(None)
     if not any(app == "chat" for app, _ in applied):
         raise RestoreFailed("this is a database of another program")
-    ours = {key for key in applied if key[0] in loader.migrated_apps}
-    if newer := sorted(ours - loader.disk_migrations.keys()):
+    migrations = {key for key in applied if key[0] in loader.migrated_apps}
+    if newer := sorted(migrations - loader.disk_migrations.keys()):
         names = ", ".join(f"{app}.{name}" for app, name in newer)
         raise RestoreFailed(f"this backup is of a newer version ({names}): update the code first")
-    return len(loader.disk_migrations.keys() - ours)
+    return len(loader.disk_migrations.keys() - migrations)
 
 
 def renew(alias: str) -> Restored:

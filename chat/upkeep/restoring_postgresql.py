@@ -73,13 +73,13 @@ def run_pg_restore(file: Path, database: str, secrets: dict[str, str]) -> None:
 
 def has_tables() -> bool:
     """Whether the database has a table of its own. pg_restore would add its rows to such tables."""
-    found = execute(
+    row = execute(
         "SELECT COUNT(*) FROM pg_class WHERE relkind IN ('r', 'p') AND relname <> %s"
         " AND relnamespace NOT IN (SELECT oid FROM pg_namespace"
         " WHERE nspname = 'information_schema' OR nspname LIKE 'pg~_%%' ESCAPE '~')",
         [UNFINISHED],
     )
-    return bool(found and found[0])
+    return bool(row and row[0])
 
 
 def unfinished_restore() -> str | None:

@@ -99,8 +99,8 @@ def nobody_else(database: Path) -> Iterator[None]:
 
 
 def refuse_others(database: Path) -> None:
-    if found := processes_with(database):
-        ids = ", ".join(map(str, found))
+    if processes := processes_with(database):
+        ids = ", ".join(map(str, processes))
         raise InUse(f"the database is open in process {ids}: stop the server first")
     if database.exists() and is_locked(database):
         raise InUse("the database is open elsewhere: stop the server first")
@@ -126,12 +126,12 @@ def processes_with(database: Path) -> list[int]:
     """
     paths = [lock_path(), database, *(named(database, suffix) for suffix in BESIDE)]
     files = {identity_of(path) for path in paths} - {None}
-    found = [
+    ids = [
         int(pid.name)
         for pid in Path("/proc").glob("[0-9]*")
         if int(pid.name) != os.getpid() and files & set(open_files_of(pid))
     ]
-    return sorted(found)
+    return sorted(ids)
 
 
 def open_files_of(pid: Path) -> Iterator[tuple[int, int] | None]:

@@ -101,9 +101,9 @@ def deal_with(request: HttpRequest, id: str) -> HttpResponse:
     return answered(request, conversation, is_done=done)
 
 
-def number_of_texts(given: str) -> int:
+def number_of_texts(text: str) -> int:
     """Return the number of texts shown with the form. 0 for anything else, so nothing is marked."""
-    return int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 
 def undo(request: HttpRequest, id: str) -> HttpResponse:

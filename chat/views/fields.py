@@ -10,13 +10,17 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils.translation import gettext_lazy as _
 
+from chat.database import YEARS
 from chat.events.payloads import parse_id
 from chat.views.pasted import spellings_of
 
 # Django's own messages repeat the value of the request.
 NOT_LISTED = {"invalid_choice": _("Choose one from the list.")}
 
-FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
+FIRST_TIME, LAST_TIME = (
+    datetime(YEARS[0], 1, 1, tzinfo=UTC),
+    datetime(YEARS[-1], 12, 31, tzinfo=UTC),
+)
 NOT_A_TIME = _("Give a date from 1970 on, and a time, in the form 2026-12-31 23:59.")
 # The longest webhook id kept in the log; and a length with room for an address with two ids.
 PRINTABLE = re.compile("[ -~]{1,255}")
@@ -52,9 +56,9 @@ class IdField(forms.CharField):
 
     def clean(self, value: Any) -> tuple[str, ...]:
         """Return the spellings. Raises ValidationError for a text impossible as an id, ours or a sender's."""
-        given = super().clean(value)
-        ids = tuple(id for id in spellings_of(given) if PRINTABLE.fullmatch(id))
-        if given and not ids:
+        text = super().clean(value)
+        ids = tuple(id for id in spellings_of(text) if PRINTABLE.fullmatch(id))
+        if text and not ids:
             raise forms.ValidationError(
                 _("This is no id. Paste one id alone, or the address of a page."), code="invalid_id"
             )
@@ -68,9 +72,9 @@ class ConversationField(forms.CharField):
 
     def clean(self, value: Any) -> UUID | None:
         """Return the id, or None. Raises ValidationError for anything but a whole id."""
-        given = super().clean(value)
-        id = parse_id(given)
-        if given and id is None:
+        text = super().clean(value)
+        id = parse_id(text)
+        if text and id is None:
             raise forms.ValidationError(
                 _("Give the whole id, in the form 8-4-4-4-12."), code="invalid_id"
             )

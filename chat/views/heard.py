@@ -62,15 +62,15 @@ def heard_after(query: Mapping[str, str], user: User | None) -> Heard | None:
     if (text := query.get("after")) is None:
         return None
     now, newest = latest_places(user)
-    asked = Cursor.parse(text)
+    cursor = Cursor.parse(text)
     if user is None or "seen" not in query:
-        return None if asked == now else changes_after(asked, now, user)
+        return None if cursor == now else changes_after(cursor, now, user)
     place = place_in(query["seen"])
-    if is_too_old(asked, now) or place is None or not 0 <= newest - place <= MOST_SEEN_BEHIND:
+    if is_too_old(cursor, now) or place is None or not 0 <= newest - place <= MOST_SEEN_BEHIND:
         return beginning(user, now, newest)
-    if (asked, place) == (now, newest):
+    if (cursor, place) == (now, newest):
         return None
-    return replace(changes_after(asked, now, user), seen=seen_after(user, place))
+    return replace(changes_after(cursor, now, user), seen=seen_after(user, place))
 
 
 def place_in(text: str) -> int | None:
@@ -80,11 +80,11 @@ def place_in(text: str) -> int | None:
         return None
 
 
-def is_too_old(asked: Cursor | None, now: Cursor) -> bool:
+def is_too_old(cursor: Cursor | None, now: Cursor) -> bool:
     """Whether a browser at this cursor has missed too much, or knows another database."""
-    if not asked or asked.generation != now.generation:
+    if not cursor or cursor.generation != now.generation:
         return True
-    return now.place - asked.place > MOST_BEHIND
+    return now.place - cursor.place > MOST_BEHIND
 
 
 def beginning(user: User, now: Cursor, newest: int) -> Heard:
@@ -101,14 +101,14 @@ def beginning(user: User, now: Cursor, newest: int) -> Heard:
     return Heard(cursor, has_more=has_more, seen=seen, is_afresh=True)
 
 
-def changes_after(asked: Cursor | None, now: Cursor, user: User | None) -> Heard:
+def changes_after(cursor: Cursor | None, now: Cursor, user: User | None) -> Heard:
     """Return the customers' news after the cursor.
 
     Return no news, and the newest cursor, if the cursor is too old, of another generation, or not ours.
     """
-    if not asked or asked == now or is_too_old(asked, now):
+    if not cursor or cursor == now or is_too_old(cursor, now):
         return Heard(now)
-    changes = list(Change.objects.between(asked.place + 1)[:MOST_CHANGES])
+    changes = list(Change.objects.between(cursor.place + 1)[:MOST_CHANGES])
     if not changes:  # a cursor from the future
         return Heard(now)
     last = changes[-1].place or now.place
@@ -118,13 +118,13 @@ def changes_after(asked: Cursor | None, now: Cursor, user: User | None) -> Heard
 
 def seen_after(user: User, place: int) -> SeenNews:
     """Return the rows seen, or marked as unread, by the user after this place."""
-    rows = Seen.objects.noted_after(user, place).select_related("conversation")
-    found = list(rows[: MOST_CHANGES + 1])
-    told = found[:MOST_CHANGES]
+    newer = Seen.objects.noted_after(user, place).select_related("conversation")
+    rows = list(newer[: MOST_CHANGES + 1])
+    told = rows[:MOST_CHANGES]
     return SeenNews(
         told[-1].place if told else place,
         [(row.conversation_id, row.conversation.from_customer_count, row.count) for row in told],
-        has_more=len(found) > len(told),
+        has_more=len(rows) > len(told),
     )
 
 

@@ -32,7 +32,7 @@ from chat.views.heard import heard_after
 from chat.views.listing import INBOX_PAGE, Listing
 from chat.views.markup import piece
 from chat.views.page import number, page
-from chat.views.searching import address_of, search_context
+from chat.views.searching import address_of_pasted_id, search_context
 from chat.views.seen import seen_context, user_of
 from chat.views.thread import entries
 
@@ -70,7 +70,8 @@ def inbox(request: HttpRequest, id: str = "") -> HttpResponse:
         right, is_found = thread_pane(request, id, conversation)
     except NotADay:
         right, is_good = {"selected": conversation, "is_bad_day": True}, False
-    context = {"query": query, "section": "inbox", "after": after, "stamp": stamp} | left | right
+    context = left | right
+    context |= {"query": query, "section": "inbox", "after": after, "stamp": stamp}
     if not id and context.get("waiting_count"):
         context["longest_waiting"] = Conversation.objects.longest_waiting()
     status = 400 if not is_good else 200 if is_found else 404
@@ -99,23 +100,23 @@ def thread_pane(
     """Return the context of the thread, and whether its conversation and message exist."""
     if conversation is None:
         return {"is_missing": bool(id)}, not id
-    conversation, found = steady_page_of(request, conversation)
-    context = thread_context(conversation, found or ThreadPage([]))
+    conversation, thread_page = steady_page_of(request, conversation)
+    context = thread_context(conversation, thread_page or ThreadPage([]))
     context |= history_context(conversation) | after_closing_context(conversation)
     context |= {
         "selected_id": conversation.pk,
         "highlighted": parse_id(request.GET.get("message")),
         "full": parse_id(request.GET.get("full")),
-        "is_missing": found is None,
+        "is_missing": thread_page is None,
     }
-    return context, found is not None
+    return context, thread_page is not None
 
 
 @never_cache
 def search(request: HttpRequest) -> HttpResponse:
     """Answer with the hits. A pasted id leads straight to its conversation or message."""
     query = request.GET.get("q", "")
-    if address := address_of(query.strip()):
+    if address := address_of_pasted_id(query.strip()):
         return redirect(address)
     context = {"query": query, "section": "inbox"} | search_context(request, query)
     status = 400 if context["is_bad_page"] else 200
@@ -313,10 +314,10 @@ def thread_page_of(
     for name, side in SIDE_OF_PARAMETER.items():
         if name in request.GET:
             id = parse_id(request.GET[name])
-            found = messages.page_at(side, id, THREAD_PAGE)
-            if is_whole and found and not found.messages:
+            thread_page = messages.page_at(side, id, THREAD_PAGE)
+            if is_whole and thread_page and not thread_page.messages:
                 return messages.page_at("around", id, THREAD_PAGE)
-            return found
+            return thread_page
     return messages.newest(THREAD_PAGE)
 
 
@@ -329,11 +330,11 @@ def steady_page_of(
     a number of messages that nobody has seen would count as seen.
     """
     for _ in range(MOST_READINGS):
-        read, found = conversation, thread_page_of(request, conversation, is_whole=True)
-        conversation = Conversation.objects.find(read.pk) or read
-        if conversation.revision == read.revision:
+        row, thread_page = conversation, thread_page_of(request, conversation, is_whole=True)
+        conversation = Conversation.objects.find(row.pk) or row
+        if conversation.revision == row.revision:
             break
-    return read, found
+    return row, thread_page
 
 
 def thread_context(conversation: Conversation, thread_page: ThreadPage) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Listing:
 
     @classmethod
     def of(cls, address: Mapping[str, str]) -> "Listing":
-        """Read the listing from an address. Raise ValueError for an unknown filter or sort."""
+        """Read the listing from an address. Raises ValueError for an unknown filter or sort."""
         return cls(
             Filter(address.get("filter") or Filter.ALL),
             Sort(address.get("sort") or Sort.LATEST),

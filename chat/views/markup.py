@@ -110,7 +110,7 @@ class Piece:
 def markup(text: str) -> SafeString:
     """Return the text as HTML. The text's own tags are escaped; line breaks are left to CSS."""
     if not FORMATTED.search(text):
-        return mark_safe(shown(text))  # noqa: S308 - escaped
+        return mark_safe(text_html(text))  # noqa: S308 - escaped
     return html_of(source_of(text, 0, len(text)))
 
 
@@ -151,7 +151,7 @@ def rest(text: str) -> Iterator[SafeString]:
 
 def unformatted(text: str, begin: int) -> SafeString:
     """Return the rest of a text without formatting, whose cost would stop a page with fifty long texts."""
-    return mark_safe(shown(text[begin:]))  # noqa: S308 - escaped
+    return mark_safe(text_html(text[begin:]))  # noqa: S308 - escaped
 
 
 def is_in_code(text: str, at: int) -> bool:
@@ -311,9 +311,9 @@ def plain(source: Source, start: int, end: int) -> str:
     first = bisect_right(source.atoms, start, key=lambda atom: atom.end)
     last = bisect_left(source.atoms, end, key=lambda atom: atom.start)
     for atom in source.atoms[first:last]:
-        html += [shown(source.text[start : atom.start]), atom_html(source, atom)]
+        html += [text_html(source.text[start : atom.start]), atom_html(source, atom)]
         start = atom.end
-    return "".join([*html, shown(source.text[start:end])])
+    return "".join([*html, text_html(source.text[start:end])])
 
 
 def atom_html(source: Source, atom: Atom) -> str:
@@ -323,10 +323,10 @@ def atom_html(source: Source, atom: Atom) -> str:
     content = source.text[max(start, source.begin) : min(end, source.cut)]
     if not atom.marks:
         return link(content) if is_whole else escape(content)
-    return f"<code>{shown(content)}</code>"
+    return f"<code>{text_html(content)}</code>"
 
 
-def shown(text: str) -> str:
+def text_html(text: str) -> str:
     return escape(text.translate(OVERRIDES))
 
 
@@ -343,8 +343,8 @@ def marked(text: str) -> Iterator[tuple[int, int]]:
         if start < done:
             continue
         if letter <= start:  # signs alone are no marked text
-            found = LETTER.search(text, start)
-            letter = found.start() if found else len(text)
+            first_letter = LETTER.search(text, start)
+            letter = first_letter.start() if first_letter else len(text)
         if closings.get(mark, 0) <= letter:
             closing = CLOSING[mark].search(text, letter)
             closings[mark] = closing.start() if closing else len(text)

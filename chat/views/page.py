@@ -25,7 +25,7 @@ def nothing_here(request: HttpRequest, **_: Any) -> HttpResponse:
 
 
 def number(text: str | None, *, most: int) -> int | None:
-    """Return the number, or None without a text. Raise ValueError for anything but 0 to `most`."""
+    """Return the number, or None without a text. Raises ValueError for anything but 0 to `most`."""
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):

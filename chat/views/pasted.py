@@ -13,8 +13,8 @@ def spellings_of(query: str) -> list[str]:
 def pasted_ids(query: str) -> list[str]:
     """Return the ids in a pasted text. An address may have two, the message's id first; any other text has one."""
     text = plain(query)
-    if found := ADDRESS.search(text):
-        return [id for id in (found["message"], found["id"]) if id]
+    if address := ADDRESS.search(text):
+        return [id for id in (address["message"], address["id"]) if id]
     bare = undressed(query)
     if HEX.fullmatch(bare):
         return [f"{bare[:8]}-{bare[8:12]}-{bare[12:16]}-{bare[16:20]}-{bare[20:]}"]

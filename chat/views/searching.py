@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from chat.database import YEARS
 from chat.database.keyset import BadCursor
 from chat.events.payloads import parse_id
 from chat.models import Conversation, Direction, HitFilters, Message, find_messages
@@ -22,7 +23,7 @@ from chat.views.markup import OVERRIDES
 from chat.views.pasted import pasted_ids
 
 SEARCH_PAGE = 30
-FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)
+FIRST_DAY, LAST_DAY = date(YEARS[0], 1, 1), date(YEARS[-1], 12, 31)
 NOT_A_DAY = _("Give a date from 1970 on, in the form 2026-12-31.")
 
 
@@ -62,18 +63,18 @@ class SearchForm(forms.Form):
     @property
     def filters(self) -> HitFilters:
         """The filters of a valid form."""
-        given = self.cleaned_data
+        values = self.cleaned_data
         return HitFilters(
-            since=given["from"] and start_of(given["from"]),
-            until=given["to"] and start_of(given["to"] + timedelta(days=1)),
-            direction=given["direction"] and Direction(given["direction"]),
-            state=given["state"],
-            conversation=given["conversation"],
-            is_exact=given["exact"],
+            since=values["from"] and start_of(values["from"]),
+            until=values["to"] and start_of(values["to"] + timedelta(days=1)),
+            direction=values["direction"] and Direction(values["direction"]),
+            state=values["state"],
+            conversation=values["conversation"],
+            is_exact=values["exact"],
         )
 
     @property
-    def given(self) -> dict[str, str]:
+    def parameters(self) -> dict[str, str]:
         """The filters as the address has them, without empty ones."""
         return {name: self.data[name] for name in self.fields if self.data.get(name)}
 
@@ -89,7 +90,7 @@ def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
     """Return a page of hits with their snippets. `is_bad_page` if the cursor or a filter is invalid."""
     form = SearchForm(request.GET)
     context: dict[str, Any] = {"is_search": True, "is_bad_page": True, "search_form": form}
-    context["search_filters"] = form.given
+    context["search_filters"] = form.parameters
     cursor = request.GET.get("hits_cursor", "")
     try:
         if not form.is_valid():
@@ -105,7 +106,7 @@ def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
             for message in page.rows
         ],
         "next_hits": page.next,
-        "next_query": urlencode({"q": query} | form.given | {"hits_cursor": page.next}),
+        "next_query": urlencode({"q": query} | form.parameters | {"hits_cursor": page.next}),
         "has_words": has_words(query),
         "has_signs": has_signs(query),
     }
@@ -114,7 +115,7 @@ def search_context(request: HttpRequest, query: str) -> dict[str, Any]:
 # Pasted ids
 
 
-def address_of(query: str) -> str | None:
+def address_of_pasted_id(query: str) -> str | None:
     """Return the address of the message or conversation with this id, short id or address, or None.
 
     The id may be in quotes, brackets or a sentence's end, a URN, or without its hyphens.

@@ -44,11 +44,11 @@ def stats(request: HttpRequest) -> HttpResponseBase:
     if request.method == "HEAD":
         return StreamingHttpResponse(())
     try:
-        found = statistics_of(form.cleaned_data["days"])
+        statistics = statistics_of(form.cleaned_data["days"])
     except PeriodTooLong as refusal:
         form.add_error("days", refusal.reason)
         response = page(request, "chat/stats.html", context, status=refusal.status)
         response["Retry-After"] = refusal.headers["Retry-After"]
         return response
-    context |= {"stats": found, "now": now_of(found), "cards": cards_of(found)}
+    context |= {"stats": statistics, "now": now_of(statistics), "cards": cards_of(statistics)}
     return page(request, "chat/stats.html", context)

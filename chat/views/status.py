@@ -85,8 +85,8 @@ def status(request: HttpRequest) -> HttpResponse:
     parts = diagnose(apart_from=NOT_HERE)
     context = {
         "section": "status",
-        "parts": [(PARTS[part], found) for part, found in parts.items()],
-        "wrong": [finding for found in parts.values() for finding in found],
+        "parts": [(PARTS[part], findings) for part, findings in parts.items()],
+        "wrong": [finding for findings in parts.values() for finding in findings],
         "rows": rows_of(vitals() or {}),
         "refused": refused(timezone.now()),
         "now": timezone.now(),
@@ -95,8 +95,8 @@ def status(request: HttpRequest) -> HttpResponse:
     return page(request, "chat/status.html", context)
 
 
-def rows_of(found: dict[str, float]) -> list[Row]:
-    return [row_of(name, found[name]) for name in FIGURES if found.get(name) is not None]
+def rows_of(figures: dict[str, float]) -> list[Row]:
+    return [row_of(name, figures[name]) for name in FIGURES if figures.get(name) is not None]
 
 
 def row_of(name: str, value: float) -> Row:

@@ -23,15 +23,15 @@ class DatabaseClient(client.DatabaseClient):
         stated = settings_dict["OPTIONS"] | {
             name: settings_dict[name.upper()] for name in ("user", "password", "host", "port")
         }
-        given = {name: str(value) for name, value in stated.items() if name in known and value}
+        options = {name: str(value) for name, value in stated.items() if name in known and value}
         if settings_dict["POOLED"]:
-            given.pop("options")
+            options.pop("options")
         environ = {}
-        for name in [*given]:
+        for name in [*options]:
             if known[name].dispchar:  # libpq's mark of a secret
                 variable = (known[name].envvar or b"").decode()
-                environ[variable] = given.pop(name)
+                environ[variable] = options.pop(name)
                 if not variable:
                     raise ImproperlyConfigured(f"{name} cannot be given to a program in secret")
-        conninfo = make_conninfo("", dbname=settings_dict["NAME"] or "postgres", **given)
+        conninfo = make_conninfo("", dbname=settings_dict["NAME"] or "postgres", **options)
         return [cls.executable_name, *parameters, conninfo], environ or None

@@ -87,10 +87,10 @@ os.register_at_fork(after_in_child=queue_for.cache_clear)
 def identity_of(path: Path) -> tuple[int, int] | None:
     """Return device and inode of the file at a path; None without a file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 # By its path, the file opened last by this process. Readiness compares it with the file now at the path.

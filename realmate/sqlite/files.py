@@ -30,8 +30,8 @@ def own_as(path: Path | int, example: Path) -> None:
     """Give a file or descriptor the owner of another file. Only root can, and only root needs to."""
     with suppress(FileNotFoundError):  # the example was moved away
         if os.geteuid() == 0:
-            found = example.stat()
-            os.chown(path, found.st_uid, found.st_gid)
+            status = example.stat()
+            os.chown(path, status.st_uid, status.st_gid)
 
 
 def are_writable(database: Path) -> bool:

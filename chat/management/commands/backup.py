@@ -54,8 +54,8 @@ class Command(MaintenanceCommand):
         try:
             Backup.objects.note(at=timezone.now())
         except Error as error:
-            said = str(error).partition("\n")[0]
-            self.stderr.write(f"The time of the backup is not noted in the database: {said}")
+            reason = str(error).partition("\n")[0]
+            self.stderr.write(f"The time of the backup is not noted in the database: {reason}")
 
 
 REPORTED = ("chat_conversation", "chat_message", "chat_delivery")

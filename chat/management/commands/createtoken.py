@@ -43,7 +43,7 @@ class Command(MaintenanceCommand):
 
 
 def expiry(text: str | None, *, at: datetime) -> datetime | None:
-    """Raises CommandError."""
+    """Return the end of `--expires`, or None without it. Raises CommandError for any other text."""
     try:
         return expiry_of(text, at=at) if text is not None else None
     except (ValueError, OverflowError):

@@ -40,9 +40,9 @@ class Command(MaintenanceCommand):
         if options["json"]:
             print_json(self.stdout, {"parts": [as_json(*part) for part in parts.items()]})
         else:
-            for part, found in parts.items():
-                self.stdout.write("\n".join(lines_of(part, found)))
-        if wrong := [part for part, found in parts.items() if found]:
+            for part, findings in parts.items():
+                self.stdout.write("\n".join(lines_of(part, findings)))
+        if wrong := [part for part, findings in parts.items() if findings]:
             raise CommandError(f"wrong: {', '.join(wrong)}")
 
 
@@ -54,20 +54,20 @@ def lock() -> list[Finding]:
                 return []
         blocker = execute(BLOCKER)
     except Error as error:
-        said = str(error).partition("\n")[0]
-        return [Finding("lock", f"No write can begin: {said}.", mend_of(said))]
+        reason = str(error).partition("\n")[0]
+        return [Finding("lock", f"No write can begin: {reason}.", mend_of(reason))]
     if blocker is None:
         return []
     detail = f"Others wait for the session {blocker[0]} of PostgreSQL."
     return [Finding("lock", detail, f"SELECT pg_terminate_backend({blocker[0]});")]
 
 
-def mend_of(said: str) -> str:
+def mend_of(reason: str) -> str:
     """Return the commands that show who holds the lock, or why the file cannot be written."""
     if connection.vendor != "sqlite":
         return "journalctl -u realmate -n 50"
     return (
-        f"fuser -v {connection.settings_dict['NAME']}" if "locked" in said else look_at_the_file()
+        f"fuser -v {connection.settings_dict['NAME']}" if "locked" in reason else look_at_the_file()
     )
 
 
@@ -76,12 +76,12 @@ def static_files() -> list[Finding]:
     return [Finding("static_files", f.detail, mend) for f in faults_of_the_static_files()]
 
 
-def lines_of(part: str, found: list[Finding]) -> list[str]:
-    if not found:
+def lines_of(part: str, findings: list[Finding]) -> list[str]:
+    if not findings:
         return [f"{part}: sound"]
-    return [f"{part}: {finding.detail} To mend it: {finding.mend}" for finding in found]
+    return [f"{part}: {finding.detail} To mend it: {finding.mend}" for finding in findings]
 
 
-def as_json(part: str, found: list[Finding]) -> dict[str, Any]:
-    findings = [{"detail": finding.detail, "mend": finding.mend} for finding in found]
-    return {"part": part, "ok": not found, "findings": findings}
+def as_json(part: str, findings: list[Finding]) -> dict[str, Any]:
+    objects = [{"detail": finding.detail, "mend": finding.mend} for finding in findings]
+    return {"part": part, "ok": not findings, "findings": objects}

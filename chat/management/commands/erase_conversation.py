@@ -13,7 +13,7 @@ from chat.management.rehearsal import (
     NOTHING_DONE,
     add_yes,
     conversation_id,
-    reason_of,
+    file_and_reason,
 )
 from chat.upkeep import erasure, erasure_list
 from chat.upkeep.erasure_list import Happened
@@ -87,7 +87,7 @@ def erase(ids: list[UUID]) -> None:
         ) from None
     except OSError as error:
         raise CommandError(
-            f"nothing was erased: the list of erasures cannot be written: {reason_of(error)}"
+            f"nothing was erased: the list of erasures cannot be written: {file_and_reason(error)}"
         ) from error
 
 

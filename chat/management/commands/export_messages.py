@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from chat.api.exports import cursor_at, line_of, start_of
+from chat.api.exports import cursor_at, json_line_of, start_of
 from chat.csv_tables import BYTE_ORDER_MARK, harmless, rows
 from chat.management.maintenance import MaintenanceCommand, new_private_file
 from chat.management.progress import progress
@@ -86,7 +86,7 @@ def json_rows(
     """Yield the number of messages in a text, the last arrival in it, and the text."""
     for window in windows:
         for message in window:
-            yield 1, message.arrival, line_of(message, generation).decode()
+            yield 1, message.arrival, json_line_of(message, generation).decode()
 
 
 def csv_rows(

@@ -53,8 +53,8 @@ class Command(MaintenanceCommand):
 
     def rehearse_or_load(self, source: Source, options: dict[str, Any]) -> None:
         if not options["yes"]:
-            found = Counter(map(event_lines.judged, source.lines()))
-            self.say(self.stdout, f"{found.total()} events to import", found)
+            counts = Counter(map(event_lines.judged, source.lines()))
+            self.say(self.stdout, f"{counts.total()} events to import", counts)
             self.stdout.write(NOTHING_DONE)
         elif options["results"]:
             self.go_on(source, options["results"])

@@ -30,8 +30,8 @@ class Command(MaintenanceCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now, days = timezone.now(), options["days"]
-        if not 1 <= days <= pruning.MOST_DAYS:
-            raise CommandError(f"--days is from 1 to {pruning.MOST_DAYS}")
+        if not 1 <= days <= settings.MOST_DAYS_KEPT:
+            raise CommandError(f"--days is from 1 to {settings.MOST_DAYS_KEPT}")
         total = pruning.how_many(now=now, days=days)
         self.stdout.write(f"{total} deliveries are older than {days} days.")
         kept = settings.CHANGE_RETENTION_DAYS

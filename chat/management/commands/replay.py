@@ -135,7 +135,7 @@ class Command(MaintenanceCommand):
                 if difference:
                     differences += 1
                     with above_the_bar():
-                        self.stdout.write(f"{difference.conversation_id}: {difference.said}")
+                        self.stdout.write(f"{difference.conversation_id}: {difference.detail}")
         self.say(f"{check.equal} conversations are equal, by {check.fed} deliveries", {})
         if is_reindex_due():
             self.say("The search index has rows of an older version: run manage.py reindex", {})

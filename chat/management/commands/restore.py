@@ -8,7 +8,7 @@ from django.db import connection
 
 from chat.management.maintenance import MaintenanceCommand
 from chat.management.progress import progress
-from chat.management.rehearsal import NOTHING_DONE, add_yes, reason_of
+from chat.management.rehearsal import NOTHING_DONE, add_yes, file_and_reason
 from chat.upkeep import erasure_list, restoring, restoring_sqlite
 from chat.upkeep.restored import RestoreFailed
 
@@ -48,7 +48,7 @@ class Command(MaintenanceCommand):
         except RestoreFailed as error:
             raise CommandError(f"nothing was restored: {error}") from error
         except OSError as error:
-            raise CommandError(f"not restored: {reason_of(error)}") from error
+            raise CommandError(f"not restored: {file_and_reason(error)}") from error
 
     def announce(self, file: Path) -> None:
         checked = restoring.check(file)
