@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from django.db import connection
 
-from tests.servers import copy_of_the_checkout
+from tests.servers import ROOT, copy_of_the_checkout
 
 pytestmark = pytest.mark.both_engines("bugs that only one engine meets")
 
@@ -34,11 +34,12 @@ class Bug:
     wrong: str
     found_by: list[str] = field(default_factory=lambda: [MODEL])
 
+    def fits(self, folder):
+        return (folder / self.file).read_text().count(self.right) == 1
+
     def put_into(self, folder):
         path = folder / self.file
-        code = path.read_text()
-        assert code.count(self.right) == 1, f"the bug fits {self.file} no more: bring it up to date"
-        path.write_text(code.replace(self.right, self.wrong))
+        path.write_text(path.read_text().replace(self.right, self.wrong))
 
 
 BUGS = {
@@ -129,6 +130,12 @@ def suite(folder, tests):
     command = [sys.executable, "-m", "pytest", "-qx", "--hypothesis-profile=unshrunk", *tests]
     done = subprocess.run(command, cwd=folder, env=environ, stdout=subprocess.PIPE, timeout=240)
     return done.stdout.decode().splitlines()[-1]
+
+
+@pytest.mark.sqlite
+def test_each_bug_fits_the_code():
+    """Most bugs are sown by hand only, and the code changes meanwhile."""
+    assert [name for name, bug in BUGS.items() if not bug.fits(ROOT)] == []
 
 
 @pytest.mark.parametrize("bug", cases(BUGS))

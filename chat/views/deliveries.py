@@ -53,18 +53,18 @@ class DeliveriesForm(forms.Form):
 
     def filters(self, *ids: str) -> LogFilters:
         """Return the filters of a valid form. Each of `ids` is another spelling of its id."""
-        given = {name: value for name, value in self.cleaned_data.items() if name != "cursor"}
-        return LogFilters(ids=(*given.pop("id"), *ids), **given)
+        values = {name: value for name, value in self.cleaned_data.items() if name != "cursor"}
+        return LogFilters(ids=(*values.pop("id"), *ids), **values)
 
     def page(self) -> Page[Delivery]:
         """Return the page of a valid form, the newest deliveries first."""
-        given, cursor = self.cleaned_data["id"], self.cleaned_data["cursor"]
-        shown = [Conversation.objects.find_short(id) for id in given]
-        filters = self.filters(*(str(conversation.pk) for conversation in shown if conversation))
+        ids, cursor = self.cleaned_data["id"], self.cleaned_data["cursor"]
+        conversations = [Conversation.objects.find_short(id) for id in ids]
+        filters = self.filters(*(str(each.pk) for each in conversations if each))
         return Delivery.objects.page(filters, size=DELIVERIES_PAGE, cursor=cursor)
 
     @property
-    def narrows(self) -> bool:
+    def is_filtered(self) -> bool:
         """Whether the form has a filter or a cursor."""
         return any(self.data.get(name) for name in self.fields)
 
@@ -72,7 +72,7 @@ class DeliveriesForm(forms.Form):
 @never_cache
 def deliveries(request: HttpRequest) -> HttpResponse:
     """Answer with a page of the log. A bad filter is a 400 with the error in the form."""
-    form = DeliveriesForm(asked_of(request))
+    form = DeliveriesForm(parameters_of(request))
     listed = form.page() if form.is_valid() else None
     context: dict[str, Any] = {"form": form, "page": listed, "section": "deliveries"}
     context["looked_at"] = LOOKED_AT
@@ -83,37 +83,37 @@ def deliveries(request: HttpRequest) -> HttpResponse:
     return page(request, "chat/deliveries.html", context, status=200 if listed else 400)
 
 
-def asked_of(request: HttpRequest) -> QueryDict:
+def parameters_of(request: HttpRequest) -> QueryDict:
     """Return the filters of the address. An address of 0.1.0 has the id as `conversation`."""
-    asked = request.GET.copy()
-    asked.setdefault("id", asked.get("conversation", ""))
-    return asked
+    parameters = request.GET.copy()
+    parameters.setdefault("id", parameters.get("conversation", ""))
+    return parameters
 
 
 @never_cache
 def delivery(request: HttpRequest, number: str) -> HttpResponse:
-    found = Delivery.objects.numbered(number)
-    if found is None:
+    row = Delivery.objects.numbered(number)
+    if row is None:
         return nothing_here(request)
     context: dict[str, Any] = {
         "section": "deliveries",
-        "delivery": found,
-        "replayed_by": found.replayed_by.order_by("id").defer("body"),
+        "delivery": row,
+        "replayed_by": row.replayed_by.order_by("id").defer("body"),
         "body_limit": SHOWN_OF_BODY,
     }
     if request.user.is_staff:
-        context["body"] = readable(found.body_start())
+        context["body"] = readable(row.body_start())
     return page(request, "chat/delivery.html", context)
 
 
 def apply_again(request: HttpRequest, number: str) -> HttpResponse:
     if not request.user.is_staff:
         raise PermissionDenied
-    found = Delivery.objects.numbered(number)
-    if found is None:
+    row = Delivery.objects.numbered(number)
+    if row is None:
         return nothing_here(request)
     try:
-        result = ingest.apply_again(found, at=timezone.now(), request_id=request_id(request))
+        result = ingest.apply_again(row, at=timezone.now(), request_id=request_id(request))
     except ReplayCannotHelp as refusal:
         messages.warning(request, str(refusal.reason))
         return redirect("delivery", number)
