@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 
 from chat.database.statements import execute
 from chat.events import dealing
-from chat.events.ingest import apply_again, ingest
+from chat.events.ingest import ingest, replay
 from chat.models import Change, Conversation, Dealing, Delivery, Message, MessageWords
 from chat.upkeep import comparing, copying, pruning, rebuilding
 from chat.upkeep.erasure import erase
@@ -48,7 +48,7 @@ class Service:
         chosen = Delivery.objects.worth_applying_again(codes)
         for id in list(chosen.as_they_happened().values_list("pk", flat=True)):
             if delivery := chosen.filter(pk=id).first():
-                apply_again(delivery, at=self.now)
+                replay(delivery, at=self.now)
 
     def prune(self, days):
         """Prune. Changes are kept for longer than deliveries."""

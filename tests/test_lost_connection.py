@@ -127,7 +127,7 @@ def test_a_replay_says_how_far_it_came(error, monkeypatch, deliver):
         raise error("connection already closed")
 
     deliver(make_event("CLOSE_CONVERSATION", id=C))
-    monkeypatch.setattr(replaying, "apply_again", fail)
+    monkeypatch.setattr(replaying, "replay", fail)
     with pytest.raises(CommandError, match=r"stopped after 0, .*run this again"):
         call_command("replay", "--code", "conversation_not_found", "--yes")
 
