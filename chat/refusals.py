@@ -176,6 +176,8 @@ class ConversationErased(Refusal):
     status = ConversationClosed.status
     detail = ConversationClosed.detail
     reason = ConversationClosed.reason
+    remedy = ConversationClosed.remedy
+    is_recorded = True
 
 
 # The request: refused before anything is recorded

@@ -411,7 +411,8 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": "chat.logins.NoNames"},
 ]
 
-# Holds counts and figures for a minute or so, such as those of READS_PER_MINUTE. The process's own memory is the fastest, and needs no server.
+# Holds counts, figures and answers for an hour at most, such as the counts of READS_PER_MINUTE_BY_TOKEN.
+# The process's own memory is the fastest, and needs no server.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",

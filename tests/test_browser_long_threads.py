@@ -9,7 +9,7 @@ from tests.live_thread import *
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]
 
 # Counts the work of the page's own script for one more page: texts formatted as times, places
-# # measured, and elements returned by searches.
+# measured, and elements returned by searches.
 COUNT = """() => {
     const count = window.work = { formats: 0, places: 0, found: 0 };
     const wrap = (owner, name, tell) => {

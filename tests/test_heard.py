@@ -83,7 +83,7 @@ def test_nothing_new_is_a_204_and_two_queries(opened, say, django_assert_num_que
         assert ask(now, stamp=stamp).status_code == 204
 
 
-def test_heard_of_others_bring_no_list_again(opened, say, held):
+def test_news_of_others_bring_no_list_again(opened, say, held):
     asked = held("/ui/?filter=closed") | {"after": str(latest_cursor())}
     say(1)
     answer = Client().get("/ui/fragments/poll/", asked).content.decode()

@@ -30,7 +30,7 @@ by_hand = pytest.mark.by_hand("needs the Debian package of Prometheus")
 
 
 # For each alert, over so many minutes: a series that rings the alert, a series that does not, and the labels. In
-# # promtool's notation `0+1x9` is 0, 1 … 9, a minute apart.
+# promtool's notation `0+1x9` is 0, 1 … 9, a minute apart.
 
 MINUTES = 300
 DAY = 24 * 60

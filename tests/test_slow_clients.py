@@ -71,7 +71,7 @@ def seconds_of_a_good_request(server):
 
 
 # Behind the proxies of deploy/. The slow clients have thirty addresses, so that no limit for
-# # one address helps.
+# one address helps.
 
 by_hand = pytest.mark.by_hand("needs the Debian packages of three proxies")
 SECONDS = 4

@@ -19,7 +19,7 @@ main.addEventListener("htmx:beforeRequest", (event) => {
   elt.submit();
 });
 
-// Our server refused the form, and marked nothing. Without a login (401), the poll tells the reader why.
+// If our server refuses the form, nothing was marked. Without a login (401), the poll tells the reader why.
 main.addEventListener("htmx:afterRequest", ({ detail: { elt, xhr, requestConfig } }) => {
   if (!elt.matches?.(FORMS) || !xhr.status) return;
   const isOurs = new URL(xhr.responseURL).pathname === requestConfig.path;

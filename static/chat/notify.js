@@ -5,7 +5,7 @@ import { keep, read } from "./storage.js";
 
 const KEY = "realmate.notify";
 const button = document.getElementById("notify");
-const TOLD_KEY = "realmate.told"; // the number of unread messages at the last notification of any tab
+const TOLD_KEY = "realmate.told"; // the last number of unread messages known to any tab
 
 const isOn = () => read(KEY) === "on" && Notification.permission === "granted";
 const { title } = button;
