@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 from playwright.sync_api import expect
 
-from chat.models import Message
+from chat.models import Message, User
 from tests.conftest import id_of, make_event
 from tests.live_inbox import *
 
@@ -300,6 +300,17 @@ def test_no_field_is_so_small_that_a_phone_enlarges_the_page(page, db, address):
     page.goto(address)
     for field in page.locator("input:visible, select:visible").all():
         assert float(style(field, "fontSize")[:-2]) >= 16
+
+
+def test_a_table_shows_each_column_on_a_phone(page, client, live_server, post):
+    post(b"{")
+    client.force_login(User.objects.create_user("ana", is_staff=True))
+    session = client.cookies["sessionid"].value
+    page.context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+    page.set_viewport_size({"width": 390, "height": 800})
+    for address, cells in (("/ui/status/", 3), ("/ui/deliveries/", 5)):  # it is about nothing
+        page.goto(address)
+        expect(page.locator(".cards tbody tr").first.locator("td:visible")).to_have_count(cells)
 
 
 @pytest.mark.parametrize("width", [1440, 1280])

@@ -155,7 +155,7 @@ def test_the_webhook_looks_at_no_session(closed, client, ana, django_assert_max_
 
 def test_a_wrong_password_says_so_in_the_readers_language(client, log_in):
     page = log_in(password="wrong").content.decode()
-    assert "Please enter a correct username and password" in page
+    assert "The name or the password is wrong." in page
     assert 'role="alert"' in page
     assert "_auth_user_id" not in client.session
 

@@ -17,6 +17,7 @@ from django.core.management import CommandError, call_command
 from django.core.servers.basehttp import WSGIRequestHandler
 from django.db import OperationalError, connection
 
+from chat.management.commands.simulate import webhook_url
 from chat.management.simulation import postings
 from chat.management.simulation.history import DAYS, history
 from chat.models import Conversation, Delivery, Message, MessageWords
@@ -202,6 +203,20 @@ def test_the_events_are_in_the_database(live_server, monkeypatch):
     }
     assert printed.startswith("40 events in ")
     assert "UNEXPECTED" not in printed
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("localhost:8123", "http://localhost:8123/webhook/"),
+        ("127.0.0.1:8123", "http://127.0.0.1:8123/webhook/"),
+        ("inbox.example", "http://inbox.example/webhook/"),
+        ("[::1]:8123/", "http://[::1]:8123/webhook/"),
+        ("https://inbox.example/in/#x", "https://inbox.example/in/"),
+    ],
+)
+def test_a_host_and_a_port_are_enough_of_a_url(text, url):
+    assert webhook_url(text) == url
 
 
 def test_without_a_server_it_says_how_to_start_one(serve):

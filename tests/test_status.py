@@ -36,6 +36,10 @@ def test_it_is_for_staff(db, client, django_user_model):
     assert "/ui/status/" not in client.get("/ui/").content.decode()
 
 
+def test_without_a_login_it_leads_to_one(db, client):
+    assert client.get("/ui/status/")["Location"] == "/ui/login/?next=/ui/status/"
+
+
 def test_staff_find_it_on_every_page(status, client):
     assert 'href="/ui/status/"' in client.get("/ui/").content.decode()
 

@@ -353,6 +353,11 @@ def test_a_name_is_for_one_that_holds(token, name):
     assert Token.objects.count() == 1
 
 
+def test_a_name_in_use_leads_to_revoketoken(token):
+    with pytest.raises(CommandError, match=r"has this name already.*revoketoken"):
+        call_command("createtoken", "prometheus")
+
+
 def test_what_is_wrong_with_a_name_is_said_in_english(db):
     with pytest.raises(CommandError, match="This field cannot be blank"):
         call_command("createtoken", "")

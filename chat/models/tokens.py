@@ -8,6 +8,7 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
+from django.core.exceptions import ValidationError
 from django.db import Error, models
 from django.db.models import Q
 from django.utils import timezone
@@ -56,6 +57,8 @@ class TokenQuerySet(models.QuerySet["Token"]):
         The name of an expired token may be used again, and the expired one is revoked.
         """
         self.filter(name=name, expires_at__lte=at).revoke(at=at)
+        if self.holding().filter(name=name).exists():
+            raise ValidationError("A token has this name already. `manage.py revoketoken` ends it.")
         text = PREFIX + secrets.token_urlsafe(32)
         token = Token(name=name, digest=digest_of(text), created_at=at, expires_at=expires_at)
         token.scopes = " ".join(scope for scope in Scope if scope in scopes)

@@ -6,13 +6,14 @@ from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import Resolver404, resolve, reverse, reverse_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
@@ -21,10 +22,19 @@ from chat.metrics import LOGINS
 from chat.refusals import LockedOut, TooManyLogins
 
 
+class Credentials(AuthenticationForm):
+    """A name and a password. Django's own message warns of the case of names, which counts here for nothing."""
+
+    error_messages = AuthenticationForm.error_messages | {
+        "invalid_login": gettext_lazy("The name or the password is wrong.")
+    }
+
+
 class LogIn(LoginView):
     """The login. A user already logged in is sent on to the page in `next`."""
 
     template_name = "chat/login.html"
+    authentication_form = Credentials
     redirect_authenticated_user = True
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

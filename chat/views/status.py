@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db import Error
 from django.http import HttpRequest, HttpResponse
@@ -79,7 +80,9 @@ FIGURES: dict[str, tuple[Any, Callable[[float], str] | None]] = {
 
 @never_cache
 def status(request: HttpRequest) -> HttpResponse:
-    """Raises PermissionDenied unless the reader is staff."""
+    """Lead to the login without one. Raises PermissionDenied unless the reader is staff."""
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.get_full_path())
     if not request.user.is_staff:
         raise PermissionDenied
     parts = diagnose(apart_from=NOT_HERE)

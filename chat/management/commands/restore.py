@@ -87,7 +87,7 @@ class Command(MaintenanceCommand):
         self.stdout.write(f"Restored, as generation {restored.generation}.")
         for path in restored.aside:
             self.stdout.write(f"{path} is a replaced database.")
-        self.stdout.write(f"{len(restored.erased)} conversations erased again.")
+        self.stdout.write(f"Erased again: {len(restored.erased)} conversations.")
         if not restored.is_scrubbed:
             self.stdout.write("Old text is still in the files: run `manage.py upkeep`.")
         if restored.last_delivery:

@@ -150,13 +150,13 @@ def check(right: bool, rule: str) -> None:
 def webhook_url(text: str) -> str:
     """Return the whole URL, also for `host:port` or a server's root. Raises CommandError."""
     try:
-        url = parse_url(text)
+        url = parse_url(text if "://" in text else f"http://{text}")
     except LocationParseError:
         raise CommandError(f"--url is not a URL: {text}") from None
     check(bool(url.host), f"--url names no host: {text}")
-    check(url.scheme in (None, "http", "https"), f"--url is not http or https: {text}")
+    check(url.scheme in ("http", "https"), f"--url is not http or https: {text}")
     path = url.path if url.path not in (None, "", "/") else "/webhook/"
-    return url._replace(scheme=url.scheme or "http", path=path, fragment=None).url
+    return url._replace(path=path, fragment=None).url
 
 
 def paced(stream: Iterator[Posting], rate: float) -> Iterator[Posting]:
@@ -219,7 +219,10 @@ class Sender:
                 "POST", self.url, body=body, headers=headers, redirect=False
             )
         except HTTPError:
-            check(self.was_answered, f"no server at {self.url}; start it with `make run`")
+            check(
+                self.was_answered,
+                f"no server at {self.url}; start it with `make run`, or name another by --url",
+            )
             return None
         self.was_answered = True
         return response
